@@ -1,0 +1,78 @@
+"""Keys derived from the secrets it is given, one per kind of thing; sealing and signing with them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import json
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import sha256
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_NONCE = 12
+
+
+class SealBroken(Exception):
+    """What was opened was not sealed by us, for this kind and context, with a secret we know."""
+
+
+class Keyring:
+    """Seal with the first secret, open with any: rotation as Django's SECRET_KEY_FALLBACKS."""
+
+    def __init__(self, secrets: Sequence[str | bytes]) -> None:
+        self._secrets = tuple(s.encode() if isinstance(s, str) else s for s in secrets)
+
+    def seal(self, plain: bytes, *, kind: str, context: Sequence[str] = ()) -> str:
+        """Encrypt to URL-safe text with AES-256-GCM; ``kind`` and ``context`` are authenticated."""
+        nonce = os.urandom(_NONCE)
+        sealed = nonce + _cipher(self._secrets[0], kind).encrypt(nonce, plain, _label(kind, context))
+        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+    def open(self, sealed: str, *, kind: str, context: Sequence[str] = ()) -> bytes:
+        """Decrypt what ``seal`` made for the same kind and context, or raise ``SealBroken``."""
+        try:
+            raw = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
+        except (ValueError, binascii.Error):
+            raise SealBroken from None
+        for secret in self._secrets:
+            try:
+                return _cipher(secret, kind).decrypt(raw[:_NONCE], raw[_NONCE:], _label(kind, context))
+            except (InvalidTag, ValueError):
+                continue
+        raise SealBroken
+
+    def sign(self, message: bytes, *, kind: str) -> str:
+        """Return the HMAC-SHA256 of ``message`` in hex."""
+        return _mac(self._secrets[0], kind, message)
+
+    def verify(self, message: bytes, signature: str, *, kind: str) -> bool:
+        """Say whether ``sign`` made this signature with a secret we know."""
+        given = signature.encode("utf-8", "replace")
+        return any(hmac.compare_digest(_mac(s, kind, message).encode(), given) for s in self._secrets)
+
+
+def _label(kind: str, context: Sequence[str]) -> bytes:
+    return json.dumps([kind, *context]).encode()
+
+
+@lru_cache(maxsize=64)
+def _key(secret: bytes, kind: str) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=b"django_ms_identity", info=f"{kind}.v1".encode()).derive(
+        secret
+    )
+
+
+@lru_cache(maxsize=64)
+def _cipher(secret: bytes, kind: str) -> AESGCM:
+    return AESGCM(_key(secret, kind))
+
+
+def _mac(secret: bytes, kind: str, message: bytes) -> str:
+    return hmac.new(_key(secret, kind), message, sha256).hexdigest()

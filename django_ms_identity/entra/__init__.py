@@ -1,0 +1,1 @@
+"""Microsoft's protocol: providers, clouds, keys, client, token verification, Graph, refusals."""

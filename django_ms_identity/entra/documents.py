@@ -1,0 +1,161 @@
+"""Microsoft's public documents (keys, metadata), kept in the process and shared between nodes; DESIGN 5.5."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django_ms_identity.cache import Claim, SharedCache
+from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable
+from django_ms_identity.transport import Transport, parse_json
+
+logger = logging.getLogger(__name__)
+
+FRESH = 3600
+"""Seconds after which a copy is fetched anew."""
+USABLE = 24 * 3600
+"""Seconds for which the last good copy serves while Microsoft does not answer."""
+REFETCH = 300
+"""Seconds between two fetches because of an unknown key id."""
+_RETRY_AFTER_FAILURE = 60
+
+_Parsed = TypeVar("_Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    text: str
+    fetched_at: float
+
+
+class Documents:
+    """Read documents by URL; a class because it owns the process's copies.
+
+    ``origin`` tells apart what comes from Microsoft and what comes from an emulator.
+    """
+
+    def __init__(
+        self,
+        *,
+        transport: Transport,
+        shared: SharedCache,
+        origin: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._transport = transport
+        self._shared = shared
+        self._origin = origin
+        self._now = now
+        self._copies: dict[str, _Copy] = {}
+        self._not_before: dict[str, float] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    def read(self, url: str, parse: Callable[[str], _Parsed]) -> _Parsed:
+        """Return the parsed document: the copy at hand while fresh, else fetched.
+
+        Only what ``parse`` accepts is kept. Raises what the fetch raised when no usable copy is left.
+        """
+        copy = self._copy(url)
+        if copy and self._age(copy) < FRESH:
+            return parse(copy.text)
+        lock = self._locks.setdefault(url, threading.Lock())
+        # While one thread fetches, the others go on with the copy they have.
+        if not lock.acquire(blocking=copy is None):
+            return parse(copy.text)  # type: ignore[union-attr]  # acquired unless there is a copy
+        try:
+            copy = self._copy(url)
+            if copy and self._age(copy) < FRESH:
+                return parse(copy.text)
+            return self._refresh(url, parse, copy)
+        finally:
+            lock.release()
+
+    def refetch(self, url: str, parse: Callable[[str], _Parsed], *, asker: str) -> _Parsed | None:
+        """Fetch anew because the copy lacks something; nothing if ``asker`` did so within 5 minutes."""
+        name = f"refetch:{asker}:{url}"
+        if self._not_before.get(name, 0) > self._now():
+            return None
+        self._not_before[name] = self._now() + REFETCH
+        if self._shared.claim(self._named(name), seconds=REFETCH) is Claim.LOST:
+            # Another node was told the same; what it fetched is in the shared cache.
+            shared = self._from_shared(url)
+            return parse(shared.text) if shared else None
+        try:
+            return self._fetch(url, parse)
+        except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
+            logger.warning("Could not fetch %s anew: %s", url, error)
+            return None
+
+    def _refresh(self, url: str, parse: Callable[[str], _Parsed], copy: _Copy | None) -> _Parsed:
+        if copy and self._not_before.get(url, 0) > self._now():
+            return parse(copy.text)
+        try:
+            return self._fetch(url, parse)
+        except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
+            if copy is None:
+                raise
+            logger.warning("Going on with an older copy of %s: %s", url, error)
+            self._not_before.setdefault(url, 0)
+            self._not_before[url] = max(self._not_before[url], self._now() + _RETRY_AFTER_FAILURE)
+            return parse(copy.text)
+
+    def _fetch(self, url: str, parse: Callable[[str], _Parsed]) -> _Parsed:
+        response = self._transport.get(url, headers={"Accept": "application/json"})
+        if response.status == 429 or response.status >= 500:
+            self._not_before[url] = self._now() + _retry_after(response.headers.get("Retry-After", ""))
+            raise MicrosoftUnavailable(f"{url} answered {response.status}")
+        if response.status != 200:
+            raise MicrosoftAnswerInvalid(
+                f"{url} answered {response.status}",
+                hint="Check microsoft_tenant and cloud: Microsoft does not know this tenant there.",
+            )
+        try:
+            text = response.body.decode()
+        except UnicodeDecodeError:
+            raise MicrosoftAnswerInvalid(f"{url} did not answer in UTF-8") from None
+        parsed = parse(text)
+        copy = _Copy(text, self._now())
+        self._copies[url] = copy
+        self._shared.set(self._named(url), json.dumps([copy.text, copy.fetched_at]), seconds=USABLE)
+        return parsed
+
+    def _copy(self, url: str) -> _Copy | None:
+        copy = self._copies.get(url)
+        if copy is None or self._age(copy) >= FRESH:
+            copy = self._from_shared(url) or copy
+        return copy if copy and self._age(copy) < USABLE else None
+
+    def _from_shared(self, url: str) -> _Copy | None:
+        kept = self._shared.get(self._named(url))
+        if kept is None:
+            return None
+        text, fetched_at = json.loads(kept)
+        copy = _Copy(text, fetched_at)
+        mine = self._copies.get(url)
+        if mine is None or mine.fetched_at < copy.fetched_at:
+            self._copies[url] = copy
+        return self._copies[url]
+
+    def _named(self, name: str) -> str:
+        return f"{self._origin}|{name}"
+
+    def _age(self, copy: _Copy) -> float:
+        return self._now() - copy.fetched_at
+
+
+def _retry_after(header: str) -> float:
+    seconds = int(header) if header.isascii() and header.isdigit() and len(header) < 6 else 0
+    return float(min(max(seconds, _RETRY_AFTER_FAILURE), FRESH))
+
+
+def parse_object(text: str) -> dict[str, object]:
+    """Parse a document that must be a JSON object, or raise ``MicrosoftAnswerInvalid``."""
+    parsed = parse_json(text)
+    if not isinstance(parsed, dict):
+        raise MicrosoftAnswerInvalid("the document is not a JSON object")
+    return parsed

@@ -1,0 +1,255 @@
+"""Provider objects in Kratos' shape, parsed into frozen values; all faults at once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from django_ms_identity.faults import Fault, Reader
+
+from .clouds import CONSUMER_TENANT, GUID, Cloud, Tenant, TenantKind
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrOrPromise
+
+PROVIDER_ID = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
+IGNORED = (
+    "issuer_url",
+    "auth_url",
+    "token_url",
+    "claims_source",
+    "fedcm_config_url",
+    "net_id_token_origin_header",
+    "organization_id",
+)
+"""Kratos' keys that mean nothing for its microsoft provider: accepted, with a warning."""
+RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
+
+
+class SubjectSource(StrEnum):
+    """Where the subject comes from (Kratos ``subject_source``)."""
+
+    USERINFO = "userinfo"
+    """``sub`` of the ID token; the name is Kratos', no userinfo endpoint is asked."""
+    ME = "me"
+    """``id`` of Graph's ``/v1.0/me``."""
+    OID = "oid"
+
+
+class Pkce(StrEnum):
+    AUTO = "auto"
+    FORCE = "force"
+    NEVER = "never"
+
+
+class AccountLinkingMode(StrEnum):
+    CONFIRM = "confirm_with_existing_credential"
+    AUTOMATIC = "automatic"
+
+
+class UpdateOnLogin(StrEnum):
+    NEVER = "never"
+    AUTOMATIC = "automatic"
+
+
+class ResponseMode(StrEnum):
+    QUERY = "query"
+    FORM_POST = "form_post"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One app registration at Microsoft; fields as in DESIGN 2.2."""
+
+    id: str
+    label: _StrOrPromise
+    client_id: str
+    client_secret: str = field(repr=False)
+    tenant: Tenant
+    cloud: Cloud
+    subject_source: SubjectSource
+    scope: tuple[str, ...]
+    mapper_url: str = field(repr=False)
+    """Empty: the mapper that ships. Not shown: it may hold the whole program or a signed URL."""
+    requested_claims: str
+    """JSON text for the ``claims`` parameter, or empty."""
+    pkce: Pkce
+    account_linking_mode: AccountLinkingMode
+    update_identity_on_login: UpdateOnLogin
+    aal2_acr_values: tuple[str, ...]
+    aal2_amr_values: tuple[str, ...]
+    aal2_auth_contexts: tuple[str, ...]
+    additional_id_token_audiences: tuple[str, ...]
+    allowed_tenants: frozenset[str] | None
+    """Tenants that may come in; ``None``: all that ``tenant`` allows."""
+    privileged_tenants: frozenset[str] | None
+    """Tenants whose people may be given privileges; ``None``: the single tenant."""
+    auto_link_domains: tuple[str, ...]
+    response_mode: ResponseMode
+    prompt: str
+    domain_hint: str
+
+    def is_privileged(self, tid: str) -> bool:
+        """Say whether people of the verified tenant ``tid`` may be given privileges here."""
+        if self.privileged_tenants is None:
+            return self.tenant.single
+        return tid in self.privileged_tenants
+
+
+KEYS = (
+    "provider",
+    "microsoft_tenant",
+    *(name for name in Provider.__dataclass_fields__ if name not in ("tenant",)),
+    *IGNORED,
+)
+
+
+def parse_provider(raw: object, *, where: str, faults: list[Fault], warnings: list[Fault]) -> Provider | None:
+    """Parse a provider object; what is wrong goes to ``faults``, what is doubtful to ``warnings``."""
+    before = len(faults)
+    if not isinstance(raw, Mapping):
+        faults.append(Fault(where, "must be an object (a dict).", '{"id": "microsoft", "client_id": "…", …}'))
+        return None
+    read = Reader(raw, where=where, faults=faults)
+    read.refuse_unknown(KEYS)
+    if read.text("provider", "microsoft") != "microsoft":
+        read.fault("provider", "must be 'microsoft'; other providers of Kratos are not served by this app.")
+    provider_id = read.required("id", '"id": "microsoft"')
+    if provider_id and not PROVIDER_ID.fullmatch(provider_id):
+        read.fault("id", "may only hold letters, digits, '.', '_' and '-'.", '"id": "microsoft"')
+    tenant = _tenant(read)
+    scope = read.texts("scope", ("profile", "email"))
+    subject_source = read.choice("subject_source", SubjectSource.USERINFO)
+    provider = Provider(
+        id=provider_id,
+        label=_label(read),
+        client_id=read.required(
+            "client_id", "Copy the Application (client) ID from the app's Overview page in Entra."
+        ),
+        client_secret=read.required(
+            "client_secret", "Copy the Value (not the Secret ID) of a client secret in Entra."
+        ),
+        tenant=tenant,
+        cloud=read.choice("cloud", Cloud.GLOBAL),
+        subject_source=subject_source,
+        scope=_scope(scope, subject_source),
+        mapper_url=read.text("mapper_url"),
+        requested_claims=_requested_claims(read),
+        pkce=read.choice("pkce", Pkce.AUTO),
+        account_linking_mode=read.choice("account_linking_mode", AccountLinkingMode.CONFIRM),
+        update_identity_on_login=read.choice("update_identity_on_login", UpdateOnLogin.NEVER),
+        aal2_acr_values=read.texts("aal2_acr_values"),
+        aal2_amr_values=read.texts("aal2_amr_values"),
+        aal2_auth_contexts=read.texts("aal2_auth_contexts"),
+        additional_id_token_audiences=read.texts("additional_id_token_audiences"),
+        allowed_tenants=_allowed_tenants(read, tenant),
+        privileged_tenants=_guids(read, "privileged_tenants"),
+        auto_link_domains=tuple(domain.lower() for domain in read.texts("auto_link_domains")),
+        response_mode=read.choice("response_mode", ResponseMode.QUERY),
+        prompt=read.text("prompt"),
+        domain_hint=read.text("domain_hint"),
+    )
+    _doubt(provider, read, warnings)
+    return provider if len(faults) == before else None
+
+
+def _tenant(read: Reader) -> Tenant:
+    remedy = (
+        "Use the Directory (tenant) ID from the app's Overview page in Entra, a domain of the tenant, "
+        "or 'organizations', 'consumers' or 'common'."
+    )
+    text = read.required("microsoft_tenant", remedy)
+    tenant = Tenant.parse(text) if text else None
+    if text and tenant is None:
+        read.fault("microsoft_tenant", f"cannot be {text!r}.", remedy)
+    return tenant or Tenant("", TenantKind.COMMON)
+
+
+def _label(read: Reader) -> _StrOrPromise:
+    value = read.raw("label")
+    if value is None or value == "":
+        return "Microsoft"
+    # A lazy translation is not a str, and must stay lazy.
+    if hasattr(value, "_proxy____cast") or isinstance(value, str):
+        return value  # type: ignore[return-value]  # the line above is the check
+    return read.text("label")
+
+
+def _scope(scope: tuple[str, ...], subject_source: SubjectSource) -> tuple[str, ...]:
+    names = ["openid", *scope]
+    graph = any(name.rpartition("/")[2].lower() == "user.read" for name in scope)
+    if subject_source is SubjectSource.ME and not graph:
+        names.append("User.Read")
+    return tuple(dict.fromkeys(names))
+
+
+def _requested_claims(read: Reader) -> str:
+    value = read.raw("requested_claims")
+    if value is None:
+        return ""
+    if not isinstance(value, Mapping) or not set(value) <= {"id_token", "userinfo"}:
+        read.fault(
+            "requested_claims",
+            "must be an object with 'id_token' or 'userinfo'.",
+            "See OpenID Connect Core 5.5.",
+        )
+        return ""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        read.fault("requested_claims", "cannot be written as JSON.")
+        return ""
+
+
+def _guids(read: Reader, key: str) -> frozenset[str] | None:
+    if not read.has(key):
+        return None
+    values = frozenset(value.lower() for value in read.texts(key))
+    for value in sorted(values):
+        if not GUID.fullmatch(value):
+            read.fault(key, f"holds {value!r}, which is not a tenant's GUID.", "Use Directory (tenant) IDs.")
+    return values
+
+
+def _allowed_tenants(read: Reader, tenant: Tenant) -> frozenset[str] | None:
+    tenants = _guids(read, "allowed_tenants")
+    if tenants is None:
+        return None
+    never = {
+        TenantKind.GUID: tenants - {tenant.value},
+        TenantKind.CONSUMERS: tenants - {CONSUMER_TENANT},
+        TenantKind.ORGANIZATIONS: tenants & {CONSUMER_TENANT},
+    }.get(tenant.kind, frozenset())
+    if not tenants and not any(fault.where == read.at("allowed_tenants") for fault in read.faults):
+        read.fault("allowed_tenants", "is empty, so nobody could sign in.", "Leave it out, or name tenants.")
+    for value in sorted(never):
+        read.fault(
+            "allowed_tenants",
+            f"names {value}, which microsoft_tenant never lets in.",
+            "Remove it, or widen microsoft_tenant.",
+        )
+    return tenants
+
+
+def _doubt(provider: Provider, read: Reader, warnings: list[Fault]) -> None:
+    for key in IGNORED:
+        if read.has(key):
+            warnings.append(
+                Fault(read.at(key), "means nothing for provider 'microsoft' and is ignored.", "Remove it.")
+            )
+    if provider.pkce is Pkce.NEVER:
+        warnings.append(
+            Fault(read.at("pkce"), "'never' is not honoured: PKCE (S256) is always used.", "Remove it.")
+        )
+    if provider.aal2_acr_values or provider.aal2_amr_values:
+        warnings.append(
+            Fault(
+                read.at("aal2_acr_values" if provider.aal2_acr_values else "aal2_amr_values"),
+                "will rarely match: Microsoft's v2.0 tokens carry neither acr nor amr.",
+                "Use aal2_auth_contexts with a Conditional Access authentication context.",
+            )
+        )

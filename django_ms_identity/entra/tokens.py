@@ -1,0 +1,171 @@
+"""Decides whether an ID token is genuine and may come in; DESIGN 5.3. No network of its own."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from types import MappingProxyType
+
+import jwt
+
+from django_ms_identity.exceptions import SubjectMissing, TenantNotAllowed, TokenRejected
+
+from .clouds import CONSUMER_TENANT, GUID, TenantKind, issuer
+from .keys import SigningKey
+from .providers import Provider, SubjectSource
+
+ALGORITHMS = ["RS256"]  # Never taken from the token.
+LEEWAY = 120
+"""Seconds by which Microsoft's clock and ours may differ."""
+REQUIRED = ["aud", "exp", "iat", "iss", "nbf", "nonce", "sub", "tid", "ver"]
+MAX_TOKEN = 128 * 1024
+"""Characters of an ID token; the largest real ones (200 groups) have about 12,000."""
+_TEXT_CLAIMS = ("aud", "iss", "nonce", "sub", "tid", "ver")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """The verified claims of one person."""
+
+    tid: str
+    sub: str
+    oid: str
+    """Empty where Microsoft sent none."""
+    payload: Mapping[str, object] = field(repr=False)
+    """Everything in the token."""
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether another tenant vouches for this person (``acct``, a foreign ``idp``)."""
+        idp = self.payload.get("idp")
+        return self.payload.get("acct") in (1, "1") or (isinstance(idp, str) and self.tid not in idp)
+
+    def text(self, name: str) -> str:
+        """Return a claim that is text, or an empty one."""
+        value = self.payload.get(name)
+        return value if isinstance(value, str) else ""
+
+
+def verify(
+    token: str,
+    *,
+    provider: Provider,
+    tenant: str,
+    nonce: str,
+    key_for: Callable[[str], SigningKey],
+) -> Claims:
+    """Return the claims of a genuine ID token, or refuse it.
+
+    ``tenant`` is the provider's tenant with a domain resolved to its GUID, ``nonce`` the one MSAL stored.
+    Raises ``TokenRejected`` or ``TenantNotAllowed``.
+    OpenID Connect Core 3.1.3.7; Microsoft: access-tokens, claims-validation.
+    """
+    payload = _decode(token, provider.client_id, key := key_for(_kid(token)))
+    _check_types(payload)
+    tid, iss = str(payload["tid"]), payload["iss"]
+    if not GUID.fullmatch(tid):
+        raise TokenRejected("tid is not a lower-case GUID")
+    if iss != issuer(provider.cloud, tid):
+        raise TokenRejected("iss is not the issuer of tid")
+    if key.issuer is None:
+        # Only a single tenant's own key set may leave out whose keys they are.
+        if not provider.tenant.single:
+            raise TokenRejected("the signing key names no issuer")
+    elif key.issuer.replace("{tenantid}", tid) != iss:
+        raise TokenRejected("the signing key belongs to another issuer")
+    if payload["ver"] != "2.0":
+        raise TokenRejected(
+            "ver is not 2.0", hint="Set accessTokenAcceptedVersion to 2 in the app's manifest."
+        )
+    # MSAL sends the hash of the nonce that it keeps.
+    expected = sha256(nonce.encode()).hexdigest()
+    if not hmac.compare_digest(str(payload["nonce"]).encode("utf-8", "replace"), expected.encode()):
+        raise TokenRejected("nonce does not belong to this sign-in")
+    if payload.get("azp", provider.client_id) != provider.client_id:
+        raise TokenRejected("azp is another client")
+    _check_tenant(tid, provider=provider, tenant=tenant)
+    oid = payload.get("oid")
+    return Claims(
+        tid=tid,
+        sub=str(payload["sub"]),
+        oid=oid if isinstance(oid, str) else "",
+        payload=MappingProxyType(payload),
+    )
+
+
+def subject_of(claims: Claims, source: SubjectSource) -> str:
+    """Return the subject that the ID token itself names; for ``me`` Graph is asked instead."""
+    subject = claims.oid if source is SubjectSource.OID else claims.sub
+    if not subject:
+        raise SubjectMissing(
+            f"the ID token has no {source}",
+            hint="oid needs the scope 'profile'.",
+        )
+    return subject
+
+
+def _kid(token: str) -> str:
+    if len(token) > MAX_TOKEN:
+        raise TokenRejected("the ID token is too large")
+    first = token.partition(".")[0]
+    try:
+        header = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
+    except (ValueError, RecursionError):
+        raise TokenRejected("the ID token's header cannot be read") from None
+    kid = header.get("kid") if isinstance(header, dict) else None
+    if not isinstance(kid, str) or not kid:
+        raise TokenRejected("the ID token names no key")
+    return kid
+
+
+def _decode(token: str, client_id: str, key: SigningKey) -> dict[str, object]:
+    try:
+        payload: dict[str, object] = jwt.decode(
+            token,
+            key.key,
+            algorithms=ALGORITHMS,
+            audience=client_id,
+            leeway=LEEWAY,
+            options={"require": REQUIRED, "strict_aud": True, "enforce_minimum_key_length": True},
+        )
+    except jwt.MissingRequiredClaimError as error:
+        raise TokenRejected(f"the claim {error.claim} is missing") from None
+    except jwt.PyJWTError as error:
+        # The library's messages can quote claims; the class says what failed.
+        raise TokenRejected(f"verification failed: {type(error).__name__}") from None
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise TokenRejected(f"cannot be read: {type(error).__name__}") from None
+    return payload
+
+
+def _check_types(payload: Mapping[str, object]) -> None:
+    for name in _TEXT_CLAIMS:
+        if not isinstance(payload[name], str) or not payload[name]:
+            raise TokenRejected(f"{name} is not text or is empty")
+    for name in ("exp", "iat", "nbf"):
+        # PyJWT takes numeric text and booleans too (RFC 7519 section 2: NumericDate is a number).
+        if type(payload[name]) not in (int, float):
+            raise TokenRejected(f"{name} is not a number")
+
+
+def _check_tenant(tid: str, *, provider: Provider, tenant: str) -> None:
+    match provider.tenant.kind:
+        case TenantKind.GUID | TenantKind.DOMAIN:
+            allowed = tid == tenant
+        case TenantKind.CONSUMERS:
+            allowed = tid == CONSUMER_TENANT
+        case TenantKind.ORGANIZATIONS:
+            allowed = tid != CONSUMER_TENANT
+        case TenantKind.COMMON:
+            allowed = True
+    if not allowed:
+        raise TenantNotAllowed(f"tenant {tid} is not what microsoft_tenant lets in")
+    if provider.allowed_tenants is not None and tid not in provider.allowed_tenants:
+        raise TenantNotAllowed(
+            f"tenant {tid} is not in allowed_tenants",
+            hint=f"If it should come in, add '{tid}' to allowed_tenants of provider '{provider.id}'.",
+        )
