@@ -1,0 +1,70 @@
+"""The process's long-lived objects, built from the configuration and kept by its values."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+
+from django.conf import settings
+from django.core.cache import cache
+
+from . import conf
+from .cache import SharedCache
+from .crypto import Keyring
+from .entra.documents import Documents
+from .transport import Transport
+
+
+def keyring() -> Keyring:
+    """Return the keys derived from SECRET_KEY and SECRET_KEY_FALLBACKS."""
+    return _keyring((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+def shared_cache() -> SharedCache:
+    """Return Django's default cache, signed and forgiving."""
+    return SharedCache(cache, keyring())
+
+
+def transport() -> Transport:
+    """Return the process's pool of connections."""
+    config = conf.get_config()
+    return _transport(config.http_timeout, config.emulator_url)
+
+
+def documents() -> Documents:
+    """Return the process's copies of Microsoft's keys and metadata."""
+    config = conf.get_config()
+    return _documents(config.http_timeout, config.emulator_url, settings.SECRET_KEY)
+
+
+def allows_http() -> bool:
+    """Say whether mappers may come over plain http: only while developing."""
+    return settings.DEBUG
+
+
+def forget() -> None:
+    """Drop every copy and connection of this process, as a new process would begin."""
+    _keyring.cache_clear()
+    _transport.cache_clear()
+    _documents.cache_clear()
+
+
+@lru_cache(maxsize=4)
+def _keyring(secrets: tuple[str, ...]) -> Keyring:
+    return Keyring(secrets)
+
+
+@lru_cache(maxsize=4)
+def _transport(timeout: tuple[float, float], emulator_url: str) -> Transport:
+    connect, read = timeout
+    return Transport(connect=connect, read=read, emulator_url=emulator_url)
+
+
+@lru_cache(maxsize=4)
+def _documents(timeout: tuple[float, float], emulator_url: str, secret: str) -> Documents:
+    return Documents(transport=_transport(timeout, emulator_url), shared=shared_cache(), origin=emulator_url)
+
+
+if hasattr(os, "register_at_fork"):
+    # Locks that another thread held during a fork would stay locked in the child.
+    os.register_at_fork(after_in_child=forget)
