@@ -1,0 +1,187 @@
+"""Decides what of a mapping may reach the Django user, whatever the mapper emits; DESIGN 2.7."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import models
+
+from .entra.providers import Provider
+from .entra.tokens import Claims
+from .exceptions import EmailUnverified, UserInvalid
+from .mapping.result import Mapped
+from .models import credential_key, normalised
+
+logger = logging.getLogger(__name__)
+
+FORBIDDEN = frozenset({"password", "is_active", "last_login", "date_joined"})
+PRIVILEGES = frozenset({"is_staff", "is_superuser"})
+FROM_TRAITS = ("username", "first_name", "last_name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What the Django user of a new identity will be."""
+
+    fields: dict[str, object]
+    groups: tuple[str, ...]
+
+
+def trusted_emails(provider: Provider, claims: Claims, mapped: Mapped) -> tuple[str, ...]:
+    """Return the e-mail addresses that count as this person's; a guest's or stranger's word does not.
+
+    Trusted is what the mapper lists in ``verified_addresses``, and the trait ``email`` of a member of the
+    single tenant that the provider is for (nOAuth: any other tenant's admin can write any address).
+    """
+    emails = [address.value for address in mapped.verified_addresses if address.via == "email"]
+    trait = mapped.traits.get("email")
+    if provider.tenant.single and not claims.is_guest and isinstance(trait, str) and trait:
+        emails.append(trait.strip())
+    return tuple(dict.fromkeys(emails))
+
+
+def account_for(provider: Provider, claims: Claims, mapped: Mapped, *, subject: str) -> Account:
+    """Return the fields and groups of the Django user, or raise ``EmailUnverified``.
+
+    Reads from the mapper's ``user`` object, and without one from traits of the same name.
+    """
+    emails = trusted_emails(provider, claims, mapped)
+    if mapped.user is None:
+        traits = {name: mapped.traits.get(name) for name in FROM_TRAITS}
+        wanted: dict[str, object] = {name: value for name, value in traits.items() if isinstance(value, str)}
+        groups: tuple[str, ...] = ()
+    else:
+        wanted = dict(mapped.user.fields)
+        groups = mapped.user.groups or ()
+    privileged = provider.is_privileged(claims.tid)
+    fields = dict(_allowed(wanted, privileged=privileged, emails=emails))
+    _set_email(fields, emails)
+    _set_username(fields, provider=provider, subject=subject)
+    if groups and not privileged:
+        _dropped("groups", "the tenant is not in privileged_tenants")
+        groups = ()
+    return Account(fields=fields, groups=groups)
+
+
+def build_user(account: Account) -> AbstractBaseUser:
+    """Return an unsaved user with an unusable password, or raise ``UserInvalid`` with every fault."""
+    user = get_user_model()(**account.fields)
+    user.set_unusable_password()
+    try:
+        user.clean_fields(exclude={"password"})
+    except ValidationError as error:
+        raise UserInvalid(
+            ", ".join(_without_values(error)),
+            hint="The user model needs fields that the mapper's `user` object does not fill, or not well.",
+        ) from None
+    return user
+
+
+def with_suffix(account: Account, *, provider: Provider, subject: str) -> Account:
+    """Return the account under a username that nobody else can have taken."""
+    name = get_user_model().USERNAME_FIELD
+    limit = _limit(name) or 150
+    suffix = f"-{credential_key(provider.id, subject)[:8]}"
+    return Account(
+        fields=account.fields | {name: f"{str(account.fields[name])[: limit - len(suffix)]}{suffix}"},
+        groups=account.groups,
+    )
+
+
+def username_is_email() -> bool:
+    """Say whether people sign in by their e-mail address in this project."""
+    user_model = get_user_model()
+    field = user_model._meta.get_field(user_model.USERNAME_FIELD)
+    return isinstance(field, models.EmailField) or field.name == _email_field()
+
+
+def _allowed(
+    wanted: dict[str, object], *, privileged: bool, emails: tuple[str, ...]
+) -> Iterable[tuple[str, object]]:
+    for name, value in wanted.items():
+        field = _field(name)
+        if field is None or name in FORBIDDEN or field.primary_key or field.is_relation:
+            if name not in FROM_TRAITS:
+                _dropped(name, "a mapper may never set it, or the user model has no such field")
+        elif name in PRIVILEGES and not privileged:
+            _dropped(name, "the tenant is not in privileged_tenants")
+        elif name in PRIVILEGES and not isinstance(value, bool):
+            _dropped(name, "only true and false are privileges")
+        elif _holds_email(field) and normalised(str(value)) not in map(normalised, emails):
+            _dropped(name, "the address is not trusted")
+        elif isinstance(value, str):
+            # A name may be longer than the column; an address must not become another one.
+            yield name, value if _holds_email(field) else _clean(value)[: field.max_length]
+        elif value is not None:
+            yield name, value
+
+
+def _set_email(fields: dict[str, object], emails: tuple[str, ...]) -> None:
+    name = _email_field()
+    field = _field(name) if name else None
+    if field is None or not emails:
+        return
+    fields.setdefault(field.name, emails[0])
+
+
+def _set_username(fields: dict[str, object], *, provider: Provider, subject: str) -> None:
+    user_model = get_user_model()
+    name = user_model.USERNAME_FIELD
+    if username_is_email():
+        if not fields.get(name):
+            raise EmailUnverified(
+                "the user model signs people in by e-mail and Microsoft vouches for no address",
+                hint="List the address in verified_addresses (claim xms_edov), or use the tenant's own ID.",
+            )
+        return
+    field = _field(name)
+    value = user_model.normalize_username(str(fields.get(name) or ""))
+    try:
+        if field is not None:
+            field.clean(value[: field.max_length], None)
+    except ValidationError:
+        value = ""
+    fields[name] = value or f"{provider.id}-{credential_key(provider.id, subject)[:12]}"
+
+
+def _email_field() -> str:
+    return str(getattr(get_user_model(), "EMAIL_FIELD", "") or "")
+
+
+def _holds_email(field: models.Field[object, object]) -> bool:
+    return isinstance(field, models.EmailField) or field.name == _email_field()
+
+
+def _field(name: str) -> models.Field[object, object] | None:
+    try:
+        field = get_user_model()._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
+    return field if isinstance(field, models.Field) else None
+
+
+def _limit(name: str) -> int | None:
+    field = _field(name)
+    return field.max_length if field else None
+
+
+def _clean(text: str) -> str:
+    # PostgreSQL refuses U+0000 in text.
+    return " ".join(text.replace("\0", "").split())
+
+
+def _without_values(error: ValidationError) -> list[str]:
+    # Validators' messages may quote the value, which is personal.
+    return [
+        f"{name}: {'; '.join(sorted({problem.code or 'invalid' for problem in problems}))}"
+        for name, problems in error.error_dict.items()
+    ]
+
+
+def _dropped(name: str, reason: str) -> None:
+    logger.warning("The mapper's user.%s was dropped: %s", name, reason)

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class MSIdentityConfig(AppConfig):
+    name = "django_ms_identity"
+    label = "ms_identity"
+    verbose_name = _("Sign in with Microsoft")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from . import checks, hooks, sessions
+
+        checks.register_checks()
+        hooks.connect()
+        sessions.connect()

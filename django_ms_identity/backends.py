@@ -1,0 +1,53 @@
+"""The authentication backend that Microsoft sessions belong to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
+
+from . import conf
+from .models import Identity
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+
+class IdentityBackend(ModelBackend):
+    """Return the user of a session only while their identity is active; permissions as ModelBackend.
+
+    One query for user and identity, so deactivation works at once on every session engine.
+    """
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **_: object,
+    ) -> None:
+        """Authenticate nobody: sign-ins come through the callback, passwords are other backends' matter."""
+        return
+
+    async def aauthenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **_: object,
+    ) -> None:
+        return
+
+    def get_user(self, user_id: Any) -> Any:  # Any: the project's own user model and its key.
+        """Return the active user of an active identity, or nobody."""
+        if not conf.is_enabled():
+            return None
+        users = get_user_model()._default_manager.select_related("ms_identity")
+        try:
+            user = users.get(pk=user_id)
+            identity: Identity = user.ms_identity  # type: ignore[attr-defined]  # reverse of Identity.user
+        except (ObjectDoesNotExist, ValidationError, ValueError, TypeError):
+            return None
+        return user if identity.is_active and self.user_can_authenticate(user) else None

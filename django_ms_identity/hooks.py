@@ -1,0 +1,80 @@
+"""What happens after a registration or a sign-in: one receiver per signal walks ``HOOKS`` in order."""
+
+from __future__ import annotations
+
+import logging
+
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from . import conf, sign_in
+from .entra.providers import Provider
+from .entra.tokens import Claims
+from .exceptions import HookFailed, MSIdentityError
+from .models import Credential, Identity
+from .signals import identity_registered, identity_signed_in
+
+logger = logging.getLogger(__name__)
+
+
+def after_registration(
+    sender: type[Identity],
+    *,
+    request: HttpRequest,
+    provider: Provider,
+    identity: Identity,
+    credential: Credential,
+    claims: Claims,
+    **_: object,
+) -> None:
+    """Walk ``HOOKS["after_registration"]``; ``session`` comes last."""
+    for hook in conf.get_config().hooks["after_registration"]:
+        if hook.name == "session":
+            sign_in.open_session(
+                request, provider=provider, credential=credential, claims=claims, registered=True
+            )
+        else:
+            _call(hook.name, request, provider, identity, credential, claims)
+
+
+def after_login(
+    sender: type[Identity],
+    *,
+    request: HttpRequest,
+    provider: Provider,
+    identity: Identity,
+    credential: Credential,
+    claims: Claims,
+    registered: bool,
+    **_: object,
+) -> None:
+    """Walk ``HOOKS["after_login"]``; as in Kratos, not for the session that follows a registration."""
+    if registered:
+        return
+    for hook in conf.get_config().hooks["after_login"]:
+        _call(hook.name, request, provider, identity, credential, claims)
+
+
+def connect() -> None:
+    """Connect the receivers; called once by the app registry."""
+    identity_registered.connect(after_registration, sender=Identity, dispatch_uid="ms_identity_hooks")
+    identity_signed_in.connect(after_login, sender=Identity, dispatch_uid="ms_identity_hooks")
+
+
+def _call(
+    name: str,
+    request: HttpRequest,
+    provider: Provider,
+    identity: Identity,
+    credential: Credential,
+    claims: Claims,
+) -> None:
+    try:
+        import_string(name)(
+            request=request, provider=provider, identity=identity, credential=credential, claims=claims
+        )
+    except MSIdentityError:
+        raise
+    except Exception as error:  # A project's own function: anything can come out of it.
+        logger.exception("Hook %s failed for identity %s", name, identity.pk)
+        raise HookFailed(f"hook {name} failed: {type(error).__name__}") from None

@@ -1,0 +1,121 @@
+"""Opens and ends sessions: Django's login() and the SignIn rows."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from django.contrib.auth import SESSION_KEY, login, logout
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db import router
+from django.http import HttpRequest
+from django.utils import timezone
+
+from . import wiring
+from .entra.tokens import Claims
+from .models import Credential, Identity, SignIn
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
+
+BACKEND = "django_ms_identity.backends.IdentityBackend"
+AUTHENTICATED_AT = "_ms_identity_authenticated_at"
+"""Session key: when the person last proved who they are, seconds since the epoch."""
+SIGN_IN = "_ms_identity_sign_in"
+"""Session key: the primary key of the SignIn row that this session belongs to."""
+FINISHED = "_ms_identity_finished"
+"""Session key: the digest of the state that opened this session, and where it led."""
+
+
+def open_session(
+    request: HttpRequest, *, identity: Identity, credential: Credential, claims: Claims
+) -> SignIn:
+    """Sign the identity's user in to this browser and record it.
+
+    A session of somebody else ends first, and the session's key changes always (fixation).
+    """
+    user = identity.user
+    signed_in = request.session.get(SESSION_KEY)
+    if signed_in is not None and signed_in != user._meta.pk.value_to_string(user):
+        logout(request)
+        signed_in = None
+    login(request, user, backend=BACKEND)
+    if signed_in is not None:
+        # login() keeps the key where the same user signs in again.
+        request.session.cycle_key()
+    sign_in = SignIn.objects.using(_database(identity)).create(
+        identity=identity,
+        credential=credential,
+        provider=credential.provider,
+        session=_sealed(request.session.session_key),
+        sid=claims.text("sid")[:64],
+    )
+    request.session[SIGN_IN] = sign_in.pk
+    return sign_in
+
+
+def is_of(request: HttpRequest, identity: Identity) -> bool:
+    """Say whether this browser's session is the identity's."""
+    return request.session.get(SESSION_KEY) == identity.user._meta.pk.value_to_string(identity.user)
+
+
+def remember_finished(request: HttpRequest, *, digest: str, return_to: str) -> None:
+    """Note which flow opened this session, so that its callback can be repeated harmlessly."""
+    request.session[FINISHED] = [digest, return_to]
+
+
+def finished_return_to(request: HttpRequest, *, digest: str) -> str | None:
+    """Say where the flow that opened this session led; nothing if it was another."""
+    finished = request.session.get(FINISHED)
+    if not request.user.is_authenticated or not isinstance(finished, list) or finished[0] != digest:
+        return None
+    return str(finished[1])
+
+
+def stamp_authentication(
+    sender: type[AbstractBaseUser], request: HttpRequest | None = None, **_: object
+) -> None:
+    """Note when this person proved who they are, by whatever backend (receiver of user_logged_in)."""
+    if request is not None and hasattr(request, "session"):
+        request.session[AUTHENTICATED_AT] = int(time.time())
+        # A session that a password opened over an earlier one of ours is not that sign-in's any more.
+        request.session.pop(SIGN_IN, None)
+        request.session.pop(FINISHED, None)
+
+
+def end_sign_in(sender: type[AbstractBaseUser], request: HttpRequest | None = None, **_: object) -> None:
+    """Note the known end of a session (receiver of user_logged_out)."""
+    sign_in = request.session.get(SIGN_IN) if request is not None and hasattr(request, "session") else None
+    if sign_in is not None:
+        rows = SignIn.objects.using(router.db_for_write(SignIn))
+        rows.filter(pk=sign_in, ended_at=None).update(ended_at=timezone.now())
+
+
+def set_active(identity: Identity, active: bool) -> bool:
+    """Activate or deactivate an identity; returns whether that changed anything.
+
+    Deactivation works at once on every session engine: the backend asks for the state at each request.
+    """
+    state = Identity.State.ACTIVE if active else Identity.State.INACTIVE
+    rows = Identity.objects.using(_database(identity)).filter(pk=identity.pk).exclude(state=state)
+    changed = rows.update(state=state, state_changed_at=timezone.now(), updated_at=timezone.now()) == 1
+    if changed and not active:
+        open_rows = SignIn.objects.using(_database(identity)).filter(identity=identity, ended_at=None)
+        open_rows.update(ended_at=timezone.now())
+    return changed
+
+
+def connect() -> None:
+    """Connect the receivers; called once by the app registry."""
+    user_logged_in.connect(stamp_authentication, dispatch_uid="ms_identity_stamp")
+    user_logged_out.connect(end_sign_in, dispatch_uid="ms_identity_end")
+
+
+def _sealed(session_key: str | None) -> str | None:
+    if not session_key:
+        return None
+    return wiring.keyring().seal(session_key.encode(), kind="session_key")
+
+
+def _database(identity: Identity) -> str:
+    return identity._state.db or router.db_for_write(Identity)

@@ -1,0 +1,100 @@
+"""What every view of ours has in common: headers, switches, and the page that refuses."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from functools import update_wrapper
+from http import HTTPStatus
+from typing import Concatenate, ParamSpec
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.db import connections, transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from django_ms_identity import conf, links
+from django_ms_identity.exceptions import MSIdentityError, ProviderUnknown
+from django_ms_identity.models import Identity
+from django_ms_identity.signals import sign_in_refused
+
+logger = logging.getLogger("django_ms_identity")
+
+_Args = ParamSpec("_Args")
+_View = Callable[Concatenate[HttpRequest, _Args], HttpResponse]
+
+
+def public_page(*methods: str) -> Callable[[_View[_Args]], _View[_Args]]:
+    """Make a view of the sign-in: open to everybody, uncacheable, unframeable, outside transactions.
+
+    A refusal becomes our error page; with ``ENABLED`` off there is no page.
+    """
+
+    def decorate(view: _View[_Args]) -> _View[_Args]:
+        def wrapped(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
+            if not conf.is_enabled():
+                raise Http404
+            try:
+                response = view(request, *args, **kwargs)
+            except MSIdentityError as error:
+                response = refuse(request, error, provider=str(kwargs.get("provider", "")))
+            # Not no-referrer: browsers then send "Origin: null" with a form, which the CSRF check refuses.
+            response.headers["Referrer-Policy"] = "same-origin"
+            response.headers["X-Frame-Options"] = "DENY"
+            return response
+
+        checked: _View[_Args] = require_http_methods(list(methods))(never_cache(wrapped))
+        checked = login_not_required(update_wrapper(checked, view))
+        for alias in connections:
+            checked = transaction.non_atomic_requests(using=alias)(checked)
+        return checked
+
+    return decorate
+
+
+def refuse(
+    request: HttpRequest, error: MSIdentityError, *, provider: str = "", next_url: str = ""
+) -> HttpResponse:
+    """Log a refusal, tell the signal's receivers, and answer with a page in plain words."""
+    reference = secrets.token_hex(4)
+    level = logging.ERROR if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
+    logger.log(
+        level,
+        "Refused %s at provider %s: %s (reference %s, trace id %s)%s",
+        error.code,
+        provider or "-",
+        error.detail or "-",
+        reference,
+        error.trace_id or "-",
+        f" Hint: {error.hint}" if error.hint else "",
+    )
+    for receiver, failure in sign_in_refused.send_robust(
+        Identity, request=request, provider=provider, error=error
+    ):
+        if isinstance(failure, Exception):
+            logger.error("Receiver %r failed", receiver, exc_info=failure)
+    explain = settings.DEBUG or getattr(getattr(request, "user", None), "is_staff", False)
+    context = {
+        "title": error.title,
+        "advice": error.advice,
+        "code": error.code,
+        "reference": reference,
+        "trace_id": error.trace_id,
+        "retry_url": _retry_url(error, provider=provider, next_url=next_url),
+        "detail": error.detail if explain else "",
+        "hint": error.hint if explain else "",
+    }
+    return render(request, "ms_identity/error.html", context, status=error.status)
+
+
+def _retry_url(error: MSIdentityError, *, provider: str, next_url: str) -> str:
+    if not provider or isinstance(error, ProviderUnknown):
+        return reverse("ms_identity:sign_in")
+    # Microsoft would silently pick the same account again, which is not let in.
+    other = error.status in (HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT)
+    return links.start_url(provider, next_url=next_url, prompt="select_account" if other else "")
