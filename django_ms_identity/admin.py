@@ -1,0 +1,213 @@
+"""Who is linked to what, for staff. Reads much, changes little, shows no secret."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from . import conf, sessions
+from .models import Credential, Identity, SignIn, VerifiableAddress, normalised
+
+if TYPE_CHECKING:
+    _ModelAdmin = admin.ModelAdmin[Identity]
+    _Inline = admin.TabularInline[Any, Identity]
+    _Paginator = Paginator[Identity]
+else:
+    _ModelAdmin = admin.ModelAdmin
+    _Inline = admin.TabularInline
+    _Paginator = Paginator
+
+
+class UncountedPaginator(_Paginator):
+    """A paginator that does not count all rows, which a database does one by one."""
+
+    pages = 20
+
+    @cached_property
+    def count(self) -> int:
+        """Count no further than some pages: enough to leaf through; the search finds the rest."""
+        rows = cast("QuerySet[Identity]", self.object_list)
+        return len(rows.order_by().values_list("pk")[: self.per_page * self.pages])
+
+
+class ProviderFilter(admin.SimpleListFilter):
+    """Filter by the configured providers, without asking the database which there are."""
+
+    title = _("provider")
+    parameter_name = "provider"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [(provider.id, provider.id) for provider in conf.parse().config.providers]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Identity]) -> QuerySet[Identity]:
+        if not self.value():
+            return queryset
+        return queryset.filter(pk__in=Credential.objects.filter(provider=self.value()).values("identity"))
+
+
+class _ReadOnlyInline(_Inline):
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+class CredentialInline(_ReadOnlyInline):
+    model = Credential
+    fields = ("provider", "subject", "subject_source", "tenant", "object_id", "created_at")
+    readonly_fields = fields
+
+
+class AddressInline(_ReadOnlyInline):
+    model = VerifiableAddress
+    fields = ("via", "value", "verified_at")
+    readonly_fields = fields
+
+
+class SignInInline(_ReadOnlyInline):
+    model = SignIn
+    fields = ("provider", "aal", "amr", "created_at", "ended_at")
+    readonly_fields = fields
+    ordering = ("-created_at",)
+    verbose_name_plural = _("latest sign-ins")
+    shown = 20
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SignIn]:
+        """Return the latest few of the identity at hand; some people sign in every day for years."""
+        rows = SignIn.objects.all()
+        match = request.resolver_match
+        identity = match.kwargs.get("object_id") if match else None
+        latest = SignIn.objects.filter(identity=identity).order_by("-created_at").values("pk")[: self.shown]
+        try:
+            return rows.filter(pk__in=list(latest.values_list("pk", flat=True))).order_by("-created_at")
+        except (ValidationError, ValueError):
+            return rows.none()
+
+
+class IdentityAdmin(_ModelAdmin):
+    """Inspect identities; activate and deactivate them. Use it on a site of your own, too."""
+
+    list_display = ("__str__", "user", "providers", "tenants", "state", "last_sign_in", "created_at")
+    list_filter = ("state", ProviderFilter)
+    search_help_text = _("Exact subject, object id, user name or verified address")
+    # Any value turns the search box on; get_search_results decides what is searched.
+    search_fields = ("pk__exact",)
+    ordering = ("-created_at",)
+    list_per_page = 50
+    list_select_related = ("user",)
+    show_full_result_count = False
+    paginator = UncountedPaginator
+    actions = ("activate", "deactivate")
+    inlines = (CredentialInline, AddressInline, SignInInline)
+    fields = (
+        "id",
+        "user",
+        "state",
+        "state_changed_at",
+        "pretty_traits",
+        "pretty_metadata_public",
+        "pretty_metadata_admin",
+        "created_at",
+        "updated_at",
+    )
+    readonly_fields: ClassVar = fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: identities come from Microsoft."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Identity]:
+        latest = (
+            SignIn.objects.filter(identity=OuterRef("pk")).order_by("-created_at").values("created_at")[:1]
+        )
+        queryset = super().get_queryset(request).prefetch_related("credentials")
+        return queryset.annotate(latest_sign_in=Subquery(latest))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Identity], search_term: str
+    ) -> tuple[QuerySet[Identity], bool]:
+        """Search exactly, each look-up by an index of its own."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        user_model = get_user_model()
+        credentials = Credential.objects.filter(Q(subject=term) | Q(object_id=term.lower()))
+        addresses = VerifiableAddress.objects.filter(normalised=normalised(term), via="email")
+        users = user_model._default_manager.filter(**{user_model.USERNAME_FIELD: term})
+        found = {
+            *credentials.values_list("identity", flat=True)[:100],
+            *addresses.values_list("identity", flat=True)[:100],
+            *Identity.objects.filter(user__in=users).values_list("pk", flat=True)[:100],
+        }
+        return queryset.filter(pk__in=found), False
+
+    @admin.display(description=_("provider"))
+    def providers(self, identity: Identity) -> str:
+        return ", ".join(sorted({credential.provider for credential in identity.credentials.all()}))
+
+    @admin.display(description=_("tenant"))
+    def tenants(self, identity: Identity) -> str:
+        return ", ".join(sorted({credential.tenant for credential in identity.credentials.all()}))
+
+    @admin.display(description=_("last sign-in"), empty_value="-")
+    def last_sign_in(self, identity: Identity) -> object:
+        return getattr(identity, "latest_sign_in", None)
+
+    @admin.display(description=_("traits"))
+    def pretty_traits(self, identity: Identity) -> SafeString:
+        return _pretty(identity.traits)
+
+    @admin.display(description=_("public metadata"))
+    def pretty_metadata_public(self, identity: Identity) -> SafeString:
+        return _pretty(identity.metadata_public)
+
+    @admin.display(description=_("admin metadata"))
+    def pretty_metadata_admin(self, identity: Identity) -> SafeString:
+        return _pretty(identity.metadata_admin)
+
+    @admin.action(description=_("Activate selected identities"), permissions=["change"])
+    def activate(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
+        self._set_state(request, queryset, active=True)
+
+    @admin.action(
+        description=_("Deactivate selected identities (signs them out at once)"), permissions=["change"]
+    )
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
+        self._set_state(request, queryset, active=False)
+
+    def _set_state(self, request: HttpRequest, queryset: QuerySet[Identity], *, active: bool) -> None:
+        changed = 0
+        for identity in queryset.filter(state=_state(not active)):
+            if sessions.set_active(identity, active):
+                self.log_change(request, identity, f"state: {_state(active)}")
+                changed += 1
+        text = ngettext("%d identity changed.", "%d identities changed.", changed) % changed
+        self.message_user(request, text, messages.SUCCESS)
+
+
+def _state(active: bool) -> Identity.State:
+    return Identity.State.ACTIVE if active else Identity.State.INACTIVE
+
+
+def _pretty(value: object) -> SafeString:
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+admin.site.register(Identity, IdentityAdmin)

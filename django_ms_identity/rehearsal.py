@@ -1,0 +1,58 @@
+"""Tries a provider's mapper on sample claims, before the first visitor does."""
+
+from __future__ import annotations
+
+from . import conf, wiring
+from .entra.clouds import CONSUMER_TENANT, TenantKind, issuer
+from .entra.providers import Provider
+from .mapping.mapper import EMPTY_IDENTITY, map_claims
+from .mapping.result import Mapped
+
+_WORK_TENANT = "00000000-1111-4222-8333-444444444444"
+
+
+def rehearse(provider: Provider) -> Mapped:
+    """Evaluate the provider's mapper on the claims of an invented person.
+
+    Starts a sandbox and may fetch the mapper, so it is not for every command. Raises a leaf of
+    ``MapperFailed``.
+    """
+    payload = sample_claims(provider)
+    return map_claims(
+        mapper_url=provider.mapper_url,
+        payload=payload,
+        subject=str(payload["sub"]),
+        identity=EMPTY_IDENTITY,
+        transport=wiring.transport(),
+        timeout=conf.get_config().mapper_timeout,
+        allow_http=wiring.allows_http(),
+    )
+
+
+def sample_claims(provider: Provider) -> dict[str, object]:
+    """Return what Microsoft's v2.0 ID token says of an ordinary member with every usual claim."""
+    tid = {
+        TenantKind.GUID: provider.tenant.value,
+        TenantKind.CONSUMERS: CONSUMER_TENANT,
+    }.get(provider.tenant.kind, _WORK_TENANT)
+    return {
+        "aud": provider.client_id,
+        "iss": issuer(provider.cloud, tid),
+        "iat": 1_700_000_000,
+        "nbf": 1_700_000_000,
+        "exp": 1_700_003_900,
+        "name": "Sample Person",
+        "given_name": "Sample",
+        "family_name": "Person",
+        "preferred_username": "sample.person@contoso.example",
+        "email": "sample.person@contoso.example",
+        "xms_edov": True,
+        "acct": 0,
+        "nonce": "0" * 64,
+        "oid": "00000000-0000-4000-8000-000000000001",
+        "sub": "sample-subject",
+        "tid": tid,
+        "groups": ["00000000-0000-4000-8000-00000000000a"],
+        "roles": ["Sample.Role"],
+        "ver": "2.0",
+    }
