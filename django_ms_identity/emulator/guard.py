@@ -1,0 +1,66 @@
+"""Whom the emulator serves: a developer's own machine, or a caller within the process."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import logging
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http.request import split_domain_port
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from .microsoft import ENVIRON_KEY, Microsoft, microsoft_for
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+Endpoint = Callable[Concatenate[HttpRequest, Microsoft, P], HttpResponseBase]
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+
+
+def endpoint(*methods: str) -> Callable[[Endpoint[P]], View[P]]:
+    """Make a view of a function of a request and a Microsoft; it does not exist for strangers."""
+
+    def decorate(function: Endpoint[P]) -> View[P]:
+        @csrf_exempt  # Microsoft has no session here; nothing is done in anybody's name.
+        @login_not_required
+        @require_http_methods(list(methods))
+        @functools.wraps(function)
+        def view(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if ENVIRON_KEY not in request.META and not _is_local(request):
+                logger.warning("The emulator answers the loopback interface under DEBUG only")
+                raise Http404
+            return function(request, microsoft_for(request), *args, **kwargs)
+
+        return view
+
+    return decorate
+
+
+def _is_local(request: HttpRequest) -> bool:
+    """Say whether a developer asks from this machine.
+
+    The Host header is looked at because a page on the internet can point a name of its own at 127.0.0.1
+    (DNS rebinding), and X-Forwarded-For because a tunnel or proxy on this machine makes everybody local.
+    """
+    if not settings.DEBUG:
+        return False
+    host, _port = split_domain_port(request.META.get("HTTP_HOST", ""))
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
+    peers = [request.META.get("REMOTE_ADDR", ""), *(part for part in forwarded.split(",") if part.strip())]
+    return (host == "localhost" or host.endswith(".localhost") or _is_loopback(host)) and all(
+        map(_is_loopback, peers)
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.strip().strip("[]")).is_loopback
+    except ValueError:
+        return False

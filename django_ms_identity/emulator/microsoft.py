@@ -1,0 +1,95 @@
+"""One emulated Microsoft: whom it knows and what it remembers."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from . import CLIENT_ID, CLIENT_SECRET, TENANT_ID
+from .errors import Refused, unknown_tenant
+from .grants import Grants
+from .personas import PERSONAS, Persona, oid_for
+from .tenants import CONSUMERS, CONTOSO, FABRIKAM, GLOBAL_HOST, Authority, Tenant, authority_for
+
+ENVIRON_KEY = "ms_identity_emulator.microsoft"
+"""Where a caller within the process puts a Microsoft of its own. No client on the network can set it: what
+a request brings arrives in the environment under names that begin with ``HTTP_``."""
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Microsoft:
+    clients: Mapping[str, str] = field(repr=False)
+    """Client secrets by client id."""
+    tenants: tuple[Tenant, ...] = (CONTOSO, FABRIKAM)
+    personas: tuple[Persona, ...] = PERSONAS
+    grants: Grants = field(default_factory=Grants, repr=False)
+    http_hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1"})
+    """Where a redirect URI may be plain ``http``."""
+    clock: Callable[[], float] = time.time
+
+    def authority(self, host: str, segment: str) -> Authority:
+        authority = authority_for(host, segment, self.all_tenants)
+        if authority is None:
+            raise Refused(unknown_tenant(segment))
+        return authority
+
+    @property
+    def all_tenants(self) -> tuple[Tenant, ...]:
+        """The known tenants, and the home of everybody who is from somewhere else."""
+        founded = {persona.tenant: self.home(persona) for persona in self.personas}
+        return tuple(dict.fromkeys((*self.tenants, *founded.values())))
+
+    def home(self, persona: Persona) -> Tenant:
+        """Return the tenant that an account belongs to; an unknown one is founded."""
+        if persona.personal:
+            return CONSUMERS
+        for tenant in self.tenants:
+            if persona.tenant in (tenant.name, tenant.id):
+                return tenant
+        founded = persona.tenant if _GUID.fullmatch(persona.tenant) else oid_for(persona.tenant)
+        return Tenant(id=founded, name=persona.tenant)
+
+    def tenant_of(self, persona: Persona, authority: Authority) -> Tenant | None:
+        """Return the tenant that somebody signs in to by this authority; nothing if they may not."""
+        home = self.home(persona)
+        if authority.tenant is None:
+            personal_allowed = authority.segment == "common" and authority.host == GLOBAL_HOST
+            return home if personal_allowed or not persona.personal else None
+        if authority.tenant.name == home.name or persona.is_guest_of(authority.tenant):
+            return authority.tenant
+        return None
+
+    def accepts_redirect_uri(self, uri: str) -> bool:
+        """Say whether a redirect URI could be registered (learn.microsoft.com: reply-url)."""
+        try:
+            parts = urlsplit(uri)
+        except ValueError:
+            return False
+        if not parts.hostname or parts.fragment or parts.username or len(uri) > 256 or "*" in uri:
+            return False
+        return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in self.http_hosts)
+
+
+_grants = Grants()
+"""What the process remembers."""
+
+
+def microsoft_for(request: HttpRequest) -> Microsoft:
+    """Return the Microsoft that answers: the caller's own, or the process's as settings describe it now."""
+    own = request.META.get(ENVIRON_KEY)
+    if isinstance(own, Microsoft):
+        return own
+    configured = getattr(settings, "MS_IDENTITY_EMULATOR", {})
+    contoso = replace(CONTOSO, id=configured.get("TENANT_ID", TENANT_ID).lower())
+    return Microsoft(
+        clients=configured.get("CLIENTS", {CLIENT_ID: CLIENT_SECRET}),
+        tenants=(contoso, FABRIKAM),
+        grants=_grants,
+    )

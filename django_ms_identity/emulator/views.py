@@ -1,0 +1,169 @@
+"""Metadata, keys, Graph and logout: the endpoints that only tell."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+
+from . import pages
+from .errors import Refused, json_refusal
+from .grants import Authorization
+from .guard import endpoint
+from .keys import key_set
+from .microsoft import Microsoft
+from .tenants import GRAPH_HOSTS, LOGIN_HOSTS
+from .tokens import subject
+
+logger = logging.getLogger(__name__)
+
+CACHEABLE = {"Cache-Control": "max-age=86400, private"}
+
+
+@endpoint("GET")
+def metadata(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
+    """Describe an authority (OpenID Connect Discovery), with the real addresses."""
+    try:
+        authority = microsoft.authority(host, tenant)
+    except Refused as refused:
+        return json_refusal(refused.refusal, request)
+    logger.info("Metadata of %s", authority.segment)
+    graph = GRAPH_HOSTS[host][0]
+    document = {
+        "token_endpoint": f"{authority.url}/oauth2/v2.0/token",
+        "token_endpoint_auth_methods_supported": ["client_secret_post"],
+        "jwks_uri": f"{authority.url}/discovery/v2.0/keys",
+        "response_modes_supported": ["query", "form_post"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "response_types_supported": ["code"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "issuer": authority.issuer,
+        "request_uri_parameter_supported": False,
+        "userinfo_endpoint": f"https://{graph}/oidc/userinfo",
+        "authorization_endpoint": f"{authority.url}/oauth2/v2.0/authorize",
+        "http_logout_supported": True,
+        "end_session_endpoint": f"{authority.url}/oauth2/v2.0/logout",
+        "claims_supported": [
+            *("sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name"),
+            *("msgraph_host", "aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name"),
+            *("tid", "ver", "at_hash", "c_hash", "email"),
+        ],
+        "tenant_region_scope": None,
+        "cloud_instance_name": host.removeprefix("login."),
+        "msgraph_host": graph,
+    }
+    return JsonResponse(document, headers=CACHEABLE)
+
+
+@endpoint("GET")
+def keys(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
+    """List the keys that sign an authority's tokens."""
+    try:
+        authority = microsoft.authority(host, tenant)
+    except Refused as refused:
+        return json_refusal(refused.refusal, request)
+    logger.info("Keys of %s", authority.segment)
+    return JsonResponse({"keys": key_set(authority)}, headers=CACHEABLE)
+
+
+@endpoint("GET")
+def me(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
+    """Answer as Graph's ``/v1.0/me``; needs ``User.Read``."""
+    authorization = _bearer(request, microsoft, host)
+    if authorization is None:
+        return _graph_refusal(
+            HTTPStatus.UNAUTHORIZED,
+            "InvalidAuthenticationToken",
+            "Access token is empty, unknown or expired.",
+        )
+    if not {"User.Read", f"https://{host}/User.Read"} & set(authorization.scope):
+        return _graph_refusal(
+            HTTPStatus.FORBIDDEN,
+            "Authorization_RequestDenied",
+            "Insufficient privileges to complete the operation.",
+        )
+    persona = authorization.persona
+    logger.info("Graph tells about %s", persona.id)
+    document: dict[str, object] = {
+        "@odata.context": f"https://{host}/v1.0/$metadata#users/$entity",
+        "businessPhones": [],
+        "displayName": persona.name,
+        "givenName": persona.given_name,
+        "jobTitle": None,
+        "mail": persona.email,
+        "mobilePhone": None,
+        "officeLocation": None,
+        "preferredLanguage": None,
+        "surname": persona.family_name,
+        "userPrincipalName": persona.username,
+        "id": authorization.graph_id,
+    }
+    return JsonResponse(document, headers={"Cache-Control": "private"})
+
+
+@endpoint("GET", "POST")
+def userinfo(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
+    """Answer as the OpenID userinfo endpoint, which says less than an ID token."""
+    authorization = _bearer(request, microsoft, host)
+    if authorization is None:
+        return _graph_refusal(
+            HTTPStatus.UNAUTHORIZED,
+            "InvalidAuthenticationToken",
+            "Access token is empty, unknown or expired.",
+        )
+    persona = authorization.persona
+    logger.info("Userinfo tells about %s", persona.id)
+    document = {"sub": subject(authorization)}
+    if "profile" in authorization.scope:
+        document |= {
+            "name": persona.name,
+            "family_name": persona.family_name,
+            "given_name": persona.given_name,
+            "picture": f"https://{host}/v1.0/me/photo/$value",
+        }
+    if persona.email and "email" in authorization.scope:
+        document["email"] = persona.email
+    return JsonResponse(document, headers={"Cache-Control": "private"})
+
+
+@endpoint("GET", "POST")
+def logout(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
+    """End the session at Microsoft, of which the emulator has none, and send the browser back."""
+    try:
+        microsoft.authority(host, tenant)
+    except Refused as refused:
+        return pages.refusal(request, refused.refusal)
+    query = request.POST if request.method == "POST" else request.GET
+    uri = query.get("post_logout_redirect_uri", "")
+    logger.info("Signed out")
+    if microsoft.accepts_redirect_uri(uri):
+        return HttpResponseRedirect(uri)
+    return pages.signed_out()
+
+
+def _bearer(request: HttpRequest, microsoft: Microsoft, host: str) -> Authorization | None:
+    """Return what the access token stands for; tokens are not good in another cloud."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    authorization = microsoft.grants.authorization_for(token.strip(), microsoft.clock())
+    if authorization is None or authorization.authority.host != LOGIN_HOSTS[host]:
+        return None
+    return authorization
+
+
+def _graph_refusal(status: HTTPStatus, code: str, message: str) -> JsonResponse:
+    request_id = str(uuid.uuid4())
+    inner = {
+        "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}",
+        "request-id": request_id,
+        "client-request-id": request_id,
+    }
+    headers = {"WWW-Authenticate": 'Bearer realm=""'} if status == HTTPStatus.UNAUTHORIZED else None
+    return JsonResponse(
+        {"error": {"code": code, "message": message, "innerError": inner}}, status=status, headers=headers
+    )

@@ -1,0 +1,228 @@
+"""The authorize endpoint: what it shows, what it sends back, and to whom."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from django.test import RequestFactory
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from django_ms_identity.emulator import TENANT_ID
+from django_ms_identity.emulator.authorize import authorize
+from django_ms_identity.emulator.microsoft import ENVIRON_KEY, Microsoft
+
+from .wire import QUERY, REDIRECT_URI, query_of
+
+WORKERS = {"work", "admin", "many-groups", "disabled", "admin-consent"}
+FABRIKAM = "fabrikam.example"
+
+
+def offered(response) -> set[str]:
+    assert response.status_code == 200
+    return set(re.findall(r'data-persona="([^"]+)"', response.content.decode())) - {"cancel"}
+
+
+def test_the_answer_carries_code_and_state_to_the_app(wire):
+    response = wire.authorize(persona="work")
+
+    assert response["Location"].startswith(f"{REDIRECT_URI}?")
+    answer = query_of(response)
+    assert set(answer) == {"code", "state", "session_state", "client_info"}
+    assert answer["state"] == "st&te"
+
+
+def test_the_answer_may_come_by_form(wire):
+    response = wire.authorize(persona="work", response_mode="form_post")
+
+    page = response.content.decode()
+    assert f'<form method="post" action="{REDIRECT_URI}">' in page
+    assert 'name="state" value="st&amp;te"' in page
+    assert 'name="code"' in page
+
+
+def test_a_request_may_be_posted(wire):
+    response = wire.client.post(
+        f"/login.microsoftonline.com/{TENANT_ID}/oauth2/v2.0/authorize", {**QUERY, "persona": "work"}
+    )
+
+    assert query_of(response)["code"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        pytest.param({"client_id": None}, 900144, id="no client"),
+        pytest.param({"client_id": "stranger"}, 700016, id="unknown client"),
+        pytest.param({"redirect_uri": None}, 50011, id="no redirect URI"),
+        pytest.param({"redirect_uri": "http://app.example/cb"}, 50011, id="http off this machine"),
+        pytest.param({"redirect_uri": "http://localhost.evil.example/cb"}, 50011, id="localhost as a prefix"),
+        pytest.param({"redirect_uri": "https://app.example/cb#x"}, 50011, id="fragment"),
+        pytest.param({"redirect_uri": "https://user@app.example/cb"}, 50011, id="user"),
+        pytest.param({"redirect_uri": "https://*.app.example/cb"}, 50011, id="wildcard"),
+        pytest.param({"redirect_uri": "https://app.example/" + "a" * 256}, 50011, id="too long"),
+        pytest.param({"redirect_uri": "javascript:alert(1)"}, 50011, id="script"),
+        pytest.param({"redirect_uri": "//app.example/cb"}, 50011, id="no scheme"),
+        pytest.param({"redirect_uri": "https://[app/cb"}, 50011, id="not a URL"),
+    ],
+)
+def test_without_a_safe_way_back_the_error_is_shown(wire, changes, code):
+    response = wire.authorize(persona="work", **changes)
+
+    assert response.status_code == 400
+    assert f"AADSTS{code}:" in response.content.decode()
+
+
+def test_an_unknown_tenant_is_shown(wire):
+    response = wire.authorize("nobody.example", persona="work")
+
+    assert "AADSTS90002:" in response.content.decode()
+
+
+def test_a_duplicated_parameter_is_shown(wire):
+    path = f"/login.microsoftonline.com/{TENANT_ID}/oauth2/v2.0/authorize?client_id=a&client_id=b"
+
+    assert "AADSTS9000411:" in wire.get(path).content.decode()
+
+
+@pytest.mark.parametrize("uri", ["http://localhost/cb", "http://127.0.0.1:9/cb", "https://app.example/cb"])
+def test_redirect_uris_that_can_be_registered_are_taken(wire, uri):
+    assert wire.authorize(persona="work", redirect_uri=uri)["Location"].startswith(uri)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "code"),
+    [
+        pytest.param({"response_type": None}, "invalid_request", 900144, id="no response_type"),
+        pytest.param({"response_type": "id_token"}, "unsupported_response_type", 70005, id="implicit"),
+        pytest.param({"response_mode": "fragment"}, "invalid_request", 70007, id="fragment"),
+        pytest.param({"scope": None}, "invalid_request", 900144, id="no scope"),
+        pytest.param({"scope": "profile email"}, "invalid_scope", 70011, id="no openid"),
+        pytest.param({"state": None}, "invalid_request", 900144, id="no state"),
+        pytest.param({"nonce": None}, "invalid_request", 900144, id="no nonce"),
+        pytest.param({"code_challenge": None}, "invalid_request", 900144, id="no PKCE"),
+        pytest.param({"code_challenge": "short"}, "invalid_request", 501491, id="short challenge"),
+        pytest.param({"code_challenge_method": "plain"}, "invalid_request", 50149, id="plain PKCE"),
+        pytest.param({"prompt": "please"}, "invalid_request", 90023, id="unknown prompt"),
+        pytest.param({"prompt": "none"}, "login_required", 50058, id="silent"),
+        pytest.param({"claims": "{"}, "invalid_request", 9002313, id="broken claims"),
+        pytest.param({"claims": "[]"}, "invalid_request", 9002313, id="claims not an object"),
+        pytest.param({"claims": '{"id_token": 1}'}, "invalid_request", 9002313, id="id_token not an object"),
+        pytest.param({"claims": "[" * 100_000}, "invalid_request", 9002313, id="deep claims"),
+        pytest.param({"persona": "cancel"}, "access_denied", 65004, id="cancelled"),
+    ],
+)
+def test_other_errors_go_back_to_the_app(wire, changes, error, code):
+    answer = query_of(wire.authorize(**{"persona": "work", **changes}))
+
+    assert answer["error"] == error
+    assert re.fullmatch(
+        rf"AADSTS{code}: .+ Trace ID: \S{{36}} Correlation ID: \S{{36}} Timestamp: [-\d]{{10}} [:\d]{{8}}Z",
+        answer["error_description"],
+    )
+    assert answer["error_uri"] == f"https://login.microsoftonline.com/error?code={code}"
+    assert answer.get("state") == ({**QUERY, **changes}["state"])
+    assert "code" not in answer
+
+
+def test_errors_go_back_by_form_too(wire):
+    page = wire.authorize(response_mode="form_post", persona="cancel").content.decode()
+
+    assert 'name="error" value="access_denied"' in page
+
+
+@pytest.mark.parametrize(
+    ("tenant", "personas"),
+    [
+        pytest.param(TENANT_ID, WORKERS | {"guest"}, id="Contoso"),
+        pytest.param("contoso.example", WORKERS | {"guest"}, id="Contoso by domain"),
+        pytest.param(FABRIKAM, {"guest"}, id="Fabrikam"),
+        pytest.param("organizations", WORKERS | {"guest"}, id="organizations"),
+        pytest.param("consumers", {"personal", "personal-without-email"}, id="consumers"),
+        pytest.param(
+            "common", WORKERS | {"guest", "personal", "personal-without-email"}, id="everybody in the world"
+        ),
+    ],
+)
+def test_only_those_who_may_sign_in_are_offered(wire, tenant, personas):
+    assert offered(wire.authorize(tenant)) == personas
+
+
+def test_nobody_personal_is_offered_in_another_cloud(wire):
+    assert offered(wire.authorize("common", host="login.microsoftonline.us")) == WORKERS | {"guest"}
+
+
+@pytest.mark.parametrize(
+    ("tenant", "persona", "code"),
+    [
+        pytest.param(TENANT_ID, "personal", 50020, id="personal in a tenant"),
+        pytest.param(FABRIKAM, "work", 50020, id="colleague in a foreign tenant"),
+        pytest.param("organizations", "personal", 500208, id="personal in organizations"),
+        pytest.param("consumers", "work", 500208, id="work in consumers"),
+        pytest.param(TENANT_ID, "disabled", 50057, id="disabled"),
+        pytest.param(TENANT_ID, "admin-consent", 90094, id="not approved"),
+    ],
+)
+def test_who_may_not_sign_in_is_told_so_and_can_go_back(wire, tenant, persona, code):
+    page = wire.authorize(tenant, persona=persona).content.decode()
+    answer = query_of(wire.authorize(tenant, persona=persona, **{"return": "1"}))
+
+    assert f"AADSTS{code}:" in page
+    assert "return=1" in page
+    assert answer["error"] == "access_denied"
+    assert answer["error_description"].startswith(f"AADSTS{code}:")
+
+
+def test_an_unknown_persona_is_asked_again(wire):
+    assert "work" in offered(wire.authorize(persona="nobody"))
+
+
+def test_a_login_hint_puts_its_account_first(wire):
+    page = wire.authorize(login_hint="Dagny.Moreau@contoso.example").content.decode()
+
+    assert page.index("Dagny") < page.index("Ines")
+    assert page.count("autofocus") == 1
+
+
+def test_links_of_the_picker_keep_the_request(wire):
+    page = wire.authorize().content.decode()
+
+    link = re.search(r'href="([^"]*persona=work)"', page)[1].replace("&amp;", "&")
+    path = f"/login.microsoftonline.com/{TENANT_ID}/oauth2/v2.0/authorize{link}"
+    assert query_of(wire.get(path))["state"] == "st&te"
+
+
+def test_pages_are_safe_to_show(wire):
+    response = wire.authorize(login_hint="<script>alert(1)</script>", state='"><script>')
+
+    assert "<script" not in response.content.decode()
+    assert "style=" not in response.content.decode()
+    policy = response["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+    assert response["Cache-Control"] == "no-store"
+
+
+@pytest.mark.urls("django_ms_identity.testing.urls")
+# The first draw of text reads Unicode's tables, which takes a moment.
+@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    parameters=st.dictionaries(
+        st.sampled_from([*QUERY, "persona", "claims", "response_mode", "prompt", "login_hint", "max_age"]),
+        st.text(max_size=40)
+        | st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leaves=4).map(
+            lambda value: json.dumps({"id_token": {"acrs": {"values": value}}})
+        ),
+    )
+)
+def test_whatever_is_asked_is_answered(parameters):
+    microsoft = Microsoft(clients={QUERY["client_id"]: "secret"})
+    request = RequestFactory().get("/", {**QUERY, "persona": "work", **parameters})
+    request.META[ENVIRON_KEY] = microsoft
+    response = authorize(request, host="login.microsoftonline.com", tenant="common")
+
+    assert response.status_code in (200, 302, 400)

@@ -1,0 +1,82 @@
+"""What the emulator remembers is bounded, and codes are taken once by one thread."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from django_ms_identity.emulator.errors import Refused
+from django_ms_identity.emulator.grants import LIMIT, Authorization, Grants
+from django_ms_identity.emulator.keys import WORK, signing_key
+from django_ms_identity.emulator.personas import PERSONAS
+from django_ms_identity.emulator.tenants import CONTOSO, Authority
+
+
+@pytest.fixture
+def authorization() -> Authorization:
+    return Authorization(
+        client_id="client",
+        redirect_uri="https://app.example/cb",
+        scope=("openid",),
+        nonce="nonce",
+        challenge="challenge",
+        authority=Authority(host="login.microsoftonline.com", segment="common", tenant=None),
+        persona=PERSONAS[0],
+        tenant=CONTOSO,
+        with_auth_time=False,
+        auth_contexts=(),
+    )
+
+
+def test_the_oldest_code_is_dropped_for_the_newest(authorization):
+    grants = Grants()
+    codes = [grants.issue_code(authorization, 0) for _number in range(LIMIT + 1)]
+
+    with pytest.raises(Refused) as refused:
+        grants.redeem_code(codes[0], 0)
+
+    assert refused.value.refusal.code == 70000
+    assert grants.redeem_code(codes[1], 0) == authorization
+    assert grants.redeem_code(codes[-1], 0) == authorization
+
+
+def test_the_oldest_access_token_is_dropped_for_the_newest(authorization):
+    grants = Grants()
+    tokens = [grants.issue_token(authorization, 0) for _number in range(LIMIT + 1)]
+
+    assert grants.authorization_for(tokens[0], 0) is None
+    assert grants.authorization_for(tokens[1], 0) == authorization
+
+
+def test_many_threads_redeem_a_code_once(authorization):
+    grants = Grants()
+    code = grants.issue_code(authorization, 0)
+
+    def redeem(_number: int) -> bool:
+        try:
+            grants.redeem_code(code, 0)
+        except Refused:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(redeem, range(64))) == 1
+
+
+def test_many_threads_make_one_key():
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _number: signing_key(WORK), range(16)))
+
+    assert all(key is keys[0] for key in keys)
+
+
+def test_nothing_secret_is_in_a_repr(authorization, microsoft):
+    grants = Grants()
+    code, token = grants.issue_code(authorization, 0), grants.issue_token(authorization, 0)
+
+    shown = repr((grants, microsoft, signing_key(WORK)))
+
+    assert code not in shown
+    assert token not in shown
+    assert "other-secret" not in shown
