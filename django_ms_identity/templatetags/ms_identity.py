@@ -1,0 +1,94 @@
+"""The sign-in buttons, for any template of a project. Only builds what the templates show."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django import template
+from django.conf import settings
+
+from django_ms_identity import conf, links
+from django_ms_identity.exceptions import MSIdentityError, ProviderUnknown
+
+if TYPE_CHECKING:
+    from django.template.context import Context
+    from django.utils.functional import _StrOrPromise
+
+    from django_ms_identity.conf import Config
+
+logger = logging.getLogger(__name__)
+register = template.Library()
+
+THEMES = ("auto", "light", "dark")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    """One button: where it leads, and the provider's own label."""
+
+    url: str
+    label: _StrOrPromise
+
+
+@register.inclusion_tag("ms_identity/button.html", takes_context=True)
+def sign_in_button(
+    context: Context, provider: str, next: str | None = "", theme: str = "auto"
+) -> dict[str, object]:
+    """Render the button of one provider, or nothing while sign-in is off.
+
+    ``next`` is a path of this site; ``theme`` is ``auto`` (the visitor's own), ``light`` or ``dark``.
+    A mistake in the template or the settings is raised in DEBUG. Elsewhere it is logged and the button is
+    left out, because it may stand on every page of a site.
+    """
+    config = _config()
+    if config is None:
+        return {}
+    try:
+        found = config.provider(provider)
+    except ProviderUnknown:
+        known = ", ".join(each.id for each in config.providers) or "none"
+        _report(f"sign_in_button: there is no provider {provider!r}; the known ones: {known}")
+        return {}
+    return {"url": _start_url(context, found.id, next), "label": found.label, **_surroundings(context, theme)}
+
+
+@register.inclusion_tag("ms_identity/buttons.html", takes_context=True)
+def sign_in_buttons(context: Context, next: str | None = "", theme: str = "auto") -> dict[str, object]:
+    """Render the buttons of all providers, as ``sign_in_button`` does."""
+    config = _config()
+    if config is None:
+        return {}
+    buttons = [Button(url=_start_url(context, each.id, next), label=each.label) for each in config.providers]
+    return {"buttons": buttons, **_surroundings(context, theme)}
+
+
+def _config() -> Config | None:
+    try:
+        config = conf.get_config()
+    except MSIdentityError as error:
+        _report(f"sign_in_button: {error}")
+        return None
+    return config if config.enabled else None
+
+
+def _start_url(context: Context, provider_id: str, next: str | None) -> str:
+    # Who is signed in and still sees a button lacks a right here (the admin's login page, say).
+    user = getattr(context.get("request"), "user", None)
+    prompt = "select_account" if user is not None and user.is_authenticated else ""
+    return links.start_url(provider_id, next_url=next or "", prompt=prompt)
+
+
+def _surroundings(context: Context, theme: str) -> dict[str, object]:
+    if theme not in THEMES:
+        _report(f"sign_in_button: there is no theme {theme!r}; the known ones: {', '.join(THEMES)}")
+        theme = "auto"
+    # A policy that names a nonce for styles would block the button's stylesheet without it.
+    return {"theme": theme, "csp_nonce": context.get("csp_nonce")}
+
+
+def _report(fault: str) -> None:
+    if settings.DEBUG:
+        raise template.TemplateSyntaxError(fault)
+    logger.error("%s", fault)
