@@ -1,0 +1,59 @@
+# One line each over `python manage.py ...` and `python -m ...`, so that the same commands work without make.
+# Every target first sets up what it needs in .venv, and again when pyproject.toml has changed.
+
+PYTHON ?= python3
+PORT ?= 8000
+
+BIN := .venv/bin
+RUN := $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint e2e matrix bench clean
+
+help: ## show this list
+	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
+	@sed -n 's/^\([a-z0-9]*\):.*## /  \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-9s%s\n", $$1, $$2 }'
+
+demo: .venv/.for-run ## sign in at http://localhost:8000 with an account of the local Microsoft emulator
+	@$(RUN) manage.py demo $(PORT)
+
+test: .venv/.for-test ## the tests, with the coverage that they must reach
+	@$(RUN) -m pytest --cov
+
+lint: .venv/.for-dev ## formatting, lint, types, layers, missing migrations
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+	$(BIN)/lint-imports
+	$(RUN) manage.py makemigrations --check --dry-run
+
+# Playwright runs an event loop in this thread, which Django would take for async code.
+# The empty values beat those of a developer's .env: the journeys are the emulator's.
+e2e: .venv/.for-browser ## the demo in a real browser; saves the pictures of docs/images
+	@MS_IDENTITY_CLIENT_ID= SELFSERVICE_METHODS_OIDC_CONFIG_PROVIDERS= DJANGO_ALLOW_ASYNC_UNSAFE=true \
+		$(RUN) -m pytest tests/browser/journeys.py --ds=example_project.settings
+
+matrix: .venv/.for-matrix ## the tests on every Python and Django that are supported
+	@$(RUN) .ci/matrix.py
+
+bench: .venv/.for-test ## what a sign-in costs, beside its budget
+	@$(RUN) -m benchmarks
+
+clean: ## remove .venv and what the tools left
+	rm -rf .venv .tox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* build dist
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo '$(PYTHON) is missing or older than Python 3.11: install a newer one, or name one, as in "make $(MAKECMDGOALS) PYTHON=python3.13".' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo '$(PYTHON) cannot make virtual environments: on Debian and Ubuntu run "apt-get install python3-venv" first.' >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.for-run: .venv/.made pyproject.toml
+	@echo 'Installing what is needed into .venv ...'
+	@$(RUN) -m pip install -qq --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.for-%: .venv/.made pyproject.toml
+	@echo 'Installing what is needed into .venv ...'
+	@$(RUN) -m pip install -qq --disable-pip-version-check --editable '.[$*]'
+	@touch $@

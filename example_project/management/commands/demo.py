@@ -1,0 +1,66 @@
+"""`python manage.py demo`: from a fresh clone to a sign-in in the browser."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from django.apps import apps
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
+
+from django_ms_identity.emulator.personas import PERSONAS
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from django.core.management.base import CommandParser
+
+EMULATED = """
+  Open http://localhost:{port}/ and press "Sign in with Microsoft".
+
+  The accounts that you can pick live in a small Microsoft on this computer: no Azure, no password.
+  {admin} has the role Admin and may open the admin: http://localhost:{port}/admin/
+
+  Ctrl+C stops the demo.
+"""
+REAL = """
+  Open http://localhost:{port}/ and sign in with an account of real Microsoft:
+  the environment or .env names a client id, so the emulator is off.
+
+  `python manage.py ms_identity check` prints the redirect URI to register in Entra.
+  Ctrl+C stops the demo.
+"""
+
+
+class Command(BaseCommand):
+    help = "Prepares the database, says what to open, and serves the example project on localhost."
+    requires_system_checks = ()  # runserver makes them
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        default = int(os.environ.get("PORT", "8000"))
+        parser.add_argument("port", nargs="?", type=int, default=default, help=f"default: {default}")
+
+    def handle(self, *args: Any, port: int, **options: Any) -> None:
+        # runserver starts this very command again in the process that serves and that it restarts
+        # when a file changes; that process reads PORT in the settings.
+        if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
+            if _is_taken(port):
+                raise CommandError(
+                    f"Port {port} is taken: choose another one, as in `make demo PORT={port + 1}` "
+                    f"or `python manage.py demo {port + 1}`."
+                )
+            os.environ["PORT"] = str(port)
+            call_command("migrate", verbosity=0)
+            emulated = apps.is_installed("django_ms_identity.emulator")
+            admin = next(persona.name for persona in PERSONAS if persona.id == "admin")
+            self.stdout.write((EMULATED if emulated else REAL).format(port=port, admin=admin))
+        call_command("runserver", f"localhost:{port}")
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,19 @@
+from django.apps import apps
+from django.contrib import admin
+from django.templatetags.static import static
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from example_project import views
+
+admin.site.login_template = "ms_identity/admin_login.html"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("profile/", views.profile, name="profile"),
+    path("favicon.ico", RedirectView.as_view(url=static("example_project/icon.svg"))),
+    path("admin/", admin.site.urls),
+    path("ms/", include("django_ms_identity.urls")),
+]
+if apps.is_installed("django_ms_identity.emulator"):
+    urlpatterns.append(path("emulator/", include("django_ms_identity.emulator.urls")))

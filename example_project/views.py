@@ -1,0 +1,49 @@
+"""Two pages: where a visitor signs in, and what is then known about them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from django.apps import apps
+from django.contrib.auth.decorators import login_required
+from django.shortcuts import render
+
+from django_ms_identity.models import Identity
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+RECENT = 5
+
+
+def home(request: HttpRequest) -> HttpResponse:
+    return render(
+        request,
+        "example_project/home.html",
+        {"emulated": apps.is_installed("django_ms_identity.emulator")},
+    )
+
+
+@login_required
+def profile(request: HttpRequest) -> HttpResponse:
+    # Whoever signed in with a password only has no identity.
+    identity = Identity.objects.filter(user=request.user.pk).first()
+    if identity is None:
+        return render(request, "example_project/profile.html")
+    return render(
+        request,
+        "example_project/profile.html",
+        {
+            "identity": identity,
+            "traits": _pretty(identity.traits),
+            "metadata_public": _pretty(identity.metadata_public) if identity.metadata_public else "",
+            "credentials": identity.credentials.order_by("created_at"),
+            "addresses": identity.verifiable_addresses.order_by("via", "value"),
+            "sign_ins": identity.sign_ins.order_by("-created_at")[:RECENT],
+        },
+    )
+
+
+def _pretty(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,299 @@
+"""The demo as a person goes through it, in Chromium; saves the pictures of docs/images.
+
+Run by `make e2e` in a process of its own, with the example project's settings.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    expect,
+    sync_playwright,
+)
+from pytest_django.live_server_helper import LiveServer
+
+from django_ms_identity.emulator import TENANT_ID
+from django_ms_identity.models import Identity
+
+IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DESKTOP = {"width": 1000, "height": 620}
+WIDE = {"width": 1600, "height": 620}
+PHONE = {"width": 360, "height": 740}
+BUTTON = "Sign in with Microsoft"
+TIMEOUT_MS = 30_000
+
+Visit = Callable[..., Page]
+Respond = Callable[[HttpRequest], HttpResponse]
+
+
+def strict_policy(get_response: Respond) -> Respond:
+    """Send the example's policy where Django's own middleware is too old to exist."""
+    policy = "; ".join(f"{name} {' '.join(values)}" for name, values in settings.SECURE_CSP.items())
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault("Content-Security-Policy", policy)
+        return response
+
+    return respond
+
+
+@pytest.fixture(scope="session", autouse=True)
+def before_the_server_starts(django_db_setup: None) -> Iterator[None]:
+    """Set what `live_server` takes over when it starts: the test database and the middleware."""
+    with override_settings(MIDDLEWARE=[f"{__name__}.strict_policy", *settings.MIDDLEWARE]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def browser(live_server: LiveServer) -> Iterator[Browser]:
+    """Ask for the server to close before it: a server that stops first leaves sockets open."""
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        pytest.exit(
+            "Chromium is missing: install it (Debian, Ubuntu: `apt-get install chromium`) "
+            "or name one, as in `CHROMIUM=/path/to/chrome make e2e`.",
+            returncode=1,
+        )
+    expect.set_options(timeout=TIMEOUT_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(live_server: LiveServer) -> Iterator[str]:
+    emulated = settings.MS_IDENTITY | {"EMULATOR_URL": f"{live_server.url}/emulator"}
+    # The emulator answers nobody without DEBUG, which a test run switches off.
+    with override_settings(DEBUG=True, MS_IDENTITY=emulated):
+        yield live_server.url
+
+
+@pytest.fixture
+def visit(browser: Browser, site: str) -> Iterator[Visit]:
+    """Return a function that opens a path in a fresh browser; fail on whatever its console reports."""
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        # The browser notes the status of our refusal pages; each journey asserts the page itself.
+        refusal = message.text.startswith("Failed to load resource") and _is_page(message.location["url"])
+        if message.type in ("error", "warning") and not refusal:
+            complaints.append(f"{message.text} ({message.location['url']})")
+
+    def open_path(path: str = "/", **options: object) -> Page:
+        context = browser.new_context(base_url=site, **{"viewport": DESKTOP, "locale": "en-GB"} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path)
+        return page
+
+    yield open_path
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _is_page(url: str) -> bool:
+    return urlsplit(url).path.startswith("/ms/")
+
+
+def sign_in(page: Page, persona: str) -> None:
+    page.get_by_role("link", name=BUTTON).click()
+    pick(page, persona)
+
+
+def pick(page: Page, persona: str) -> None:
+    """Choose a persona of the emulator by its id; "cancel" turns back."""
+    page.locator(f'[data-persona="{persona}"]').click()
+
+
+def take_picture(page: Page, name: str) -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=IMAGES / f"{name}.png", full_page=True, animations="disabled")
+
+
+def expect_to_fit(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), page.url
+
+
+def press_until_focused(page: Page, target: Locator, *, at_most: int = 20) -> None:
+    for _ in range(at_most):
+        page.keyboard.press("Tab")
+        if target.evaluate("element => element === document.activeElement"):
+            return
+    pytest.fail(f"Tab does not reach {target}")
+
+
+def test_a_visitor_signs_in_sees_their_identity_and_signs_out(visit: Visit) -> None:
+    page = visit()
+    take_picture(page, "home")
+    page.get_by_role("link", name=BUTTON).click()
+    expect(page.get_by_role("heading", name="Pick an account")).to_be_visible()
+    take_picture(page, "emulator-picker")
+    pick(page, "work")
+
+    expect(page).to_have_url(re.compile(r"/profile/$"))
+    expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
+    expect(page.locator("pre").first).to_contain_text('"ines.okafor@contoso.example"')
+    expect(page.locator("dl.card")).to_contain_text(TENANT_ID)
+    take_picture(page, "profile")
+
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name=BUTTON)).to_be_visible()
+    page.goto("/profile/")
+    expect(page).to_have_url(re.compile(r"/ms/sign-in/\?next=/profile/$"))
+
+
+def test_a_second_sign_in_finds_the_same_identity(visit: Visit) -> None:
+    sign_in(visit(), "work")
+    page = visit()
+    sign_in(page, "work")
+
+    expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
+    assert Identity.objects.count() == 1
+
+
+def test_a_visitor_comes_back_to_the_page_that_asked_for_a_sign_in(visit: Visit) -> None:
+    page = visit("/profile/")
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    sign_in(page, "guest")
+
+    expect(page).to_have_url(re.compile(r"/profile/$"))
+    expect(page.get_by_role("heading", name="Tuva Reyes")).to_be_visible()
+
+
+def test_the_admin_persona_sees_identities_in_the_admin(visit: Visit) -> None:
+    sign_in(visit(), "work")
+    page = visit("/admin/", viewport=WIDE)
+    expect(page.get_by_label("Username")).to_be_visible()
+    take_picture(page, "admin-login")
+    sign_in(page, "admin")
+
+    expect(page).to_have_url(re.compile(r"/admin/$"))
+    page.get_by_role("link", name="Identities", exact=True).click()
+    expect(page.locator("#result_list tbody tr")).to_have_count(2)
+    take_picture(page, "admin-list")
+    page.locator("#result_list tbody th a").last.click()
+    expect(page.locator("#content")).to_contain_text(TENANT_ID)
+    take_picture(page, "admin-detail")
+
+
+def test_somebody_without_the_role_does_not_enter_the_admin(visit: Visit) -> None:
+    page = visit()
+    sign_in(page, "work")
+    expect(page).to_have_url(re.compile(r"/profile/$"))
+    page.goto("/admin/")
+
+    expect(page.locator("#content")).to_contain_text("not authorized to access this page")
+
+
+@pytest.mark.parametrize(
+    ("persona", "code", "picture"),
+    [
+        pytest.param("cancel", "sign_in_cancelled", "error", id="cancelled"),
+        pytest.param("disabled", "account_blocked", None, id="disabled"),
+        pytest.param("admin-consent", "consent_required", None, id="not approved"),
+    ],
+)
+def test_a_refusal_says_what_to_do_and_leads_back(
+    visit: Visit, persona: str, code: str, picture: str | None
+) -> None:
+    page = visit()
+    sign_in(page, persona)
+    if persona != "cancel":
+        page.get_by_role("link", name="Return to the app without signing in").click()
+
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator(".support")).to_contain_text(code)
+    assert re.fullmatch(r"[0-9a-f]{8}", page.locator(".reference").inner_text())
+    if picture:
+        take_picture(page, picture)
+
+    page.get_by_role("link", name="Try again").click()
+    pick(page, "work")
+    expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
+
+
+def test_an_answer_that_nobody_asked_for_is_refused(visit: Visit) -> None:
+    page = visit("/ms/callback/microsoft/?code=code&state=of-another-browser")
+
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.locator(".support")).to_contain_text("flow_missing")
+    expect(page.get_by_role("link", name="Try again")).to_be_visible()
+
+
+def test_the_keyboard_is_enough(visit: Visit) -> None:
+    page = visit("/ms/sign-in/")
+    press_until_focused(page, page.get_by_role("link", name=BUTTON))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Pick an account")).to_be_visible()
+    press_until_focused(page, page.locator('[data-persona="work"]'))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
+    press_until_focused(page, page.get_by_role("button", name="Sign out"))
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("link", name=BUTTON)).to_be_visible()
+
+
+def test_nothing_needs_javascript(visit: Visit) -> None:
+    page = visit(java_script_enabled=False)
+    sign_in(page, "work")
+    expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+
+    expect(page.get_by_role("link", name=BUTTON)).to_be_visible()
+
+
+def test_every_page_fits_a_phone(visit: Visit) -> None:
+    page = visit(viewport=PHONE, is_mobile=True, has_touch=True, device_scale_factor=2)
+    expect_to_fit(page)
+    page.get_by_role("link", name=BUTTON).tap()
+    expect(page.get_by_role("heading", name="Pick an account")).to_be_visible()
+    expect_to_fit(page)
+    page.locator('[data-persona="work"]').tap()
+    expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
+    expect_to_fit(page)
+    take_picture(page, "profile-phone")
+    page.goto("/ms/callback/microsoft/")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+    expect_to_fit(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_sign_in_page_follows_the_colour_scheme(visit: Visit, scheme: str) -> None:
+    page = visit("/ms/sign-in/", color_scheme=scheme, viewport={"width": 640, "height": 400})
+
+    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(map(int, re.findall(r"\d+", back)[:3])) / 3
+    assert (brightness > 128) is (scheme == "light")
+    take_picture(page, f"sign-in-{scheme}")

@@ -1,0 +1,99 @@
+"""What a fresh clone promises: commands, documents and settings that agree with the code."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+import django_ms_identity
+from django_ms_identity import env
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("target", ["bench", "demo", "e2e", "help", "lint", "matrix", "test"])
+def test_the_makefile_has_the_target_and_its_help(target: str) -> None:
+    assert re.search(rf"^{target}:.*## \S", read("Makefile"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", ["make demo", "make test"])
+def test_the_readme_names_the_command(command: str) -> None:
+    assert command in read("README.md")
+
+
+def test_the_ci_runs_the_test_command_of_the_readme_last() -> None:
+    assert read(".ci/run").rstrip().splitlines()[-1] == "make test"
+
+
+def test_the_changelog_names_the_version() -> None:
+    assert re.search(rf"\b{re.escape(django_ms_identity.__version__)}\b", read("CHANGELOG.md"))
+    assert "## [Unreleased]" in read("CHANGELOG.md")
+
+
+def test_the_environment_example_names_exactly_the_variables_that_are_read() -> None:
+    named = re.findall(r"^#?([A-Z][A-Z_]+)=", read(".env.example"), re.MULTILINE)
+    read_by_example = re.findall(r"\benv\.\w+\(\s*\"([A-Z_]+)\"", read("example_project/settings.py"))
+
+    assert len(named) == len(set(named))
+    assert set(named) == {*env.VARIABLES, *read_by_example}
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing() -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+@pytest.mark.parametrize(
+    ("environment", "emulated"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"MS_IDENTITY_CLIENT_ID": "one"}, False, id="one provider"),
+        pytest.param({"SELFSERVICE_METHODS_OIDC_CONFIG_PROVIDERS": "[]"}, False, id="array of providers"),
+        pytest.param({"DJANGO_DEBUG": "false", "DJANGO_SECRET_KEY": "key"}, False, id="not in debug"),
+    ],
+)
+def test_the_example_uses_the_emulator_only_while_nothing_else_is_named(
+    environment: dict[str, str], emulated: bool
+) -> None:
+    # Settings are read once per process, so another process reads them. Empty values beat a developer's .env.
+    clean = dict.fromkeys((*env.VARIABLES, "DJANGO_SECRET_KEY"), "") | {"DJANGO_DEBUG": "true"}
+    program = (
+        "from example_project import settings;"
+        "print('django_ms_identity.emulator' in settings.INSTALLED_APPS, hasattr(settings, 'MS_IDENTITY'))"
+    )
+
+    answer = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=os.environ | clean | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert answer.stdout.split() == [str(emulated), str(emulated)]
+
+
+def test_the_example_takes_its_known_key_only_in_debug() -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SECRET_KEY"}
+
+    answer = subprocess.run(
+        [sys.executable, "-c", "from example_project import settings; print(settings.SECRET_KEY)"],
+        cwd=ROOT,
+        env=environment | {"DJANGO_DEBUG": "false"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    # A developer's .env may name a key.
+    assert "example-project-only" not in answer.stdout
+    assert answer.stdout or "Set the DJANGO_SECRET_KEY environment variable" in answer.stderr
