@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, ClassVar, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.http import HttpRequest
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from . import conf, sessions
-from .models import Credential, Identity, SignIn, VerifiableAddress, normalised
+from .models import Credential, Identity, SignIn, VerifiableAddress
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Identity]
@@ -54,7 +55,10 @@ class ProviderFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Identity]) -> QuerySet[Identity]:
         if not self.value():
             return queryset
-        return queryset.filter(pk__in=Credential.objects.filter(provider=self.value()).values("identity"))
+        # Exists, so that a database can stop at the rows of one page.
+        return queryset.filter(
+            Exists(Credential.objects.filter(identity=OuterRef("pk"), provider=self.value()))
+        )
 
 
 class _ReadOnlyInline(_Inline):
@@ -91,29 +95,30 @@ class SignInInline(_ReadOnlyInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SignIn]:
         """Return the latest few of the identity at hand; some people sign in every day for years."""
-        rows = SignIn.objects.all()
         match = request.resolver_match
         identity = match.kwargs.get("object_id") if match else None
-        latest = SignIn.objects.filter(identity=identity).order_by("-created_at").values("pk")[: self.shown]
-        try:
-            return rows.filter(pk__in=list(latest.values_list("pk", flat=True))).order_by("-created_at")
-        except (ValidationError, ValueError):
-            return rows.none()
+        latest = super().get_queryset(request).filter(identity=identity).values_list("pk", flat=True)
+        return super().get_queryset(request).filter(pk__in=list(latest[: self.shown]))
 
 
 class IdentityAdmin(_ModelAdmin):
     """Inspect identities; activate and deactivate them. Use it on a site of your own, too."""
 
-    list_display = ("__str__", "user", "providers", "tenants", "state", "last_sign_in", "created_at")
+    list_display = ("user", "providers", "last_sign_in", "state", "tenants")
+    # Newest first only: no other order has an index to leaf through.
+    sortable_by = ()
     list_filter = ("state", ProviderFilter)
-    search_help_text = _("Exact subject, object id, user name or verified address")
+    search_help_text = _("Exact identity id, subject, object id, user name or verified address")
     # Any value turns the search box on; get_search_results decides what is searched.
     search_fields = ("pk__exact",)
     ordering = ("-created_at",)
     list_per_page = 50
     list_select_related = ("user",)
-    show_full_result_count = False
     paginator = UncountedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    # "Select all 1,000" would act on every row, also on those that the paginator did not count.
+    actions_selection_counter = False
     actions = ("activate", "deactivate")
     inlines = (CredentialInline, AddressInline, SignInInline)
     fields = (
@@ -129,9 +134,24 @@ class IdentityAdmin(_ModelAdmin):
     )
     readonly_fields: ClassVar = fields
 
+    class Media:
+        css: ClassVar = {"all": ("ms_identity/admin.css",)}
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: identities come from Microsoft."""
         return False
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show no Save button where there is nothing to save; a subclass may make traits editable."""
+        editable = set(self.get_fields(request)) - set(self.get_readonly_fields(request))
+        shown = {"show_save": bool(editable), "show_save_and_continue": bool(editable)}
+        return super().change_view(request, object_id, form_url, shown | (extra_context or {}))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Identity]:
         latest = (
@@ -147,14 +167,13 @@ class IdentityAdmin(_ModelAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        user_model = get_user_model()
         credentials = Credential.objects.filter(Q(subject=term) | Q(object_id=term.lower()))
-        addresses = VerifiableAddress.objects.filter(normalised=normalised(term), via="email")
-        users = user_model._default_manager.filter(**{user_model.USERNAME_FIELD: term})
+        addresses = VerifiableAddress.objects.matching("email", term)
         found = {
-            *credentials.values_list("identity", flat=True)[:100],
-            *addresses.values_list("identity", flat=True)[:100],
-            *Identity.objects.filter(user__in=users).values_list("pk", flat=True)[:100],
+            *credentials.values_list("identity", flat=True)[: self.list_per_page],
+            *addresses.values_list("identity", flat=True)[: self.list_per_page],
+            *_keys(pk=term),
+            *_keys(**{f"user__{get_user_model().USERNAME_FIELD}": term}),
         }
         return queryset.filter(pk__in=found), False
 
@@ -194,7 +213,7 @@ class IdentityAdmin(_ModelAdmin):
 
     def _set_state(self, request: HttpRequest, queryset: QuerySet[Identity], *, active: bool) -> None:
         changed = 0
-        for identity in queryset.filter(state=_state(not active)):
+        for identity in queryset:
             if sessions.set_active(identity, active):
                 self.log_change(request, identity, f"state: {_state(active)}")
                 changed += 1
@@ -202,12 +221,22 @@ class IdentityAdmin(_ModelAdmin):
         self.message_user(request, text, messages.SUCCESS)
 
 
+def _keys(**exactly: str) -> list[UUID]:
+    try:
+        return list(Identity.objects.filter(**exactly).values_list("pk", flat=True)[:1])
+    except (ValidationError, ValueError):
+        # Not every text can be a key, or a user name where those are numbers.
+        return []
+
+
 def _state(active: bool) -> Identity.State:
     return Identity.State.ACTIVE if active else Identity.State.INACTIVE
 
 
 def _pretty(value: object) -> SafeString:
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+    text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    # A lone surrogate is no text that could be sent.
+    return format_html('<pre class="ms-identity-json">{}</pre>', text.encode("utf-8", "replace").decode())
 
 
 admin.site.register(Identity, IdentityAdmin)

@@ -30,37 +30,38 @@ VARIABLES = (_ENABLED, _BASE, _PROVIDERS, *_SHORTHAND)
 def settings_from_env() -> dict[str, object]:
     """Return what ``MS_IDENTITY`` would be, from ``os.environ``.
 
-    Variables that are absent or empty leave their key out. Raises ``ConfigurationInvalid`` naming the
+    Variables that are absent or empty leave their key out. Raises ``ConfigurationInvalid`` naming every
     variable that cannot be read.
     """
-    env = environ.Env()
+    faults: list[str] = []
+    given = {name: text for name in VARIABLES if (text := _text(name, faults))}
     settings: dict[str, object] = {}
-    if env.str(_ENABLED, default=""):
-        settings["ENABLED"] = _flag(env.str(_ENABLED))
-    if base := env.str(_BASE, default=""):
-        settings["BASE_REDIRECT_URI"] = base
-    array, shorthand = env.str(_PROVIDERS, default=""), _shorthand(env)
-    if array and shorthand:
-        given = ", ".join(name for name, key in _SHORTHAND.items() if key in shorthand)
-        raise ConfigurationInvalid(
-            f"{_PROVIDERS} and {given} are both set. Keep the array or the shorthand, not both."
-        )
-    if array:
-        settings["PROVIDERS"] = _array(array)
+    if _ENABLED in given:
+        settings["ENABLED"] = _flag(given[_ENABLED], faults)
+    if _BASE in given:
+        settings["BASE_REDIRECT_URI"] = given[_BASE]
+    shorthand = [name for name in _SHORTHAND if name in given]
+    if _PROVIDERS in given:
+        settings["PROVIDERS"] = [entry for entry in _array(given[_PROVIDERS], faults) if _ours(entry)]
     elif shorthand:
-        settings["PROVIDERS"] = [{"id": "microsoft", **shorthand}]
+        settings["PROVIDERS"] = [
+            {"id": "microsoft", **{_SHORTHAND[name]: _value(name, given[name]) for name in shorthand}}
+        ]
+    if _PROVIDERS in given and shorthand:
+        both = f"{_PROVIDERS} and {', '.join(shorthand)}"
+        faults.append(f"{both} are both set. Keep the array or the shorthand, not both.")
+    if faults:
+        raise ConfigurationInvalid(*faults)
     return settings
 
 
 def skipped_providers() -> tuple[str, ...]:
     """Name the providers of the environment's array that are not Microsoft's, so not served here."""
-    text = environ.Env().str(_PROVIDERS, default="")
-    try:
-        entries = json.loads(text) if text else []
-    except (ValueError, RecursionError):
-        return ()
-    listed = entries if isinstance(entries, list) else []
-    return tuple(str(entry.get("id", "?")) for entry in listed if not _ours(entry))
+    text = _text(_PROVIDERS, [])
+    entries = _array(text, []) if text else []
+    return tuple(
+        str(entry.get("id", "?")) for entry in entries if isinstance(entry, dict) and not _ours(entry)
+    )
 
 
 def snapshot() -> Mapping[str, str]:
@@ -69,36 +70,44 @@ def snapshot() -> Mapping[str, str]:
     return {name: values[name] for name in VARIABLES if name in values}
 
 
-def _flag(text: str) -> bool:
+def _text(name: str, faults: list[str]) -> str:
+    try:
+        text: str = environ.Env().str(name, default="")
+    except RecursionError:
+        # django-environ takes $OTHER for the value of OTHER.
+        faults.append(f"{name} refers to itself.")
+        return ""
+    return text.strip()
+
+
+def _value(name: str, text: str) -> str | list[str]:
+    if _SHORTHAND[name] not in _LISTS:
+        return text
+    # django-environ's lists have commas; OAuth writes scopes with spaces.
+    return text.replace(",", " ").split()
+
+
+def _flag(text: str, faults: list[str]) -> bool:
     if text.lower() in environ.Env.BOOLEAN_TRUE_STRINGS:
         return True
-    if text.lower() in ("false", "off", "no", "n", "0"):
-        return False
-    raise ConfigurationInvalid(f"{_ENABLED} must be true or false.")
+    if text.lower() not in ("false", "off", "no", "n", "0"):
+        faults.append(f"{_ENABLED} must be true or false.")
+    return False
 
 
-def _shorthand(env: environ.Env) -> dict[str, object]:
-    given: dict[str, object] = {}
-    for name, key in _SHORTHAND.items():
-        if not env.str(name, default=""):
-            continue
-        # Kratos' lists are written with commas; spaces are what OAuth uses for scopes.
-        given[key] = env.str(name).replace(",", " ").split() if key in _LISTS else env.str(name)
-    return given
-
-
-def _array(text: str) -> list[object]:
+def _array(text: str, faults: list[str]) -> list[object]:
     try:
         parsed = json.loads(text)
     except json.JSONDecodeError as error:
         # Neither the parser's message nor the text: secrets stand in it.
-        where = f"line {error.lineno}, column {error.colno}"
-        raise ConfigurationInvalid(f"{_PROVIDERS} is not JSON: see {where}.") from None
-    except RecursionError:
-        raise ConfigurationInvalid(f"{_PROVIDERS} is nested too deeply.") from None
-    if not isinstance(parsed, list):
-        raise ConfigurationInvalid(f"{_PROVIDERS} must be a JSON array of provider objects.")
-    return [entry for entry in parsed if _ours(entry)]
+        faults.append(f"{_PROVIDERS} is not JSON: see line {error.lineno}, column {error.colno}.")
+    except (ValueError, RecursionError):
+        faults.append(f"{_PROVIDERS} is not JSON that can be read: too deep, or a number is too long.")
+    else:
+        if isinstance(parsed, list):
+            return parsed
+        faults.append(f"{_PROVIDERS} must be a JSON array of provider objects.")
+    return []
 
 
 def _ours(entry: object) -> bool:

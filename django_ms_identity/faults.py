@@ -90,8 +90,13 @@ class Reader:
 
     def refuse_unknown(self, known: Collection[str]) -> None:
         """List every key that is not ``known``, with the nearest that is."""
+        by_lower = {name.lower(): name for name in known}
         for key in self._source:
             if key not in known:
-                near = get_close_matches(str(key), list(known), n=1)
-                remedy = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(sorted(known))}."
+                near = get_close_matches(str(key).lower(), by_lower, n=1)
+                remedy = (
+                    f"Did you mean {by_lower[near[0]]!r}?"
+                    if near
+                    else f"Known keys: {', '.join(sorted(known))}."
+                )
                 self.fault(str(key), "is not a key that exists.", remedy)

@@ -44,6 +44,9 @@ def safe_return_to(request: HttpRequest, url: str, *, config: Config) -> str:
     Allowed are this host and ``ALLOWED_RETURN_URLS`` (scheme, host and port equal, the path a prefix by
     whole segments; ``*.`` stands for one or more subdomains).
     """
+    # Browsers drop some control characters and space at the ends, and read a backslash as a slash: another URL.
+    if not url.isprintable() or url != url.strip() or "\\" in url or url.startswith("//"):
+        return ""
     if url_has_allowed_host_and_scheme(
         url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     ):
@@ -77,7 +80,7 @@ def _covers(allowed: SplitResult, asked: SplitResult) -> bool:
     if allowed.scheme != asked.scheme or _port(allowed) != _port(asked):
         return False
     host, pattern = asked.hostname or "", allowed.hostname or ""
-    if not (host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]))):
+    if not (host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and host[0] != ".")):
         return False
     # Browsers resolve dot segments (also when escaped) before they ask the server.
     if any(segment.lower().replace("%2e", ".") in (".", "..") for segment in asked.path.split("/")):
@@ -87,4 +90,4 @@ def _covers(allowed: SplitResult, asked: SplitResult) -> bool:
 
 
 def _port(parts: SplitResult) -> int:
-    return parts.port or _DEFAULT_PORTS[parts.scheme]
+    return _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port

@@ -1,9 +1,14 @@
-"""Tries a provider's mapper on sample claims, before the first visitor does."""
+"""Tries a provider out before the first visitor does: its mapper, and the way to Microsoft."""
 
 from __future__ import annotations
 
+from django.core.cache.backends.dummy import DummyCache
+
 from . import conf, wiring
-from .entra.clouds import CONSUMER_TENANT, TenantKind, issuer
+from .cache import SharedCache
+from .entra.clouds import CONSUMER_TENANT, TenantKind, issuer, keys_url
+from .entra.documents import Documents
+from .entra.keys import configured_tenant, parse_keys
 from .entra.providers import Provider
 from .mapping.mapper import EMPTY_IDENTITY, map_claims
 from .mapping.result import Mapped
@@ -26,7 +31,20 @@ def rehearse(provider: Provider) -> Mapped:
         transport=wiring.transport(),
         timeout=conf.get_config().mapper_timeout,
         allow_http=wiring.allows_http(),
+        # The sample is nobody's, so the engine may say what it stumbled over.
+        explain=True,
     )
+
+
+def ask_microsoft(provider: Provider) -> tuple[str, int]:
+    """Return the provider's tenant and the number of its signing keys, past every cache.
+
+    Raises ``MicrosoftUnavailable`` or ``MicrosoftAnswerInvalid``.
+    """
+    nothing_kept = SharedCache(DummyCache("", {}), wiring.keyring())
+    documents = Documents(transport=wiring.transport(), shared=nothing_kept)
+    tenant = configured_tenant(provider, documents)
+    return tenant, len(documents.read(keys_url(provider.cloud, provider.tenant), parse_keys))
 
 
 def sample_claims(provider: Provider) -> dict[str, object]:

@@ -1,136 +1,21 @@
-"""Settings and environment parsed into one frozen value, at call time; DESIGN 2.2 and 2.3.
-
-The only room that reads ``settings``. A parse is kept by the text of what was parsed, so a changed
-setting is a different key and ``override_settings`` just works.
-"""
+"""Reads each key of ``MS_IDENTITY``; every fault is listed with what to type."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import lru_cache
+from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
-from django.conf import settings
+from django_ms_identity.entra.providers import Provider, parse_provider
+from django_ms_identity.faults import Fault, Reader
+from django_ms_identity.mapping.mapper_urls import url_faults
 
-from . import env
-from .entra.providers import Provider, parse_provider
-from .exceptions import ConfigurationInvalid, ProviderUnknown
-from .faults import Fault, Reader
-from .mapping.mapper_urls import url_faults
+from .values import Config, Hook, Parsed
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 STAGES = ("after_registration", "after_login", "after_settings")
-_SESSION_HOOK = {"hook": "session"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
-    """One entry of ``HOOKS``: a built-in name or a dotted path."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """Everything a project can set; fields as in DESIGN 2.2, times in seconds."""
-
-    enabled: bool
-    providers: tuple[Provider, ...]
-    base_redirect_uri: str
-    hooks: Mapping[str, tuple[Hook, ...]] = field(hash=False)
-    registration_enabled: bool
-    allowed_return_urls: tuple[str, ...]
-    flow_lifespan: float
-    privileged_session_max_age: float
-    mapper_timeout: float
-    http_timeout: tuple[float, float]
-    emulator_url: str
-
-    def provider(self, provider_id: str) -> Provider:
-        """Return a provider by its id, or raise ``ProviderUnknown``."""
-        for provider in self.providers:
-            if provider.id == provider_id:
-                return provider
-        raise ProviderUnknown("no provider of this id is configured")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
-    """The outcome of a parse, for the system checks."""
-
-    config: Config
-    faults: tuple[Fault, ...]
-    warnings: tuple[Fault, ...]
-
-
-def get_config() -> Config:
-    """Return the configuration as it is now, or raise ``ConfigurationInvalid`` with all faults."""
-    parsed = parse()
-    if parsed.faults:
-        raise ConfigurationInvalid(*map(str, parsed.faults))
-    return parsed.config
-
-
-def is_enabled() -> bool:
-    """Say whether sign-in is on; a broken configuration counts as on, so that it is reported."""
-    return parse().config.enabled
-
-
-def parse() -> Parsed:
-    """Parse ``MS_IDENTITY``, or the environment where there is none."""
-    raw = getattr(settings, "MS_IDENTITY", None)
-    if raw is None:
-        return _parse_env(repr(env.snapshot()), settings.DEBUG)
-    return _parse(_ByText(raw), settings.DEBUG)
-
-
-class _ByText:
-    """A mutable mapping as a cache key: equal when it reads the same."""
-
-    __slots__ = ("_text", "value")
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-        self._text = repr(value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByText) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-
-@lru_cache(maxsize=8)
-def _parse_env(snapshot: str, debug: bool) -> Parsed:
-    try:
-        raw = env.settings_from_env()
-    except ConfigurationInvalid as error:
-        empty = _parse_mapping({}, debug=debug)
-        faults = tuple(Fault("environment:", fault) for fault in error.faults)
-        return Parsed(config=empty.config, faults=faults, warnings=())
-    parsed = _parse_mapping(raw, debug=debug)
-    skipped = tuple(
-        Fault(f"environment: provider {name!r}", "is not Microsoft's and is skipped.")
-        for name in env.skipped_providers()
-    )
-    return Parsed(config=parsed.config, faults=parsed.faults, warnings=parsed.warnings + skipped)
-
-
-@lru_cache(maxsize=32)
-def _parse(raw: _ByText, debug: bool) -> Parsed:
-    if not isinstance(raw.value, Mapping):
-        empty = _parse_mapping({}, debug=debug)
-        return Parsed(
-            config=empty.config,
-            faults=(Fault("MS_IDENTITY", "must be a dict.", 'MS_IDENTITY = {"PROVIDERS": [{…}]}'),),
-            warnings=(),
-        )
-    return _parse_mapping(raw.value, debug=debug)
-
-
-_KEYS = (
+KEYS = (
     "ENABLED",
     "PROVIDERS",
     "BASE_REDIRECT_URI",
@@ -145,11 +30,12 @@ _KEYS = (
 )
 
 
-def _parse_mapping(raw: Mapping[str, object], *, debug: bool) -> Parsed:
+def parse_settings(raw: Mapping[str, object], *, debug: bool) -> Parsed:
+    """Parse a settings dict whole; ``debug`` is Django's DEBUG."""
     faults: list[Fault] = []
     warnings: list[Fault] = []
     read = Reader(raw, where="", faults=faults)
-    read.refuse_unknown(_KEYS)
+    read.refuse_unknown(KEYS)
     config = Config(
         enabled=read.flag("ENABLED", True),
         providers=_providers(read, warnings, debug=debug),
@@ -192,17 +78,19 @@ def _providers(read: Reader, warnings: list[Fault], *, debug: bool) -> tuple[Pro
 
 
 def _base_redirect_uri(read: Reader) -> str:
-    text = read.text("BASE_REDIRECT_URI").rstrip("/")
+    # Hosts are compared with the request's, which browsers write in lower case.
+    text = read.text("BASE_REDIRECT_URI").rstrip("/").lower()
     if not text:
         return ""
     parts = _split(text)
-    if parts is None or parts.scheme not in ("http", "https") or parts.path or parts.query or parts.fragment:
+    if parts is None or text != f"{parts.scheme}://{parts.netloc}":
         read.fault(
             "BASE_REDIRECT_URI",
             "must be a scheme and a host, nothing more; the path comes from urls.py.",
             '"BASE_REDIRECT_URI": "https://www.example.com"',
         )
-    elif parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        return ""
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         read.fault(
             "BASE_REDIRECT_URI", "must be https: Microsoft takes http for localhost only.", "Use https://…."
         )
@@ -214,18 +102,18 @@ def _hooks(read: Reader) -> Mapping[str, tuple[Hook, ...]]:
     stages["after_registration"] = (Hook(name="session"),)
     raw = read.raw("HOOKS")
     if raw is None:
-        return stages
+        return MappingProxyType(stages)
     if not isinstance(raw, Mapping):
         read.fault(
             "HOOKS", "must be a dict of stages.", '"HOOKS": {"after_registration": [{"hook": "session"}]}'
         )
-        return stages
+        return MappingProxyType(stages)
     inner = Reader(raw, where="HOOKS", faults=read.faults)
     inner.refuse_unknown(STAGES)
     for stage in STAGES:
         if inner.has(stage):
             stages[stage] = _stage(inner, stage)
-    return stages
+    return MappingProxyType(stages)
 
 
 def _stage(read: Reader, stage: str) -> tuple[Hook, ...]:
@@ -252,15 +140,14 @@ def _stage(read: Reader, stage: str) -> tuple[Hook, ...]:
 
 def _return_urls(read: Reader) -> tuple[str, ...]:
     urls = read.texts("ALLOWED_RETURN_URLS")
-    for url in urls:
-        parts = _split(url)
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+    for index, url in enumerate(urls):
+        if _split(url) is None:
             read.fault(
-                "ALLOWED_RETURN_URLS",
-                f"holds {url!r}, which is not an absolute URL.",
+                f"ALLOWED_RETURN_URLS[{index}]",
+                "is not an absolute URL without a password.",
                 '"ALLOWED_RETURN_URLS": ["https://app.example.com/"]',
             )
-    return urls
+    return tuple(url for url in urls if _split(url))
 
 
 def _seconds(read: Reader, key: str, default: float) -> float:
@@ -294,22 +181,25 @@ def _emulator_url(read: Reader, *, debug: bool) -> str:
     text = read.text("EMULATOR_URL").rstrip("/")
     if not text:
         return ""
-    parts = _split(text)
-    if parts is None or parts.scheme not in ("http", "https") or parts.hostname not in LOOPBACK:
-        read.fault(
-            "EMULATOR_URL", "must be on this machine.", '"EMULATOR_URL": "http://localhost:8000/emulator"'
-        )
     if not debug:
         read.fault(
             "EMULATOR_URL", "is set while DEBUG is off: anybody could sign in as anybody.", "Remove it."
         )
+    parts = _split(text)
+    if parts is None or parts.hostname not in LOOPBACK:
+        read.fault(
+            "EMULATOR_URL", "must be on this machine.", '"EMULATOR_URL": "http://localhost:8000/emulator"'
+        )
+        return ""
     return text
 
 
 def _split(url: str) -> SplitResult | None:
+    """Take an absolute http or https URL apart; nothing if it is none, or holds a password."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018  # raises ValueError for a port that is none
     except ValueError:
         return None
-    return parts
+    usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    return parts if usable else None

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.core.cache import cache
+from django.dispatch import Signal
+
+from django_ms_identity import wiring
+
+from .web import Browser
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> None:
+    """Begin as a process begins that nobody has signed in at, beside an empty cache."""
+    wiring.forget()
+    cache.clear()
+
+
+@pytest.fixture
+def client() -> Browser:
+    return Browser()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[Signal, Callable[..., object]], None]]:
+    """Connect receivers for the length of one test."""
+    connected: list[tuple[Signal, Callable[..., object]]] = []
+
+    def connect(signal: Signal, receiver: Callable[..., object]) -> None:
+        signal.connect(receiver, weak=False)
+        connected.append((signal, receiver))
+
+    yield connect
+    for signal, receiver in connected:
+        signal.disconnect(receiver)
