@@ -1,0 +1,90 @@
+"""JSON as both sides of the mapper see it: plain, finite, well-formed Unicode, not too deep."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TypeAlias
+
+JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
+JSONObject: TypeAlias = "dict[str, JSON]"
+
+MAX_DEPTH = 100
+"""Both engines, and every JSON reader that the values meet later, manage far more without recursing."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class NotJSON(ValueError):
+    """A value that JSON cannot carry; the message names its kind, never the value."""
+
+
+def well_formed(text: str) -> str:
+    """Replace lone surrogates by U+FFFD, as Go's decoder does: no engine and no database takes them."""
+    return _SURROGATE.sub("\ufffd", text)
+
+
+def clean(value: object, *, depth: int = 0) -> JSON:
+    """Copy a value into well-formed JSON, or raise ``NotJSON``."""
+    if depth > MAX_DEPTH:
+        raise NotJSON(f"more than {MAX_DEPTH} levels of nesting")
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return well_formed(value)
+        case int() | float():
+            return _finite(value)
+        case list():
+            return [clean(item, depth=depth + 1) for item in value]
+        case dict():
+            return {_key(key): clean(item, depth=depth + 1) for key, item in value.items()}
+    raise NotJSON(f"a Python {type(value).__name__}")
+
+
+def clean_object(value: dict[str, object]) -> JSONObject:
+    """Copy a dict into a well-formed JSON object, or raise ``NotJSON``."""
+    return {_key(key): clean(item, depth=1) for key, item in value.items()}
+
+
+def encode(value: JSON) -> str:
+    """Write well-formed JSON, compactly; NaN and infinities raise ``ValueError``."""
+    return well_formed(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def kind_of(value: object) -> str:
+    """Name a value's JSON type with its article, for messages that must not show the value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "a string"
+        case int():
+            return "an integer"
+        case float():
+            return "a number with a fraction or exponent"
+        case list():
+            return "an array"
+        case dict():
+            return "an object"
+    return f"a Python {type(value).__name__}"
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise NotJSON(f"an object key that is {kind_of(key)}")
+    return well_formed(key)
+
+
+def _finite(number: float) -> float:
+    # Jsonnet's numbers are doubles: an integer that no double holds is an error in every engine.
+    try:
+        finite = math.isfinite(number)
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise NotJSON("a number that is not finite")
+    return number

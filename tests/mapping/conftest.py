@@ -1,0 +1,27 @@
+"""A sandbox for each engine that is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from django_ms_identity.mapping import engines
+from django_ms_identity.mapping.engines import Engine
+from django_ms_identity.mapping.sandbox import Sandbox
+
+ENGINES = engines.installed()
+
+
+@pytest.fixture(scope="module", params=ENGINES, ids=lambda engine: engine.module)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    engine: Engine = request.param
+    return engine
+
+
+@pytest.fixture(scope="module")
+def sandbox(engine: Engine) -> Iterator[Sandbox]:
+    """A pool that the tests of a module share; whatever one test does, the next must find it usable."""
+    sandbox = Sandbox(engine)
+    yield sandbox
+    sandbox.close()
