@@ -20,7 +20,7 @@ class CacheBackend(Protocol):
 
     def get(self, key: str) -> object: ...
     def set(self, key: str, value: str, timeout: int) -> None: ...
-    def add(self, key: str, value: str, timeout: int) -> bool: ...
+    def add(self, key: str, value: str, timeout: int) -> bool | None: ...
 
 
 class Claim(Enum):
@@ -68,10 +68,13 @@ class SharedCache:
     def claim(self, name: str, *, seconds: int) -> Claim:
         """Take ``name`` once: the first caller in ``seconds`` wins."""
         try:
-            return Claim.WON if self._backend.add(_key(name), "1", seconds) else Claim.LOST
+            added = self._backend.add(_key(name), "1", seconds)
         except Exception as error:  # Cache backends raise whatever their drivers raise.
             _report(error)
             return Claim.UNKNOWN
+        if added is None:  # Backends that swallow their driver's exceptions answer so.
+            return Claim.UNKNOWN
+        return Claim.WON if added else Claim.LOST
 
 
 def _key(name: str) -> str:

@@ -16,6 +16,8 @@ MAX_COOKIE = 800
 """Bytes of one flow cookie, name and value."""
 MAX_COOKIES = 4096
 """Bytes of all flow cookies of one browser."""
+MAX_ANSWER = 4096
+"""Bytes of the cookie with the answer of a form_post: browsers take no more."""
 ANSWER_SECONDS = 60
 """How long the answer of a form_post waits for the GET that picks it up."""
 
@@ -94,9 +96,14 @@ def recall(cookies: str, *, state: str, provider: str, secure: bool, keyring: Ke
 
 
 def seal_answer(answer: Answer, keyring: Keyring, *, state: str, provider: str, secure: bool) -> str:
-    """Encrypt the answer of a form_post for its cookie."""
+    """Encrypt the answer of a form_post for its cookie; with less of the description if need be."""
     name = answer_cookie(state, secure=secure)
-    return keyring.seal(json.dumps(asdict(answer)).encode(), kind="answer", context=(name, provider))
+    for description in (answer.description, answer.description[:256]):
+        plain = json.dumps(asdict(answer) | {"description": description}).encode()
+        value = keyring.seal(plain, kind="answer", context=(name, provider))
+        if len(name) + len(value) < MAX_ANSWER:
+            break
+    return value
 
 
 def recall_answer(cookies: str, *, state: str, provider: str, secure: bool, keyring: Keyring) -> Answer:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from types import MappingProxyType
@@ -22,9 +23,24 @@ from .exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable
 MAX_BODY = 1024 * 1024
 """Bytes of an answer that are read; Microsoft's largest (keys) is about 20 KiB."""
 
+EMULATED = frozenset(
+    {
+        "login.microsoftonline.com",
+        "login.microsoftonline.us",
+        "login.partner.microsoftonline.cn",
+        "graph.microsoft.com",
+        "graph.microsoft.us",
+        "dod-graph.microsoft.us",
+        "microsoftgraph.chinacloudapi.cn",
+    }
+)
+"""Hosts that the emulator stands in for."""
+
 _RETRY = Retry(
     total=1,
     redirect=0,
+    # TLS faults count here whatever the method, even when the request was sent already.
+    other=0,
     # A POST is sent again only when its connection was never made: a code is redeemed once.
     allowed_methods={"GET"},
     status_forcelist={500, 502, 503, 504},
@@ -39,6 +55,7 @@ class Response:
 
     status: int
     headers: Mapping[str, str]
+    """Names match in any case."""
     body: bytes
 
     def json(self) -> object:
@@ -48,17 +65,16 @@ class Response:
 
 def parse_json(text: str | bytes) -> object:
     """Parse JSON that came from outside, or raise ``MicrosoftAnswerInvalid``."""
-    try:
+    with suppress(ValueError, RecursionError):
         parsed: object = json.loads(text)
-    except (ValueError, RecursionError):
-        # The parser's message quotes what it read.
-        raise MicrosoftAnswerInvalid("the answer is not JSON") from None
-    return parsed
+        return parsed
+    # Out here it has no context: the parser's exception holds everything that it read.
+    raise MicrosoftAnswerInvalid("the answer is not JSON")
 
 
 def rewrite(url: str, emulator_url: str) -> str:
     """Point an https URL of Microsoft's at the emulator: its host becomes the first path segment."""
-    if not emulator_url:
+    if not emulator_url or urlsplit(url).netloc not in EMULATED:
         return url
     return f"{emulator_url.rstrip('/')}/{url.removeprefix('https://')}"
 
@@ -112,14 +128,14 @@ class Transport:
                 stream=True,
             ) as answer:
                 body = _read(answer, limit=limit, deadline=deadline)
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            # The library's messages may hold the URL or a header; its type says enough.
-            raise MicrosoftUnavailable(
-                f"{method} to {host} failed: {type(error).__name__}",
-                hint="Check that this server reaches Microsoft: DNS, firewall, HTTPS_PROXY, "
-                "REQUESTS_CA_BUNDLE.",
-            ) from None
-        return Response(status=answer.status_code, headers=MappingProxyType(dict(answer.headers)), body=body)
+            return Response(status=answer.status_code, headers=MappingProxyType(answer.headers), body=body)
+        except (HTTPError, OSError, ValueError) as error:  # requests raises OSErrors.
+            fault = type(error).__name__
+        # Out here it has no context: the library's exceptions hold the request, with code and secret.
+        raise MicrosoftUnavailable(
+            f"{method} to {host} failed: {fault}",
+            hint="Check that this server reaches Microsoft: DNS, firewall, HTTPS_PROXY, REQUESTS_CA_BUNDLE.",
+        )
 
     def _pool(self) -> requests.Session:
         # Sockets must not be shared with a forked child.

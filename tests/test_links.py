@@ -83,7 +83,6 @@ def test_the_default_return_is_djangos_setting_resolved():
         "home",
         "?page=2",
         "http://testserver/home/",
-        "//testserver/home/",
         "https://app.example.com",
         "https://app.example.com/",
         "https://app.example.com:443/x?y=1#z",

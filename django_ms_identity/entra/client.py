@@ -6,7 +6,6 @@ A fresh client per request, with nothing that outlives it: see DESIGN 5.2 for wh
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,11 +15,14 @@ from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnava
 from django_ms_identity.transport import Response, Transport, parse_json, rewrite
 
 from .clouds import authority, authorize_url, issuer, token_url
-from .providers import RESERVED_SCOPES, Provider
+from .providers import RESERVED_SCOPES, Provider, ResponseMode
 from .refusals import refusal
 
 PROMPTS = frozenset({"login", "select_account", "consent", "create"})
 """Values of ``prompt`` that a visitor's link may ask for; ``none`` would show no page at all."""
+
+# MSAL warns of any other, and to silence a warning is not safe under threads.
+_MSALS_MODE = ResponseMode.FORM_POST.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +46,19 @@ class Tokens:
 def begin(provider: Provider, *, redirect_uri: str, prompt: str, emulator_url: str) -> Authorization:
     """Prepare the redirect to Microsoft's authorize endpoint; no request is made."""
     client = _client(provider, _Wire(provider, transport=None))
-    with warnings.catch_warnings():
-        # MSAL recommends form_post, which needs a cookie that every site's pages send along.
-        warnings.simplefilter("ignore", UserWarning)
-        flow = client.initiate_auth_code_flow(
-            _scopes(provider),
-            redirect_uri=redirect_uri,
-            prompt=provider.prompt or prompt or None,
-            domain_hint=provider.domain_hint or None,
-            claims_challenge=provider.requested_claims or None,
-            response_mode=provider.response_mode.value,
-        )
+    flow = client.initiate_auth_code_flow(
+        _scopes(provider),
+        redirect_uri=redirect_uri,
+        prompt=provider.prompt or prompt or None,
+        domain_hint=provider.domain_hint or None,
+        claims_challenge=provider.requested_claims or None,
+        response_mode=_MSALS_MODE,
+    )
+    url = flow["auth_uri"].replace(
+        f"response_mode={_MSALS_MODE}", f"response_mode={provider.response_mode.value}"
+    )
     return Authorization(
-        url=rewrite(flow["auth_uri"], emulator_url),
+        url=rewrite(url, emulator_url),
         state=flow["state"],
         nonce=flow["nonce"],
         verifier=flow["code_verifier"],
@@ -78,32 +80,31 @@ def redeem(
     Raises the refusal that Microsoft's answer stands for, ``MicrosoftUnavailable`` or
     ``MicrosoftAnswerInvalid``.
     """
-    wire = _Wire(provider, transport=transport)
+    client = _client(provider, _Wire(provider, transport=transport))
+    started = {
+        "state": state,
+        "nonce": nonce,
+        "code_verifier": verifier,
+        "redirect_uri": redirect_uri,
+        "scope": sorted({*_scopes(provider), "openid", "profile"}),
+    }
+    fault = ""
     try:
-        answer = _client(provider, wire).acquire_token_by_auth_code_flow(
-            {
-                "state": state,
-                "nonce": nonce,
-                "code_verifier": verifier,
-                "redirect_uri": redirect_uri,
-                "scope": sorted({*_scopes(provider), "openid", "profile"}),
-            },
-            # Nothing else of the query may reach MSAL: it believes client_info and error.
-            {"state": state, "code": code},
-        )
+        # Nothing else of the query may reach MSAL: it believes client_info and error.
+        answer = client.acquire_token_by_auth_code_flow(started, {"state": state, "code": code})
     except MSIdentityError:
         raise
-    except Exception as error:
-        # MSAL raises a dozen types here; their texts hold states, nonces and claims.
-        raise MicrosoftAnswerInvalid(
-            f"the token endpoint's answer broke MSAL: {type(error).__name__}"
-        ) from None
+    except Exception as error:  # MSAL raises a dozen types here.
+        fault = type(error).__name__
+    if fault:
+        # Out here it has no context: MSAL's exceptions hold states, nonces and claims.
+        raise MicrosoftAnswerInvalid(f"the token endpoint's answer broke MSAL: {fault}")
     if not isinstance(answer, dict):
         raise MicrosoftAnswerInvalid("the token endpoint's answer is not an object")
     if "error" in answer:
         raise refusal(answer.get("error"), answer.get("error_description"))
     id_token, access_token = answer.get("id_token"), answer.get("access_token", "")
-    if not isinstance(id_token, str) or not isinstance(access_token, str) or not id_token:
+    if not isinstance(id_token, str) or not isinstance(access_token, str):
         raise MicrosoftAnswerInvalid("the token endpoint sent no ID token", hint="Is 'openid' consented to?")
     return Tokens(id_token=id_token, access_token=access_token)
 
@@ -168,9 +169,7 @@ class _Wire:
         answer = parse_json(response.body)
         if not isinstance(answer, dict) or (response.status != 200 and "error" not in answer):
             raise MicrosoftAnswerInvalid(f"the token endpoint answered {response.status} and no OAuth answer")
-        if response.status != 200:
-            # MSAL turns some error statuses into exceptions of its own; the answer says it all.
-            raise refusal(answer.get("error"), answer.get("error_description"))
+        # Always 200: MSAL turns some error statuses into exceptions of its own; the answer says it all.
         return _WireResponse(200, json.dumps(answer), {})
 
     def close(self) -> None: ...

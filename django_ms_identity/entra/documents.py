@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -54,6 +55,7 @@ class Documents:
         self._copies: dict[str, _Copy] = {}
         self._not_before: dict[str, float] = {}
         self._locks: dict[str, threading.Lock] = {}
+        self._failures: Counter[str] = Counter()
 
     def read(self, url: str, parse: Callable[[str], _Parsed]) -> _Parsed:
         """Return the parsed document: the copy at hand while fresh, else fetched.
@@ -63,7 +65,8 @@ class Documents:
         copy = self._copy(url)
         if copy and self._age(copy) < FRESH:
             return parse(copy.text)
-        lock = self._locks.setdefault(url, threading.Lock())
+        failures = self._failures[url]
+        lock = self._lock(url)
         # While one thread fetches, the others go on with the copy they have.
         if not lock.acquire(blocking=copy is None):
             return parse(copy.text)  # type: ignore[union-attr]  # acquired unless there is a copy
@@ -71,43 +74,54 @@ class Documents:
             copy = self._copy(url)
             if copy and self._age(copy) < FRESH:
                 return parse(copy.text)
+            if copy is None and self._failures[url] != failures:
+                # Else those who waited would fail one after the other, each after a time-out of its own.
+                raise MicrosoftUnavailable(f"{url} failed while this thread waited for it")
             return self._refresh(url, parse, copy)
         finally:
             lock.release()
 
     def refetch(self, url: str, parse: Callable[[str], _Parsed], *, asker: str) -> _Parsed | None:
-        """Fetch anew because the copy lacks something; nothing if ``asker`` did so within 5 minutes."""
+        """Fetch anew because the copy lacks something: at most once per ``asker`` in 5 minutes.
+
+        In between, return the newest copy that another thread or node may have fetched since, if any.
+        """
+        with self._lock(url):
+            if not self._may_refetch(url, asker):
+                copy = self._from_shared(url) or self._copies.get(url)
+                return parse(copy.text) if copy else None
+            try:
+                return self._fetch(url, parse)
+            except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
+                logger.warning("Could not fetch %s anew: %s", url, error)
+                return None
+
+    def _may_refetch(self, url: str, asker: str) -> bool:
         name = f"refetch:{asker}:{url}"
-        if self._not_before.get(name, 0) > self._now():
-            return None
+        if max(self._not_before.get(name, 0), self._not_before.get(url, 0)) > self._now():
+            return False
         self._not_before[name] = self._now() + REFETCH
-        if self._shared.claim(self._named(name), seconds=REFETCH) is Claim.LOST:
-            # Another node was told the same; what it fetched is in the shared cache.
-            shared = self._from_shared(url)
-            return parse(shared.text) if shared else None
-        try:
-            return self._fetch(url, parse)
-        except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
-            logger.warning("Could not fetch %s anew: %s", url, error)
-            return None
+        return self._shared.claim(self._named(name), seconds=REFETCH) is not Claim.LOST
 
     def _refresh(self, url: str, parse: Callable[[str], _Parsed], copy: _Copy | None) -> _Parsed:
-        if copy and self._not_before.get(url, 0) > self._now():
+        if self._not_before.get(url, 0) > self._now():
+            if copy is None:
+                raise MicrosoftUnavailable(f"{url} asked us to wait")
             return parse(copy.text)
         try:
             return self._fetch(url, parse)
         except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
+            self._failures[url] += 1
             if copy is None:
                 raise
             logger.warning("Going on with an older copy of %s: %s", url, error)
-            self._not_before.setdefault(url, 0)
-            self._not_before[url] = max(self._not_before[url], self._now() + _RETRY_AFTER_FAILURE)
+            self._wait(url, _RETRY_AFTER_FAILURE)
             return parse(copy.text)
 
     def _fetch(self, url: str, parse: Callable[[str], _Parsed]) -> _Parsed:
         response = self._transport.get(url, headers={"Accept": "application/json"})
         if response.status == 429 or response.status >= 500:
-            self._not_before[url] = self._now() + _retry_after(response.headers.get("Retry-After", ""))
+            self._wait(url, _retry_after(response.headers.get("Retry-After", "")))
             raise MicrosoftUnavailable(f"{url} answered {response.status}")
         if response.status != 200:
             raise MicrosoftAnswerInvalid(
@@ -137,9 +151,15 @@ class Documents:
         text, fetched_at = json.loads(kept)
         copy = _Copy(text, fetched_at)
         mine = self._copies.get(url)
-        if mine is None or mine.fetched_at < copy.fetched_at:
+        if mine is None or mine.fetched_at <= copy.fetched_at:
             self._copies[url] = copy
         return self._copies[url]
+
+    def _wait(self, url: str, seconds: float) -> None:
+        self._not_before[url] = max(self._not_before.get(url, 0), self._now() + seconds)
+
+    def _lock(self, url: str) -> threading.Lock:
+        return self._locks.setdefault(url, threading.Lock())
 
     def _named(self, name: str) -> str:
         return f"{self._origin}|{name}"
@@ -149,8 +169,8 @@ class Documents:
 
 
 def _retry_after(header: str) -> float:
-    seconds = int(header) if header.isascii() and header.isdigit() and len(header) < 6 else 0
-    return float(min(max(seconds, _RETRY_AFTER_FAILURE), FRESH))
+    # Longer than this nobody is locked out, whatever a proxy on the way answers.
+    return float(min(int(header), FRESH)) if header.isascii() and header.isdigit() and len(header) < 6 else 0
 
 
 def parse_object(text: str) -> dict[str, object]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, TokenRejected
 
-from .clouds import TenantKind, issuer_tenant, keys_url, metadata_url
+from .clouds import Cloud, TenantKind, issuer_tenant, keys_url, metadata_url
 from .documents import Documents, parse_object
 from .providers import Provider
 
@@ -45,7 +45,7 @@ def parse_keys(text: str) -> Mapping[str, SigningKey]:
 
 def _signing_key(entry: dict[str, object]) -> SigningKey | None:
     kid, use, issuer = entry.get("kid"), entry.get("use", "sig"), entry.get("issuer")
-    if not isinstance(kid, str) or not kid or use != "sig" or entry.get("kty") != "RSA":
+    if not isinstance(kid, str) or not kid or use != "sig":
         return None
     if issuer is not None and not isinstance(issuer, str):
         return None
@@ -81,9 +81,13 @@ def configured_tenant(provider: Provider, documents: Documents) -> str:
     """
     if provider.tenant.kind is not TenantKind.DOMAIN:
         return provider.tenant.value
-    metadata = documents.read(metadata_url(provider.cloud, provider.tenant), parse_object)
-    issuer = metadata.get("issuer")
-    tid = issuer_tenant(provider.cloud, issuer) if isinstance(issuer, str) else None
+    parse = partial(_parse_tenant, cloud=provider.cloud)
+    return documents.read(metadata_url(provider.cloud, provider.tenant), parse)
+
+
+def _parse_tenant(text: str, *, cloud: Cloud) -> str:
+    issuer = parse_object(text).get("issuer")
+    tid = issuer_tenant(cloud, issuer) if isinstance(issuer, str) else None
     if tid is None:
         raise MicrosoftAnswerInvalid("the tenant's metadata names no issuer of this cloud")
     return tid

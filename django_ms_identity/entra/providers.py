@@ -119,7 +119,8 @@ def parse_provider(raw: object, *, where: str, faults: list[Fault], warnings: li
     if read.text("provider", "microsoft") != "microsoft":
         read.fault("provider", "must be 'microsoft'; other providers of Kratos are not served by this app.")
     provider_id = read.required("id", '"id": "microsoft"')
-    if provider_id and not PROVIDER_ID.fullmatch(provider_id):
+    # Browsers drop the path segments "." and ".." before they ask.
+    if provider_id and (not PROVIDER_ID.fullmatch(provider_id) or provider_id in (".", "..")):
         read.fault("id", "may only hold letters, digits, '.', '_' and '-'.", '"id": "microsoft"')
     tenant = _tenant(read)
     scope = read.texts("scope", ("profile", "email"))
@@ -222,6 +223,7 @@ def _allowed_tenants(read: Reader, tenant: Tenant) -> frozenset[str] | None:
     never = {
         TenantKind.GUID: tenants - {tenant.value},
         TenantKind.CONSUMERS: tenants - {CONSUMER_TENANT},
+        TenantKind.DOMAIN: tenants & {CONSUMER_TENANT},
         TenantKind.ORGANIZATIONS: tenants & {CONSUMER_TENANT},
     }.get(tenant.kind, frozenset())
     if not tenants and not any(fault.where == read.at("allowed_tenants") for fault in read.faults):

@@ -34,7 +34,7 @@ class Claims:
     tid: str
     sub: str
     oid: str
-    """Empty where Microsoft sent none."""
+    """Empty where Microsoft sent no GUID."""
     payload: Mapping[str, object] = field(repr=False)
     """Everything in the token."""
 
@@ -92,7 +92,7 @@ def verify(
     return Claims(
         tid=tid,
         sub=str(payload["sub"]),
-        oid=oid if isinstance(oid, str) else "",
+        oid=oid if isinstance(oid, str) and GUID.fullmatch(oid) else "",
         payload=MappingProxyType(payload),
     )
 
@@ -115,8 +115,13 @@ def _kid(token: str) -> str:
     try:
         header = json.loads(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)))
     except (ValueError, RecursionError):
-        raise TokenRejected("the ID token's header cannot be read") from None
-    kid = header.get("kid") if isinstance(header, dict) else None
+        header = None
+    if not isinstance(header, dict):
+        raise TokenRejected("the ID token's header cannot be read")
+    # Another type is another kind of token, and must not pass as an ID token (RFC 8725 section 3.11).
+    if str(header.get("typ", "JWT")).upper() != "JWT":
+        raise TokenRejected("typ is not JWT")
+    kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
         raise TokenRejected("the ID token names no key")
     return kid
@@ -124,7 +129,7 @@ def _kid(token: str) -> str:
 
 def _decode(token: str, client_id: str, key: SigningKey) -> dict[str, object]:
     try:
-        payload: dict[str, object] = jwt.decode(
+        decoded: dict[str, object] = jwt.decode(
             token,
             key.key,
             algorithms=ALGORITHMS,
@@ -132,14 +137,16 @@ def _decode(token: str, client_id: str, key: SigningKey) -> dict[str, object]:
             leeway=LEEWAY,
             options={"require": REQUIRED, "strict_aud": True, "enforce_minimum_key_length": True},
         )
+        return decoded
     except jwt.MissingRequiredClaimError as error:
-        raise TokenRejected(f"the claim {error.claim} is missing") from None
+        fault = f"the claim {error.claim} is missing"
     except jwt.PyJWTError as error:
         # The library's messages can quote claims; the class says what failed.
-        raise TokenRejected(f"verification failed: {type(error).__name__}") from None
+        fault = f"verification failed: {type(error).__name__}"
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise TokenRejected(f"cannot be read: {type(error).__name__}") from None
-    return payload
+        fault = f"cannot be read: {type(error).__name__}"
+    # Out here it has no context: the library's exceptions may hold the whole payload.
+    raise TokenRejected(fault)
 
 
 def _check_types(payload: Mapping[str, object]) -> None:
@@ -150,6 +157,10 @@ def _check_types(payload: Mapping[str, object]) -> None:
         # PyJWT takes numeric text and booleans too (RFC 7519 section 2: NumericDate is a number).
         if type(payload[name]) not in (int, float):
             raise TokenRejected(f"{name} is not a number")
+    sub = str(payload["sub"])
+    # OpenID Connect Core section 2; what is not could neither be hashed nor stored.
+    if len(sub) > 255 or not sub.isascii() or not sub.isprintable():
+        raise TokenRejected("sub is not ASCII text of at most 255 characters")
 
 
 def _check_tenant(tid: str, *, provider: Provider, tenant: str) -> None:
