@@ -114,6 +114,8 @@ def _allowed(
             _dropped(name, "only true and false are privileges")
         elif _holds_email(field) and normalised(str(value)) not in map(normalised, emails):
             _dropped(name, "the address is not trusted")
+        elif _holds_email(field) and not _accepts(field, value):
+            _dropped(name, "the user model refuses the address")
         elif isinstance(value, str):
             # A name may be longer than the column; an address must not become another one.
             yield name, value if _holds_email(field) else _clean(value)[: field.max_length]
@@ -124,9 +126,12 @@ def _allowed(
 def _set_email(fields: dict[str, object], emails: tuple[str, ...]) -> None:
     name = _email_field()
     field = _field(name) if name else None
-    if field is None or not emails:
+    if field is None or field.name in fields:
         return
-    fields.setdefault(field.name, emails[0])
+    # Django's validator knows ASCII names alone; such a person can still come in, without an address.
+    accepted = next((email for email in emails if _accepts(field, email)), None)
+    if accepted:
+        fields[field.name] = accepted
 
 
 def _set_username(fields: dict[str, object], *, provider: Provider, subject: str) -> None:
@@ -141,12 +146,9 @@ def _set_username(fields: dict[str, object], *, provider: Provider, subject: str
         return
     field = _field(name)
     value = user_model.normalize_username(str(fields.get(name) or ""))
-    try:
-        if field is not None:
-            field.clean(value[: field.max_length], None)
-    except ValidationError:
-        value = ""
-    fields[name] = value or f"{provider.id}-{credential_key(provider.id, subject)[:12]}"
+    if field is None or not _accepts(field, value):
+        value = f"{provider.id}-{credential_key(provider.id, subject)[:12]}"
+    fields[name] = value
 
 
 def _email_field() -> str:
@@ -163,6 +165,14 @@ def _field(name: str) -> models.Field[object, object] | None:
     except FieldDoesNotExist:
         return None
     return field if isinstance(field, models.Field) else None
+
+
+def _accepts(field: models.Field[object, object], value: object) -> bool:
+    try:
+        field.clean(value, None)
+    except ValidationError:
+        return False
+    return True
 
 
 def _limit(name: str) -> int | None:
@@ -184,4 +194,6 @@ def _without_values(error: ValidationError) -> list[str]:
 
 
 def _dropped(name: str, reason: str) -> None:
-    logger.warning("The mapper's user.%s was dropped: %s", name, reason)
+    # A computed name may come from the claims.
+    shown = name if name.isidentifier() else "…"
+    logger.warning("The mapper's user.%s was dropped: %s", shown, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
@@ -51,3 +52,7 @@ class IdentityBackend(ModelBackend):
         except (ObjectDoesNotExist, ValidationError, ValueError, TypeError):
             return None
         return user if identity.is_active and self.user_can_authenticate(user) else None
+
+    async def aget_user(self, user_id: Any) -> Any:
+        # ModelBackend's own would look at the user alone.
+        return await sync_to_async(self.get_user)(user_id)

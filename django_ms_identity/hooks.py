@@ -12,7 +12,6 @@ from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import HookFailed, MSIdentityError
 from .models import Credential, Identity
-from .signals import identity_registered, identity_signed_in
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +56,8 @@ def after_login(
 
 def connect() -> None:
     """Connect the receivers; called once by the app registry."""
-    identity_registered.connect(after_registration, sender=Identity, dispatch_uid="ms_identity_hooks")
-    identity_signed_in.connect(after_login, sender=Identity, dispatch_uid="ms_identity_hooks")
+    sign_in.after_registration.connect(after_registration, sender=Identity, dispatch_uid="ms_identity_hooks")
+    sign_in.after_login.connect(after_login, sender=Identity, dispatch_uid="ms_identity_hooks")
 
 
 def _call(

@@ -168,4 +168,4 @@ class SignIn(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.provider} {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.provider} {self.created_at:%Y-%m-%d %H:%M}" if self.created_at else self.provider

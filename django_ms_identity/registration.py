@@ -36,10 +36,7 @@ def register(
     _refuse_unstorable(mapped)
     emails = trusted_emails(provider, claims, mapped)
     if user_with_any(emails) is not None:
-        raise AccountExists(
-            "a trusted address belongs to an existing user",
-            hint="People are found by their Microsoft account, never by e-mail.",
-        )
+        _explain_conflict(provider, subject, emails)
     if not conf.get_config().registration_enabled:
         raise RegistrationDisabled("REGISTRATION_ENABLED is off and nobody here has this subject")
     account = account_for(provider, claims, mapped, subject=subject)
@@ -150,7 +147,10 @@ def _explain_conflict(provider: Provider, subject: str, emails: Iterable[str]) -
     if Credential.objects.using(database).for_subject(provider.id, subject).exists():
         raise SubjectTaken from None
     if username_is_email() or user_with_any(emails) is not None:
-        raise AccountExists("the user model has this address already") from None
+        raise AccountExists(
+            "a trusted address belongs to an existing user",
+            hint="People are found by their Microsoft account, never by e-mail.",
+        ) from None
 
 
 def _refuse_unstorable(mapped: Mapped) -> None:

@@ -78,17 +78,15 @@ def stamp_authentication(
     """Note when this person proved who they are, by whatever backend (receiver of user_logged_in)."""
     if request is not None and hasattr(request, "session"):
         request.session[AUTHENTICATED_AT] = int(time.time())
-        # A session that a password opened over an earlier one of ours is not that sign-in's any more.
-        request.session.pop(SIGN_IN, None)
+        # Whatever opened this session, an earlier sign-in of ours in it is over.
+        _end(request.session.pop(SIGN_IN, None))
         request.session.pop(FINISHED, None)
 
 
 def end_sign_in(sender: type[AbstractBaseUser], request: HttpRequest | None = None, **_: object) -> None:
     """Note the known end of a session (receiver of user_logged_out)."""
-    sign_in = request.session.get(SIGN_IN) if request is not None and hasattr(request, "session") else None
-    if sign_in is not None:
-        rows = SignIn.objects.using(router.db_for_write(SignIn))
-        rows.filter(pk=sign_in, ended_at=None).update(ended_at=timezone.now())
+    if request is not None and hasattr(request, "session"):
+        _end(request.session.get(SIGN_IN))
 
 
 def set_active(identity: Identity, active: bool) -> bool:
@@ -109,6 +107,12 @@ def connect() -> None:
     """Connect the receivers; called once by the app registry."""
     user_logged_in.connect(stamp_authentication, dispatch_uid="ms_identity_stamp")
     user_logged_out.connect(end_sign_in, dispatch_uid="ms_identity_end")
+
+
+def _end(sign_in: int | None) -> None:
+    if sign_in is not None:
+        rows = SignIn.objects.using(router.db_for_write(SignIn))
+        rows.filter(pk=sign_in, ended_at=None).update(ended_at=timezone.now())
 
 
 def _sealed(session_key: str | None) -> str | None:

@@ -11,12 +11,18 @@ from django.http import HttpRequest
 from . import conf, registration, sessions, wiring
 from .entra.providers import Provider
 from .entra.tokens import Claims
-from .exceptions import IdentityInactive, MSIdentityError, TenantChanged, UserInactive
+from .exceptions import IdentityInactive, TenantChanged, UserInactive
 from .mapping.mapper import EMPTY_IDENTITY, map_claims
 from .models import Credential, Identity
 from .signals import identity_registered, identity_signed_in, identity_signing_in
 
 logger = logging.getLogger(__name__)
+
+after_registration = Signal()
+"""As ``identity_registered``, after its receivers; for ``HOOKS`` alone, whose refusals count."""
+
+after_login = Signal()
+"""As ``identity_signed_in``, after its receivers; for ``HOOKS`` alone, whose refusals count."""
 
 
 def sign_in(request: HttpRequest, *, provider: Provider, claims: Claims, subject: str) -> bool:
@@ -67,16 +73,9 @@ def open_session(
         claims.tid,
         claims.oid,
     )
-    announce(identity_signed_in, **facts, registered=registered)
-
-
-def announce(signal: Signal, **facts: object) -> None:
-    """Send a signal that may not veto: a receiver that fails is logged, but a hook's refusal counts."""
-    for receiver, response in signal.send_robust(Identity, **facts):
-        if isinstance(response, MSIdentityError):
-            raise response
-        if isinstance(response, Exception):
-            logger.error("Receiver %r failed", receiver, exc_info=response)
+    # Django logs a receiver that fails.
+    identity_signed_in.send_robust(Identity, **facts, registered=registered)
+    after_login.send(Identity, **facts, registered=registered)
 
 
 def _register(request: HttpRequest, *, provider: Provider, claims: Claims, subject: str) -> bool:
@@ -101,14 +100,15 @@ def _register(request: HttpRequest, *, provider: Provider, claims: Claims, subje
         claims.tid,
         claims.oid,
     )
-    announce(
-        identity_registered,
-        request=request,
-        provider=provider,
-        identity=identity,
-        credential=credential,
-        claims=claims,
-    )
+    facts = {
+        "request": request,
+        "provider": provider,
+        "identity": identity,
+        "credential": credential,
+        "claims": claims,
+    }
+    identity_registered.send_robust(Identity, **facts)
+    after_registration.send(Identity, **facts)
     return sessions.is_of(request, identity)
 
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import time
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
+from django.contrib.auth import logout
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    QueryDict,
+    UnreadablePostError,
+)
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
@@ -29,30 +39,33 @@ from django_ms_identity.sign_in import sign_in
 
 from .pages import public_page, refuse
 
-MAX_CODE = 3500
-"""Characters of a code that fit into a cookie; Microsoft's have about 1,200."""
+MAX_CODE = 2800
+"""Characters of a code that fit into a cookie (4,096 bytes) once sealed; Microsoft's have about 1,200."""
 _PARAMETERS = ("state", "code", "error", "error_description")
 
 
 @csrf_exempt
 @sensitive_post_parameters()
 @public_page("GET", "POST")
+@sensitive_variables()  # Also in every frame below.
 def callback(request: HttpRequest, provider: str) -> HttpResponse:
     """Finish the sign-in that this browser started, or say in plain words why not.
 
     GET answers ``response_mode=query``; for ``form_post`` the POST keeps the answer in a cookie and
     redirects to a GET, because the cross-site POST carries no session.
     """
+    query = _taken(request)
     config = conf.get_config()
     chosen = config.provider(provider)
     posts = chosen.response_mode is ResponseMode.FORM_POST
-    if (request.method == "POST") is not posts and not (posts and "code" not in request.GET):
+    posted = request.method == "POST"
+    if posted is not posts and not (posts and "code" not in query):
         return HttpResponseNotAllowed(["POST" if posts else "GET"])
     arrival = _Arrival(request, chosen, config)
     try:
-        if request.method == "POST":
-            return arrival.bounce()
-        response = arrival.finish()
+        if posted:
+            return arrival.bounce(query)
+        response = arrival.finish(query)
     except MSIdentityError as error:
         response = refuse(request, error, provider=provider, next_url=arrival.return_to)
     return arrival.without_cookies(response)
@@ -71,9 +84,9 @@ class _Arrival:
         self._state = ""
         self.return_to = ""
 
-    def bounce(self) -> HttpResponse:
+    def bounce(self, query: QueryDict) -> HttpResponse:
         """Keep a form_post's answer for the GET that follows; the flow is not finished yet."""
-        query = self._read(self._request.POST)
+        self._read_state(query)
         self._recall()
         value = flow.seal_answer(
             _answer(query),
@@ -94,9 +107,9 @@ class _Arrival:
         )
         return response
 
-    def finish(self) -> HttpResponse:
+    def finish(self, query: QueryDict) -> HttpResponse:
         """Take the flow, redeem the code, verify who came, and sign them in."""
-        query = self._read(self._request.GET)
+        self._read_state(query)
         digest = flow.digest(self._state)
         try:
             started = self._recall()
@@ -128,12 +141,11 @@ class _Arrival:
                 response.delete_cookie(name)
         return response
 
-    def _read(self, query: QueryDict) -> QueryDict:
+    def _read_state(self, query: QueryDict) -> None:
         for name in _PARAMETERS:
             if len(query.getlist(name)) > 1:
                 raise CallbackInvalid(f"{name} came more than once")
         self._state = query.get("state", "")
-        return query
 
     def _recall(self) -> Flow:
         started = flow.recall(
@@ -169,7 +181,6 @@ class _Arrival:
             keyring=wiring.keyring(),
         )
 
-    @sensitive_variables()
     def _prove(self, started: Flow, code: str) -> tuple[Claims, str]:
         transport, documents = wiring.transport(), wiring.documents()
         received = client.redeem(
@@ -201,14 +212,30 @@ class _Arrival:
         return HttpResponseRedirect(target or links.default_return_to())
 
     def _registered(self) -> HttpResponse:
+        # Whoever else is signed in here, the visitor has just proved to be another person.
+        if self._request.user.is_authenticated:
+            logout(self._request)
         url = links.start_url(self._provider.id, next_url=self.return_to)
         return render(self._request, "ms_identity/registered.html", {"sign_in_url": url})
+
+
+def _taken(request: HttpRequest) -> QueryDict:
+    """Take what Microsoft sent out of the request, so that no template, report or later code shows it."""
+    try:
+        query = request.POST if request.method == "POST" else request.GET
+    except (BadRequest, MultiPartParserError, SuspiciousOperation, UnreadablePostError) as error:
+        raise CallbackInvalid(f"the request cannot be read: {type(error).__name__}") from None
+    finally:
+        request.GET = QueryDict()
+        request.META["QUERY_STRING"] = ""
+    return query
 
 
 def _answer(query: QueryDict) -> Answer:
     code, error = query.get("code", ""), query.get("error", "")
     if code and error:
         raise CallbackInvalid("code and error came together")
-    if len(code) > MAX_CODE:
-        raise CallbackInvalid("the code is too long")
+    # RFC 6749 appendix A.11; also what the cookie's size counts on.
+    if len(code) > MAX_CODE or not (code.isascii() and code.isprintable()):
+        raise CallbackInvalid("the code is too long or holds characters that no code has")
     return Answer(code=code, error=error[:64], description=query.get("error_description", "")[:1024])

@@ -36,11 +36,13 @@ def public_page(*methods: str) -> Callable[[_View[_Args]], _View[_Args]]:
     """
 
     def decorate(view: _View[_Args]) -> _View[_Args]:
+        limited: _View[_Args] = require_http_methods(list(methods))(view)
+
         def wrapped(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
             if not conf.is_enabled():
                 raise Http404
             try:
-                response = view(request, *args, **kwargs)
+                response = limited(request, *args, **kwargs)
             except MSIdentityError as error:
                 response = refuse(request, error, provider=str(kwargs.get("provider", "")))
             # Not no-referrer: browsers then send "Origin: null" with a form, which the CSRF check refuses.
@@ -48,8 +50,7 @@ def public_page(*methods: str) -> Callable[[_View[_Args]], _View[_Args]]:
             response.headers["X-Frame-Options"] = "DENY"
             return response
 
-        checked: _View[_Args] = require_http_methods(list(methods))(never_cache(wrapped))
-        checked = login_not_required(update_wrapper(checked, view))
+        checked: _View[_Args] = login_not_required(update_wrapper(never_cache(wrapped), view))
         for alias in connections:
             checked = transaction.non_atomic_requests(using=alias)(checked)
         return checked
@@ -65,19 +66,16 @@ def refuse(
     level = logging.ERROR if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.WARNING
     logger.log(
         level,
-        "Refused %s at provider %s: %s (reference %s, trace id %s)%s",
+        # The id comes from the URL, so it is quoted: a line break in it would forge a line of the log.
+        "Refused %s at provider %r: %s (reference %s, trace id %s)%s",
         error.code,
-        provider or "-",
+        provider,
         error.detail or "-",
         reference,
         error.trace_id or "-",
         f" Hint: {error.hint}" if error.hint else "",
     )
-    for receiver, failure in sign_in_refused.send_robust(
-        Identity, request=request, provider=provider, error=error
-    ):
-        if isinstance(failure, Exception):
-            logger.error("Receiver %r failed", receiver, exc_info=failure)
+    sign_in_refused.send_robust(Identity, request=request, provider=provider, error=error)
     explain = settings.DEBUG or getattr(getattr(request, "user", None), "is_staff", False)
     context = {
         "title": error.title,

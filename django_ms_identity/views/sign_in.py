@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from urllib.parse import urlsplit
+from contextlib import suppress
+from http.cookies import CookieError
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -57,7 +59,7 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
     if request.user.is_authenticated and not prompt:
         return HttpResponseRedirect(return_to or links.default_return_to())
     if _is_elsewhere(request, config):
-        return _hop(request, config, provider)
+        return _hop(config, provider, next_url=asked.get("next", ""), prompt=prompt)
     return _to_microsoft(request, chosen, config=config, return_to=return_to, prompt=prompt)
 
 
@@ -81,7 +83,9 @@ def _to_microsoft(
     response = HttpResponseRedirect(begun.url)
     cookies = request.META.get("HTTP_COOKIE", "")
     for old in flow.crowded_out(cookies, room_for=len(name) + len(value), secure=secure):
-        response.delete_cookie(old)
+        # A name that http.cookies refuses is not one of ours.
+        with suppress(CookieError):
+            response.delete_cookie(old)
     response.set_cookie(
         name,
         value,
@@ -98,13 +102,12 @@ def _is_elsewhere(request: HttpRequest, config: Config) -> bool:
     if not config.base_redirect_uri or _HOPPED in request.GET:
         return False
     base = urlsplit(config.base_redirect_uri)
-    return request.get_host() != base.netloc
+    return (request.scheme, request.get_host().lower()) != (base.scheme, base.netloc.lower())
 
 
-def _hop(request: HttpRequest, config: Config, provider: str) -> HttpResponse:
-    # The flow cookie must be set on the host where the callback will arrive. One hop only: a proxy that
-    # rewrites the Host header would otherwise send the visitor round for ever.
-    query = request.GET.copy()
-    query[_HOPPED] = "1"
-    path = links.start_url(provider)
-    return HttpResponseRedirect(f"{config.base_redirect_uri}{path}?{query.urlencode()}")
+def _hop(config: Config, provider: str, *, next_url: str, prompt: str) -> HttpResponse:
+    # The flow cookie must be set on the host where the callback will arrive, and over https if it is Secure.
+    # One hop only: a proxy that hides either from us would otherwise send the visitor round for ever.
+    url = links.start_url(provider, next_url=next_url, prompt=prompt)
+    joint = "&" if "?" in url else "?"
+    return HttpResponseRedirect(f"{config.base_redirect_uri}{url}{joint}{urlencode({_HOPPED: '1'})}")

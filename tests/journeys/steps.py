@@ -1,0 +1,65 @@
+"""The steps of a sign-in that journeys interrupt, repeat or watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from django_ms_identity.models import Credential, Identity, SignIn
+from django_ms_identity.testing.browser import Callback
+from django_ms_identity.testing.emulator import Emulator
+
+TRANSACTION_CONTROL = ("BEGIN", "COMMIT", "RELEASE", "ROLLBACK", "SAVEPOINT")
+
+
+def press(client: Client, provider: str = "microsoft", **query: str) -> HttpResponse:
+    """Press the button: ask to be sent to Microsoft."""
+    return client.get(f"/ms/start/{provider}/?{urlencode(query)}")
+
+
+def pick(client: Client, emulator: Emulator, persona: str = "work", **query: str) -> Callback:
+    """Press the button and pick an account at Microsoft; the way back is not taken yet."""
+    return emulator.callback(press(client, **query).headers["Location"], persona)
+
+
+def asked(location: str) -> dict[str, str]:
+    """Read the query of a URL."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(location).query).items()}
+
+
+def page(response: HttpResponse) -> str:
+    return response.content.decode()
+
+
+def code_of(response: HttpResponse) -> str:
+    """Return the error code of our error page, and nothing for any other answer."""
+    context = getattr(response, "context", None)
+    return context["code"] if context is not None and "reference" in context else ""
+
+
+def rows() -> dict[str, int]:
+    """Count what a sign-in writes."""
+    models = (get_user_model(), Identity, Credential, SignIn, Session)
+    return {model.__name__: model.objects.count() for model in models}
+
+
+NOTHING = {"User": 0, "Identity": 0, "Credential": 0, "SignIn": 0, "Session": 0}
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Gather the SQL statements that are no transaction control; complete when the context ends."""
+    gathered: list[str] = []
+    with CaptureQueriesContext(connection) as context:
+        yield gathered
+    gathered += [
+        query["sql"] for query in context.captured_queries if not query["sql"].startswith(TRANSACTION_CONTROL)
+    ]

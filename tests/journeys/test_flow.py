@@ -1,0 +1,492 @@
+"""The way to Microsoft and back: one browser, one provider, one host, once; DESIGN 5.1."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import override_settings
+
+from django_ms_identity.models import Identity, SignIn
+from tests.builders import make_settings
+from tests.web import Browser
+
+from .steps import NOTHING, asked, code_of, page, pick, press, rows
+
+pytestmark = pytest.mark.django_db
+
+PLAIN = re.compile(r"ms_identity_flow_[0-9a-f]{16}")
+PREFIXED = re.compile(r"__Host-ms_identity_flow_[0-9a-f]{16}")
+
+
+def flow_cookies(client):
+    return [name for name in client.cookies if "ms_identity_flow_" in name]
+
+
+# The start
+
+
+def test_the_browser_is_sent_to_microsoft_with_everything_that_protects_the_flow(client):
+    response = press(client)
+
+    assert response.status_code == 302
+    location = response.headers["Location"]
+    assert location.startswith(
+        "https://login.microsoftonline.com/8eaef023-2b34-4da1-9baa-8bc8c9d6a490/oauth2/v2.0/authorize?"
+    )
+    query = asked(location)
+    assert query["redirect_uri"] == "http://testserver/ms/callback/microsoft/"
+    assert (query["response_type"], query["response_mode"]) == ("code", "query")
+    assert (query["code_challenge_method"], len(query["code_challenge"])) == ("S256", 43)
+    assert query["state"]
+    assert query["nonce"]
+
+
+def test_every_start_is_another_flow(client):
+    first, second = (asked(press(client).headers["Location"]) for _ in range(2))
+
+    assert all(first[name] != second[name] for name in ("state", "nonce", "code_challenge"))
+    assert len(flow_cookies(client)) == 2
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sent"),
+    [
+        ("login", "login"),
+        ("select_account", "select_account"),
+        ("consent", "consent"),
+        ("create", "create"),
+        ("none", None),
+        ("", None),
+        ("login consent", None),
+        ("<script>", None),
+    ],
+)
+def test_a_link_may_ask_for_a_few_prompts(client, prompt, sent):
+    assert asked(press(client, prompt=prompt).headers["Location"]).get("prompt") == sent
+
+
+def test_a_configured_prompt_beats_the_links(client, settings):
+    settings.MS_IDENTITY = make_settings({"prompt": "select_account", "domain_hint": "contoso.example"})
+
+    query = asked(press(client, prompt="login").headers["Location"])
+
+    assert (query["prompt"], query["domain_hint"]) == ("select_account", "contoso.example")
+
+
+@pytest.mark.parametrize(
+    "parameter", ["login_hint", "domain_hint", "scope", "redirect_uri", "claims", "state"]
+)
+def test_a_link_may_ask_for_nothing_else(client, parameter):
+    plain = asked(press(client).headers["Location"])
+
+    query = asked(press(client, **{parameter: "planted"}).headers["Location"])
+
+    assert "planted" not in "".join(query.values())
+    assert set(query) == set(plain)
+
+
+def test_who_is_signed_in_goes_straight_on(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+
+    assert press(client, next="/home/?x=1").headers["Location"] == "/home/?x=1"
+    assert press(client).headers["Location"] == "/home/"
+    assert press(client, prompt="login").headers["Location"].startswith("https://login.microsoftonline.com/")
+
+
+def test_the_start_may_be_posted(client):
+    response = client.post("/ms/start/microsoft/", {"next": "/home/?posted", "prompt": "login"})
+
+    assert asked(response.headers["Location"])["prompt"] == "login"
+
+
+@pytest.mark.parametrize("destination", ["iframe", "frame", "image", "script", "empty", "embed"])
+def test_no_page_starts_a_sign_in_inside_itself(client, destination):
+    response = client.get("/ms/start/microsoft/", headers={"Sec-Fetch-Dest": destination})
+
+    assert (code_of(response), response.status_code) == ("embedded_refused", 403)
+    assert flow_cookies(client) == []
+
+
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Dest": "document"}])
+def test_a_navigation_starts_a_sign_in(client, headers):
+    assert client.get("/ms/start/microsoft/", headers=headers).status_code == 302
+
+
+def test_an_unknown_provider_is_refused(client):
+    response = press(client, "nobody")
+
+    assert (code_of(response), response.status_code) == ("provider_unknown", 404)
+    assert response.context["retry_url"] == "/ms/sign-in/"
+
+
+@pytest.mark.parametrize("junk", ["é", "a b", 'a"b', "a,b", "(x)", "x" * 16])
+def test_foreign_cookies_that_look_like_ours_do_no_harm(client, junk):
+    name = f"ms_identity_flow_{junk}".encode().decode("latin-1")
+
+    response = client.get("/ms/start/microsoft/", HTTP_COOKIE=f"{name}={'x' * 4000}")
+
+    assert response.status_code == 302
+
+
+def test_the_oldest_flows_make_room_for_new_ones(client):
+    jar: dict[str, str] = {}
+    for _ in range(12):
+        # Browsers send cookies in the order of their creation; Django's client sorts them.
+        header = "; ".join(f"{name}={value}" for name, value in jar.items())
+        response = client.get("/ms/start/microsoft/", {"next": f"/{'x' * 150}"}, HTTP_COOKIE=header)
+        created = list(jar)
+        for name, cookie in response.cookies.items():
+            if cookie["max-age"] == 0:
+                assert name == created.pop(0)
+                del jar[name]
+            else:
+                jar[name] = cookie.value
+
+    sizes = [len(name) + len(value) for name, value in jar.items()]
+    assert len(sizes) >= 4
+    assert sum(sizes) <= 4096
+    assert max(sizes) <= 800
+
+
+# The cookie
+
+
+@pytest.mark.parametrize(
+    ("changes", "secure"),
+    [
+        pytest.param({}, False, id="http"),
+        pytest.param({"SESSION_COOKIE_SECURE": True}, True, id="SESSION_COOKIE_SECURE"),
+        pytest.param(
+            {"MS_IDENTITY": make_settings(BASE_REDIRECT_URI="https://testserver")},
+            True,
+            id="BASE_REDIRECT_URI on https, TLS ended before us",
+        ),
+    ],
+)
+def test_the_cookie_is_as_narrow_as_the_site_allows(client, changes, secure):
+    with override_settings(**changes):
+        response = client.get("/ms/start/microsoft/?ms_identity_hop=1")
+
+    ((name, cookie),) = response.cookies.items()
+    assert (PREFIXED if secure else PLAIN).fullmatch(name)
+    assert cookie["httponly"] is True
+    assert bool(cookie["secure"]) is secure
+    assert (cookie["samesite"], cookie["path"], cookie["domain"]) == ("Lax", "/", "")
+    assert cookie["max-age"] == 1800
+
+
+def test_the_cookie_of_an_https_site_is_prefixed(client):
+    response = client.get("/ms/start/microsoft/", secure=True)
+
+    ((name, cookie),) = response.cookies.items()
+    assert PREFIXED.fullmatch(name)
+    assert cookie["secure"] is True
+
+
+def test_the_cookie_shows_nothing(client):
+    response = press(client, next="/home/secret-place")
+
+    ((name, cookie),) = response.cookies.items()
+    query = asked(response.headers["Location"])
+    for secret in (query["state"], query["nonce"], "secret-place"):
+        assert secret not in f"{name}={cookie.value}"
+
+
+def test_the_cookie_is_deleted_when_all_went_well(client, ms_identity_emulator):
+    response = ms_identity_emulator.sign_in(client)
+
+    (name,) = [name for name in response.cookies if "flow" in name]
+    assert response.cookies[name]["max-age"] == 0
+    assert flow_cookies(client) == []
+
+
+@pytest.mark.parametrize("persona", ["cancel", "disabled"])
+def test_the_cookie_is_deleted_when_microsoft_refuses(client, ms_identity_emulator, persona):
+    ms_identity_emulator.sign_in(client, persona)
+
+    assert flow_cookies(client) == []
+
+
+def test_the_cookie_is_deleted_when_we_refuse(client, ms_identity_emulator):
+    ms_identity_emulator.answer_next("token", status=500)
+
+    ms_identity_emulator.sign_in(client)
+
+    assert flow_cookies(client) == []
+
+
+def test_the_prefixed_cookie_is_deleted_so_that_browsers_obey(client, ms_identity_emulator):
+    """A Set-Cookie of a prefixed name that is not Secure is ignored, and nothing would be deleted."""
+    location = client.get("/ms/start/microsoft/", secure=True).headers["Location"]
+
+    response = ms_identity_emulator.callback(location, "cancel").send(client)
+
+    (cookie,) = response.cookies.values()
+    assert (cookie["max-age"], cookie["secure"], cookie["path"], cookie["domain"]) == (0, True, "/", "")
+
+
+# Once
+
+
+def test_a_repeat_by_the_visitor_goes_where_the_first_went(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator, next="/home/?tab=2")
+    callback.send(client)
+    before = rows()
+
+    response = callback.send(client)
+
+    assert response.headers["Location"] == "/home/?tab=2"
+    assert rows() == before
+
+
+def test_a_repeat_after_signing_out_is_refused(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+    callback.send(client)
+    client.post("/ms/sign-out/")
+
+    response = callback.send(client)
+
+    assert code_of(response) == "flow_missing"
+    assert client.get("/home/").content == b"nobody"
+
+
+def test_a_repeat_after_deactivation_is_refused(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+    callback.send(client)
+    Identity.objects.update(state="inactive")
+
+    assert code_of(callback.send(client)) == "flow_missing"
+
+
+def test_a_repeat_of_an_older_flow_is_refused(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+    callback.send(client)
+    ms_identity_emulator.callback(press(client, prompt="login").headers["Location"]).send(client)
+
+    assert code_of(callback.send(client)) == "flow_missing"
+
+
+def test_a_state_is_claimed_once_even_with_its_cookie(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+    copy = Browser()
+    copy.cookies.load({name: cookie.value for name, cookie in client.cookies.items()})
+    callback.send(client)
+    before = rows()
+
+    response = callback.send(copy)
+
+    assert (code_of(response), response.status_code) == ("flow_replayed", 400)
+    assert rows() == before
+    assert copy.get("/home/").content == b"nobody"
+
+
+def test_a_failed_flow_is_used_up(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+    kept = {name: cookie.value for name, cookie in client.cookies.items()}
+    ms_identity_emulator.answer_next("token", status=500)
+    callback.send(client)
+    client.cookies.load(kept)
+
+    assert code_of(callback.send(client)) == "flow_replayed"
+    assert rows() == NOTHING
+
+
+@override_settings(
+    CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}},
+)
+def test_without_a_cache_that_remembers_the_code_is_the_guard(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+    copy = Browser()
+    copy.cookies.load({name: cookie.value for name, cookie in client.cookies.items()})
+    callback.send(client)
+
+    response = callback.send(copy)
+
+    assert code_of(response) == "code_expired"
+    assert copy.get("/home/").content == b"nobody"
+
+
+@override_settings(CACHES={"default": {"BACKEND": "tests.broken_cache.BrokenCache"}})
+def test_a_sign_in_survives_a_cache_that_is_down(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator, next="/home/?x")
+
+    assert callback.send(client).headers["Location"] == "/home/?x"
+    assert callback.send(client).headers["Location"] == "/home/?x"
+    assert rows()["SignIn"] == 1
+
+
+def test_a_stolen_code_is_worth_nothing_in_another_browser(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+
+    response = callback.send(Browser())
+
+    assert (code_of(response), response.status_code) == ("flow_missing", 400)
+    assert rows() == NOTHING
+
+
+def test_a_code_of_another_flow_is_refused(client, ms_identity_emulator):
+    """Somebody plants a code of theirs in a flow that the visitor started."""
+    mine = press(client).headers["Location"]
+    theirs = asked(pick(Browser(), ms_identity_emulator, "admin").url)
+
+    response = client.get("/ms/callback/microsoft/", {"state": asked(mine)["state"], "code": theirs["code"]})
+
+    assert response.status_code == 400
+    assert rows() == NOTHING
+
+
+def test_a_planted_answer_signs_nobody_in(client, ms_identity_emulator):
+    """Login CSRF: the link of somebody else's callback, opened by a visitor who started nothing."""
+    response = pick(Browser(), ms_identity_emulator, "admin").send(client)
+
+    assert code_of(response) == "flow_missing"
+    assert client.get("/home/").content == b"nobody"
+
+
+def test_two_tabs_both_finish(client, ms_identity_emulator):
+    first = pick(client, ms_identity_emulator, next="/home/?tab=1")
+    second = pick(client, ms_identity_emulator, next="/home/?tab=2")
+
+    assert second.send(client).headers["Location"] == "/home/?tab=2"
+    assert first.send(client).headers["Location"] == "/home/?tab=1"
+    assert get_user_model().objects.count() == 1
+    assert SignIn.objects.filter(ended_at=None).count() == 1
+
+
+def test_a_flow_that_took_too_long_is_refused(client, ms_identity_emulator, settings, monkeypatch):
+    settings.MS_IDENTITY = make_settings(FLOW_LIFESPAN=60)
+    started = pick(client, ms_identity_emulator)
+    late = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: late)
+
+    response = started.send(client)
+
+    assert (code_of(response), response.status_code) == ("flow_expired", 400)
+    assert rows() == NOTHING
+
+
+# The same provider, host and secret
+
+
+@pytest.mark.parametrize(("host", "secure"), [("localhost", False), ("testserver", True)])
+def test_another_host_or_scheme_is_a_mismatch(client, ms_identity_emulator, settings, host, secure):
+    settings.SESSION_COOKIE_SECURE = True  # The same cookie name on both schemes.
+    callback = pick(client, ms_identity_emulator)
+
+    response = client.get(
+        callback.url.removeprefix("http://testserver"), headers={"Host": host}, secure=secure
+    )
+
+    assert (code_of(response), response.status_code) == ("flow_mismatch", 400)
+    assert rows() == NOTHING
+
+
+def test_a_flow_of_one_provider_does_not_end_at_another(client, ms_identity_emulator, settings):
+    settings.MS_IDENTITY = make_settings({}, {"id": "other"})
+    callback = pick(client, ms_identity_emulator)
+
+    response = client.get(callback.url.replace("/microsoft/", "/other/"))
+
+    assert (code_of(response), response.status_code) == ("flow_invalid", 400)
+    assert rows() == NOTHING
+
+
+def test_an_unknown_provider_of_a_callback_is_refused(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+
+    response = client.get(callback.url.replace("/microsoft/", "/nobody/"))
+
+    assert (code_of(response), response.status_code) == ("provider_unknown", 404)
+
+
+def test_a_flow_survives_a_new_secret_key_with_a_fallback(client, ms_identity_emulator, settings):
+    callback = pick(client, ms_identity_emulator)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the next one"
+
+    assert callback.send(client).status_code == 302
+
+
+def test_a_flow_of_a_forgotten_secret_key_is_refused(client, ms_identity_emulator, settings):
+    callback = pick(client, ms_identity_emulator)
+    settings.SECRET_KEY = "the next one"
+
+    assert code_of(callback.send(client)) == "flow_invalid"
+
+
+def test_a_cookie_that_came_twice_is_refused(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+    (name,) = flow_cookies(client)
+    value = client.cookies[name].value
+
+    response = client.get(callback.url, HTTP_COOKIE=f"{name}={value}; {name}={value}")
+
+    assert code_of(response) == "flow_invalid"
+
+
+def test_an_unprefixed_cookie_is_nothing_to_an_https_site(client, ms_identity_emulator):
+    location = client.get("/ms/start/microsoft/", secure=True).headers["Location"]
+    callback = ms_identity_emulator.callback(location)
+    (name,) = flow_cookies(client)
+    tossed = f"{name.removeprefix('__Host-')}={client.cookies[name].value}"
+
+    response = client.get(callback.url, HTTP_COOKIE=tossed, secure=True)
+
+    assert code_of(response) == "flow_missing"
+
+
+# BASE_REDIRECT_URI
+
+
+BASE = make_settings(BASE_REDIRECT_URI="https://www.example.com")
+
+
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_a_sign_in_starts_where_it_will_end(client):
+    response = press(client, next="/home/", prompt="login")
+
+    location = response.headers["Location"]
+    assert location.startswith("https://www.example.com/ms/start/microsoft/?")
+    assert asked(location) == {"next": "/home/", "prompt": "login", "ms_identity_hop": "1"}
+    assert flow_cookies(client) == []
+
+
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_a_posted_start_takes_its_wishes_along(client):
+    response = client.post("/ms/start/microsoft/", {"next": "/home/", "prompt": "login", "planted": "x"})
+
+    assert asked(response.headers["Location"]) == {
+        "next": "/home/",
+        "prompt": "login",
+        "ms_identity_hop": "1",
+    }
+
+
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_the_same_host_over_http_moves_to_https(client):
+    """The flow cookie is Secure there: over http the browser would not keep it."""
+    response = client.get("/ms/start/microsoft/", headers={"Host": "www.example.com"})
+
+    assert response.headers["Location"].startswith("https://www.example.com/ms/start/microsoft/?")
+
+
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_there_is_one_hop_even_behind_a_proxy_that_hides_the_host(client):
+    hopped = press(client).headers["Location"].removeprefix("https://www.example.com")
+
+    response = client.get(hopped)
+
+    assert response.headers["Location"].startswith("https://login.microsoftonline.com/")
+    assert asked(response.headers["Location"])["redirect_uri"] == (
+        "https://www.example.com/ms/callback/microsoft/"
+    )
+
+
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_a_whole_sign_in_on_the_base_host(client, ms_identity_emulator):
+    response = ms_identity_emulator.sign_in(client, next="/home/?x")
+
+    assert response.headers["Location"] == "/home/?x", page(response)

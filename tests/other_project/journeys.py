@@ -1,0 +1,159 @@
+"""Sign-ins in a project with its own user model and databases.
+
+Run by tests/test_other_project.py in a process of its own: AUTH_USER_MODEL cannot change in one.
+"""
+
+from __future__ import annotations
+
+import pytest
+from django.conf import settings as project
+from django.core.management import call_command
+from django.db import IntegrityError, connections
+from django.urls import get_resolver
+
+from django_ms_identity import signals
+from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
+from tests.builders import make_mapper, make_settings
+from tests.other_project.models import Member
+from tests.web import Browser
+
+pytestmark = pytest.mark.django_db(databases=["default", "people"], transaction=True)
+
+EMAIL = "ines.okafor@contoso.example"
+START = "/accounts/microsoft/start/microsoft/"
+
+
+def code_of(response):
+    return response.context["code"] if response.context and "reference" in response.context else ""
+
+
+def test_these_are_the_settings_that_are_meant():
+    assert project.AUTH_USER_MODEL == "other_project.Member"
+    assert all(connections[alias].settings_dict["ATOMIC_REQUESTS"] for alias in connections)
+
+
+def test_the_app_has_nothing_to_migrate():
+    call_command("makemigrations", "ms_identity", check=True, dry_run=True)
+
+
+@pytest.mark.parametrize("name", ["sign-in", "start/microsoft", "callback/microsoft", "sign-out"])
+def test_views_are_outside_transactions_of_every_database(name):
+    view = get_resolver().resolve(f"/accounts/microsoft/{name}/").func
+
+    assert view._non_atomic_requests == {"default", "people"}
+
+
+def test_a_person_is_registered_by_a_trusted_address(client, ms_identity_emulator):
+    response = ms_identity_emulator.sign_in(client, next="/home/")
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/home/"), response.content
+    assert client.get("/home/").content.decode() == EMAIL
+    member = Member.objects.get()
+    assert not member.has_usable_password()
+    for model in (Identity, Credential, SignIn, VerifiableAddress):
+        assert model.objects.using("people").count() == 1
+    assert Identity.objects.get().user == member
+
+
+def test_the_second_sign_in_is_a_login(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(Browser())
+
+    assert ms_identity_emulator.sign_in(client).status_code == 302
+    assert (Member.objects.count(), SignIn.objects.count()) == (1, 2)
+
+
+def test_nothing_of_ours_runs_inside_a_transaction(client, ms_identity_emulator, listen):
+    seen = []
+
+    def look(**_):
+        seen.append([connections[alias].in_atomic_block for alias in connections])
+
+    for name in ("identity_registering", "identity_registered", "identity_signing_in", "identity_signed_in"):
+        listen(getattr(signals, name), look)
+
+    ms_identity_emulator.sign_in(client)
+
+    assert seen == [[False, False]] * 4
+
+
+@pytest.mark.parametrize(
+    ("persona", "provider"),
+    [
+        pytest.param("guest", {}, id="a guest"),
+        pytest.param("personal", {"microsoft_tenant": "common"}, id="any tenant"),
+        pytest.param("personal-without-email", {"microsoft_tenant": "common"}, id="no address at all"),
+    ],
+)
+def test_without_a_trusted_address_nobody_is_registered(
+    client, ms_identity_emulator, settings, persona, provider
+):
+    settings.MS_IDENTITY = make_settings(provider)
+
+    response = ms_identity_emulator.sign_in(client, persona)
+
+    assert (code_of(response), response.status_code) == ("email_unverified", 403)
+    assert (Member.objects.count(), Identity.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize("wanted", ["", "admin@contoso.example", "not an address", None])
+def test_a_mapper_cannot_choose_an_untrusted_address(client, ms_identity_emulator, settings, wanted):
+    program = f"{{identity: {{traits: {{}}}}, user: {{email: {'null' if wanted is None else repr(wanted)}}}}}"
+    settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)})
+
+    assert code_of(ms_identity_emulator.sign_in(client)) == "email_unverified"
+
+
+@pytest.mark.parametrize("stored", [EMAIL, EMAIL.replace("contoso", "CONTOSO")])
+def test_an_address_that_is_taken_is_a_collision_and_gets_no_suffix(client, ms_identity_emulator, stored):
+    Member.objects.create_user(stored)
+
+    response = ms_identity_emulator.sign_in(client)
+
+    assert (code_of(response), response.status_code) == ("account_exists", 409)
+    assert Member.objects.count() == 1
+
+
+def test_an_address_that_only_the_database_finds_taken_gets_no_suffix(client, ms_identity_emulator):
+    """As where the column compares without case: a suffix would make another person's address of it."""
+    tried = []
+
+    def refuse(execute, sql, params, many, context):
+        if sql.startswith('INSERT INTO "other_project_member"'):
+            tried.append(params)
+            raise IntegrityError
+        return execute(sql, params, many, context)
+
+    with connections["people"].execute_wrapper(refuse):
+        response = ms_identity_emulator.sign_in(client)
+
+    assert (code_of(response), response.status_code) == ("account_exists", 409)
+    assert len(tried) == 1
+
+
+def test_fields_and_groups_that_the_model_lacks_are_dropped(client, ms_identity_emulator, settings):
+    program = """
+        local email = std.extVar('claims').email;
+        {
+          identity: { traits: { email: email } },
+          user: { nickname: 'I', username: 'x', is_staff: true, is_superuser: true, groups: ['staff'] },
+        }
+    """
+    settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)})
+
+    response = ms_identity_emulator.sign_in(client)
+
+    assert response.status_code == 302, response.content
+    assert Member.objects.get().nickname == "I"
+
+
+def test_deactivation_works_at_once(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    Identity.objects.update(state="inactive")
+
+    assert client.get("/home/").headers["Location"] == "/accounts/microsoft/sign-in/?next=/home/"
+
+
+def test_only_our_own_pages_are_open(client):
+    assert client.get("/home/").status_code == 302
+    assert client.get("/accounts/microsoft/sign-in/").status_code == 200
+    assert client.get(START).headers["Location"].startswith("https://login.microsoftonline.com/")

@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.models import Session
+
+from django_ms_identity import sessions, wiring
+from django_ms_identity.models import Identity, SignIn
+from tests.builders import make_identity
+from tests.journeys.steps import pick, rows
+from tests.web import Browser
+
+pytestmark = pytest.mark.django_db
+
+ENGINES = ["db", "cache", "cached_db", "file"]
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request, settings, tmp_path):
+    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
+    settings.SESSION_FILE_PATH = str(tmp_path)
+    return request.param
+
+
+def home(client):
+    return client.get("/home/").content.decode()
+
+
+# The session's key
+
+
+def test_the_key_of_an_anonymous_session_changes(client, ms_identity_emulator, engine):
+    """Session fixation: whoever planted the cookie must not share the session that follows."""
+    session = client.session
+    session["cart"] = ["bread"]
+    session.save()
+    planted = session.session_key
+
+    ms_identity_emulator.sign_in(client)
+
+    assert client.session.session_key != planted
+    assert client.session["cart"] == ["bread"]
+    assert not client.session.exists(planted)
+
+
+def test_the_key_changes_when_the_same_user_signs_in_again(client, ms_identity_emulator, engine):
+    ms_identity_emulator.sign_in(client)
+    before = client.session.session_key
+
+    pick(client, ms_identity_emulator, prompt="login").send(client)
+
+    assert client.session.session_key != before
+    assert not client.session.exists(before)
+    assert home(client) == "ines.okafor@contoso.example"
+
+
+def test_the_key_changes_when_another_user_signs_in(client, ms_identity_emulator, engine):
+    ms_identity_emulator.sign_in(client, "admin")
+    session = client.session
+    session["draft"] = "of somebody else"
+    session.save()
+    before = session.session_key
+
+    pick(client, ms_identity_emulator, "work", prompt="select_account").send(client)
+
+    assert client.session.session_key != before
+    assert not client.session.exists(before)
+    assert "draft" not in client.session
+    assert home(client) == "ines.okafor@contoso.example"
+
+
+# Whose session it is
+
+
+def test_another_users_session_is_signed_out_properly(client, ms_identity_emulator, listen):
+    ms_identity_emulator.sign_in(client, "admin")
+    heard = []
+    listen(user_logged_out, lambda user, request, **_: heard.append(user.get_username()))
+
+    pick(client, ms_identity_emulator, "work", prompt="select_account").send(client)
+
+    assert heard == ["marek.lindqvist@contoso.example"]
+    ended, current = SignIn.objects.order_by("pk")
+    assert ended.ended_at is not None
+    assert current.ended_at is None
+
+
+def test_a_password_session_of_another_user_is_signed_out_too(client, ms_identity_emulator, listen):
+    client.force_login(
+        get_user_model().objects.create_user("local"), "django.contrib.auth.backends.ModelBackend"
+    )
+    heard = []
+    listen(user_logged_out, lambda user, **_: heard.append(user.get_username()))
+
+    pick(client, ms_identity_emulator, prompt="login").send(client)
+
+    assert heard == ["local"]
+    assert home(client) == "ines.okafor@contoso.example"
+
+
+def test_signing_in_again_ends_the_sign_in_before(client, ms_identity_emulator, listen):
+    ms_identity_emulator.sign_in(client)
+    heard = []
+    listen(user_logged_out, lambda **_: heard.append(1))
+
+    pick(client, ms_identity_emulator, prompt="login").send(client)
+
+    before, current = SignIn.objects.order_by("pk")
+    assert before.ended_at is not None
+    assert current.ended_at is None
+    assert heard == []
+
+
+def test_a_password_sign_in_over_ours_ends_ours(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    user = get_user_model().objects.get()
+
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+
+    assert SignIn.objects.get().ended_at is not None
+    assert sessions.SIGN_IN not in client.session
+    assert sessions.FINISHED not in client.session
+
+
+def test_signing_out_ends_the_sign_in(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+
+    client.post("/ms/sign-out/")
+
+    assert SignIn.objects.get().ended_at is not None
+    assert home(client) == "nobody"
+
+
+def test_the_end_is_noted_once(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    identity = Identity.objects.get()
+    sessions.set_active(identity, False)
+    ended_at = SignIn.objects.get().ended_at
+
+    client.post("/ms/sign-out/")
+
+    assert SignIn.objects.get().ended_at == ended_at
+
+
+def test_signing_in_in_one_browser_leaves_the_other_alone(ms_identity_emulator):
+    first, second = Browser(), Browser()
+    ms_identity_emulator.sign_in(first)
+    ms_identity_emulator.sign_in(second)
+
+    second.post("/ms/sign-out/")
+
+    assert home(first) == "ines.okafor@contoso.example"
+    assert SignIn.objects.filter(ended_at=None).count() == 1
+
+
+# What is recorded
+
+
+def test_a_sign_in_is_recorded_with_its_sealed_session(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", claims={"sid": "microsofts-session"})
+
+    ms_identity_emulator.sign_in(client)
+
+    sign_in = SignIn.objects.get()
+    key = client.session.session_key
+    assert (sign_in.provider, sign_in.sid, sign_in.aal, sign_in.amr) == (
+        "microsoft",
+        "microsofts-session",
+        "aal1",
+        [],
+    )
+    assert key not in sign_in.session
+    assert wiring.keyring().open(sign_in.session, kind="session_key") == key.encode()
+    assert client.session[sessions.SIGN_IN] == sign_in.pk
+
+
+@pytest.mark.parametrize(
+    ("sid", "kept"), [("x" * 1000, "x" * 64), (7, ""), (["a"], ""), (None, ""), ("", "")]
+)
+def test_an_odd_sid_harms_nobody(client, ms_identity_emulator, sid, kept):
+    ms_identity_emulator.persona("work", claims={"sid": sid})
+
+    ms_identity_emulator.sign_in(client)
+
+    assert SignIn.objects.get().sid == kept
+
+
+def test_the_time_of_authentication_is_stamped(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+
+    assert 0 <= time.time() - client.session[sessions.AUTHENTICATED_AT] < 60
+
+
+def test_the_time_of_authentication_is_stamped_for_passwords_too(client):
+    get_user_model().objects.create_user("local", password="secret")
+
+    assert client.login(username="local", password="secret")
+
+    assert 0 <= time.time() - client.session[sessions.AUTHENTICATED_AT] < 60
+
+
+def test_a_repeated_callback_does_not_renew_the_stamp(client, ms_identity_emulator):
+    callback = pick(client, ms_identity_emulator)
+    callback.send(client)
+    session = client.session
+    session[sessions.AUTHENTICATED_AT] = 1
+    session.save()
+
+    callback.send(client)
+
+    assert client.session[sessions.AUTHENTICATED_AT] == 1
+
+
+# Deactivation
+
+
+def test_deactivation_signs_out_at_the_next_request(client, ms_identity_emulator, engine):
+    ms_identity_emulator.sign_in(client)
+    assert home(client) == "ines.okafor@contoso.example"
+
+    changed = sessions.set_active(Identity.objects.get(), False)
+
+    assert changed is True
+    assert home(client) == "nobody"
+
+
+def test_activation_lets_in_again(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    identity = Identity.objects.get()
+    sessions.set_active(identity, False)
+
+    sessions.set_active(identity, True)
+
+    assert ms_identity_emulator.sign_in(Browser()).status_code == 302
+
+
+def test_deactivation_is_dated_and_ends_the_open_sign_ins():
+    identity, other = make_identity(subject="a"), make_identity(subject="b")
+    for one in (identity, identity, other):
+        SignIn.objects.create(identity=one, provider="microsoft")
+
+    sessions.set_active(identity, False)
+
+    identity.refresh_from_db()
+    assert (identity.state, identity.is_active) == ("inactive", False)
+    assert identity.state_changed_at is not None
+    assert identity.updated_at >= identity.state_changed_at
+    assert identity.sign_ins.filter(ended_at=None).count() == 0
+    assert other.sign_ins.filter(ended_at=None).count() == 1
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_what_is_so_already_changes_nothing(active):
+    identity = make_identity()
+    sessions.set_active(identity, active)
+    identity.refresh_from_db()
+    before = identity.state_changed_at
+
+    assert sessions.set_active(identity, active) is False
+
+    identity.refresh_from_db()
+    assert identity.state_changed_at == before
+
+
+def test_an_inactive_user_is_signed_out_at_the_next_request(client, ms_identity_emulator, engine):
+    ms_identity_emulator.sign_in(client)
+
+    get_user_model().objects.update(is_active=False)
+
+    assert home(client) == "nobody"
+
+
+def test_a_deleted_identity_is_signed_out_at_the_next_request(client, ms_identity_emulator, engine):
+    ms_identity_emulator.sign_in(client)
+
+    Identity.objects.all().delete()
+
+    assert home(client) == "nobody"
+
+
+def test_a_sign_in_leaves_no_session_row_behind(client, ms_identity_emulator):
+    for persona in ("work", "admin", "work"):
+        pick(client, ms_identity_emulator, persona, prompt="login").send(client)
+
+    assert rows()["Session"] == Session.objects.count() == 1
