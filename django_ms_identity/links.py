@@ -44,7 +44,7 @@ def safe_return_to(request: HttpRequest, url: str, *, config: Config) -> str:
     Allowed are this host and ``ALLOWED_RETURN_URLS`` (scheme, host and port equal, the path a prefix by
     whole segments; ``*.`` stands for one or more subdomains).
     """
-    # Browsers drop some control characters and space at the ends, and read a backslash as a slash: another URL.
+    # Browsers drop some control characters and outer space, and read a backslash as a slash: another URL.
     if not url.isprintable() or url != url.strip() or "\\" in url or url.startswith("//"):
         return ""
     if url_has_allowed_host_and_scheme(

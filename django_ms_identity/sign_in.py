@@ -22,7 +22,7 @@ after_registration = Signal()
 """As ``identity_registered``, after its receivers; for ``HOOKS`` alone, whose refusals count."""
 
 after_login = Signal()
-"""As ``identity_signed_in``, after its receivers; for ``HOOKS`` alone, whose refusals count."""
+"""As ``identity_signing_in``, after its receivers; for ``HOOKS`` alone, whose refusals count."""
 
 
 def sign_in(request: HttpRequest, *, provider: Provider, claims: Claims, subject: str) -> bool:
@@ -65,6 +65,8 @@ def open_session(
         "claims": claims,
     }
     identity_signing_in.send(Identity, **facts)
+    # Before the session, as in Kratos: a hook that keeps somebody out must find nobody in.
+    after_login.send(Identity, **facts, registered=registered)
     sessions.open_session(request, identity=identity, credential=credential, claims=claims)
     logger.info(
         "Signed in identity %s by provider %s (tid %s, oid %s)",
@@ -75,7 +77,6 @@ def open_session(
     )
     # Django logs a receiver that fails.
     identity_signed_in.send_robust(Identity, **facts, registered=registered)
-    after_login.send(Identity, **facts, registered=registered)
 
 
 def _register(request: HttpRequest, *, provider: Provider, claims: Claims, subject: str) -> bool:

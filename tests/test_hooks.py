@@ -119,7 +119,7 @@ def test_hooks_come_after_the_receivers_of_the_signal(client, ms_identity_emulat
     ms_identity_emulator.sign_in(client)
     ms_identity_emulator.sign_in(client)
 
-    assert called() == ["registered", "first", "signed in", "second"]
+    assert called() == ["registered", "first", "second", "signed in"]
 
 
 def test_hooks_after_login_are_for_logins_alone(client, ms_identity_emulator, settings):
@@ -168,13 +168,14 @@ def test_after_a_failed_hook_the_next_sign_in_works(client, ms_identity_emulator
     assert rows()["Identity"] == 1
 
 
-def test_a_hook_after_login_that_fails_is_a_page(client, ms_identity_emulator, settings):
+def test_a_hook_after_login_that_fails_opens_no_session(client, ms_identity_emulator, settings):
     hooks(settings, after_login=[FAIL])
     ms_identity_emulator.sign_in(Browser())
 
     response = ms_identity_emulator.sign_in(client)
 
     assert (code_of(response), response.status_code) == ("hook_failed", 503)
+    assert client.get("/home/").content == b"nobody"
 
 
 def test_a_hook_may_refuse_in_our_own_words(client, ms_identity_emulator, settings):
