@@ -47,8 +47,8 @@ class IdentityBackend(ModelBackend):
             return None
         users = get_user_model()._default_manager.select_related("ms_identity")
         try:
-            user = users.get(pk=user_id)
-            identity: Identity = user.ms_identity  # type: ignore[attr-defined]  # reverse of Identity.user
+            user: Any = users.get(pk=user_id)  # Any: some user models are unknown to the type checker.
+            identity: Identity = user.ms_identity
         except (ObjectDoesNotExist, ValidationError, ValueError, TypeError):
             return None
         return user if identity.is_active and self.user_can_authenticate(user) else None

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django_ms_identity.faults import Fault, Reader
 
@@ -174,10 +174,11 @@ def _label(read: Reader) -> _StrOrPromise:
     value = read.raw("label")
     if value is None or value == "":
         return "Microsoft"
-    # A lazy translation is not a str, and must stay lazy.
-    if hasattr(value, "_proxy____cast") or isinstance(value, str):
-        return value  # type: ignore[return-value]  # the line above is the check
-    return read.text("label")
+    if isinstance(value, bool | int | float | bytes | Mapping | list | tuple | set | frozenset):
+        read.fault("label", f"must be text, not {type(value).__name__}.")
+        return "Microsoft"
+    # What is left is text or a lazy translation, which is no str and must stay lazy.
+    return cast("_StrOrPromise", value)
 
 
 def _scope(scope: tuple[str, ...], subject_source: SubjectSource) -> tuple[str, ...]:
