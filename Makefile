@@ -29,14 +29,15 @@ lint: .venv/.for-dev ## formatting, lint, types, layers, missing migrations
 
 # Playwright runs an event loop in this thread, which Django would take for async code.
 # The empty values beat those of a developer's .env: the journeys are the emulator's.
+# Chromium keeps connections open that Django's test server leaves to the garbage collector: no ResourceWarning.
 e2e: .venv/.for-browser ## the demo in a real browser; saves the pictures of docs/images
 	@MS_IDENTITY_CLIENT_ID= SELFSERVICE_METHODS_OIDC_CONFIG_PROVIDERS= DJANGO_ALLOW_ASYNC_UNSAFE=true \
-		$(RUN) -m pytest tests/browser/journeys.py --ds=example_project.settings
+		$(RUN) -m pytest tests/browser/journeys.py --ds=example_project.settings -W ignore::ResourceWarning
 
 matrix: .venv/.for-matrix ## the tests on every Python and Django that are supported
 	@$(RUN) .ci/matrix.py
 
-bench: .venv/.for-test ## what a sign-in costs, beside its budget
+bench: .venv/.for-bench ## what a sign-in costs, beside its budget
 	@$(RUN) -m benchmarks
 
 clean: ## remove .venv and what the tools left

@@ -117,8 +117,6 @@ class IdentityAdmin(_ModelAdmin):
     paginator = UncountedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    # "Select all 1,000" would act on every row, also on those that the paginator did not count.
-    actions_selection_counter = False
     actions = ("activate", "deactivate")
     inlines = (CredentialInline, AddressInline, SignInInline)
     fields = (

@@ -115,4 +115,6 @@ def _register(request: HttpRequest, *, provider: Provider, claims: Claims, subje
 
 def _find(provider: Provider, subject: str) -> Credential | None:
     database = router.db_for_write(Identity)
-    return Credential.objects.using(database).for_subject(provider.id, subject).with_user().first()
+    found = Credential.objects.using(database).for_subject(provider.id, subject).with_user()
+    # Not first(), which sorts: the key is unique.
+    return next(iter(found), None)

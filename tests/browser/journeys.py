@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
 from playwright.sync_api import (
@@ -59,6 +60,17 @@ def strict_policy(get_response: Respond) -> Respond:
         return response
 
     return respond
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the test database in a file.
+
+    One in memory is one connection for all threads, which those that are still serving a kept-alive
+    connection may not close once the server has stopped.
+    """
+    folder = tmp_path_factory.mktemp("database")
+    connections["default"].settings_dict["TEST"]["NAME"] = str(folder / "journeys.sqlite3")
 
 
 @pytest.fixture(scope="session", autouse=True)
