@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import secrets
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -21,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 FORBIDDEN = frozenset({"password", "is_active", "last_login", "date_joined"})
 PRIVILEGES = frozenset({"is_staff", "is_superuser"})
+_BIDI = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 FROM_TRAITS = ("username", "first_name", "last_name")
 
 
@@ -58,9 +61,11 @@ def account_for(provider: Provider, claims: Claims, mapped: Mapped, *, subject: 
     else:
         wanted = dict(mapped.user.fields)
         groups = mapped.user.groups or ()
-    privileged = provider.is_privileged(claims.tid)
+    privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
     fields = dict(_allowed(wanted, privileged=privileged, emails=emails))
     _set_email(fields, emails)
+    if not (provider.tenant.single and not claims.is_guest):
+        _refuse_borrowed_name(fields, emails)
     _set_username(fields, provider=provider, subject=subject)
     if groups and not privileged:
         _dropped("groups", "the tenant is not in privileged_tenants")
@@ -74,6 +79,10 @@ def build_user(account: Account) -> AbstractBaseUser:
     user.set_unusable_password()
     try:
         user.clean_fields(exclude={"password"})
+    except (TypeError, ValueError):
+        raise UserInvalid(
+            "a field refuses the type of its value", hint="Dates and times must be text in ISO format."
+        ) from None
     except ValidationError as error:
         raise UserInvalid(
             ", ".join(_without_values(error)),
@@ -82,11 +91,11 @@ def build_user(account: Account) -> AbstractBaseUser:
     return user
 
 
-def with_suffix(account: Account, *, provider: Provider, subject: str) -> Account:
-    """Return the account under a username that nobody else can have taken."""
+def with_suffix(account: Account) -> Account:
+    """Return the account under a username that nobody can have taken beforehand."""
     name = get_user_model().USERNAME_FIELD
     limit = _limit(name) or 150
-    suffix = f"-{credential_key(provider.id, subject)[:8]}"
+    suffix = f"-{secrets.token_hex(4)}"
     return Account(
         fields=account.fields | {name: f"{str(account.fields[name])[: limit - len(suffix)]}{suffix}"},
         groups=account.groups,
@@ -134,6 +143,14 @@ def _set_email(fields: dict[str, object], emails: tuple[str, ...]) -> None:
         fields[field.name] = accepted
 
 
+def _refuse_borrowed_name(fields: dict[str, object], emails: tuple[str, ...]) -> None:
+    # Any tenant can name its people after somebody else's address; a user name like that would be believed.
+    name = get_user_model().USERNAME_FIELD
+    value = str(fields.get(name) or "")
+    if "@" in value and normalised(value) not in map(normalised, emails):
+        del fields[name]
+
+
 def _set_username(fields: dict[str, object], *, provider: Provider, subject: str) -> None:
     user_model = get_user_model()
     name = user_model.USERNAME_FIELD
@@ -170,7 +187,7 @@ def _field(name: str) -> models.Field[object, object] | None:
 def _accepts(field: models.Field[object, object], value: object) -> bool:
     try:
         field.clean(value, None)
-    except ValidationError:
+    except (ValidationError, TypeError, ValueError):  # Dates and times raise TypeError for a number.
         return False
     return True
 
@@ -181,8 +198,9 @@ def _limit(name: str) -> int | None:
 
 
 def _clean(text: str) -> str:
-    # PostgreSQL refuses U+0000 in text.
-    return " ".join(text.replace("\0", "").split())
+    # Control characters and those that turn the direction of writing would forge what an operator reads.
+    spaced = " ".join(text.split())
+    return "".join(c for c in spaced if unicodedata.category(c) != "Cc" and c not in _BIDI)
 
 
 def _without_values(error: ValidationError) -> list[str]:

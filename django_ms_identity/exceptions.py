@@ -296,6 +296,50 @@ class MapperResultInvalid(MapperFailed):
         self.faults = faults
 
 
+# Identity schema
+
+
+class SchemaUnavailable(MSIdentityError):
+    """The identity schema could not be read."""
+
+    code = "schema_unavailable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = _("We could not set up your account.")
+    advice = _TELL_OPERATOR
+
+
+class SchemaInvalid(MSIdentityError):
+    """The identity schema cannot be used; every fault is named."""
+
+    code = "schema_invalid"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = _("We could not set up your account.")
+    advice = _TELL_OPERATOR
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(
+            "; ".join(faults), hint="Mend the identity schema: each fault names a place in it, as in a $ref."
+        )
+        self.faults = faults
+
+
+class TraitNotAskable(MSIdentityError):
+    """A trait is missing or invalid, and no form can ask for what the identity schema wants there."""
+
+    code = "trait_not_askable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = _("We miss something about you that this page cannot ask for.")
+    advice = _TELL_OPERATOR
+
+    def __init__(self, trait: str, reason: str) -> None:
+        super().__init__(
+            f"a form cannot ask for the trait {trait}: {reason}",
+            hint="Let the mapper supply it, or make it optional in the identity schema.",
+        )
+        self.trait = trait
+        """Its path with dots, for whoever shows the refusal."""
+
+
 # Identities
 
 
@@ -381,3 +425,73 @@ class HookFailed(MSIdentityError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
     title = _("Something went wrong after we recognised you.")
     advice = _("Please try again. If it keeps happening, tell the people who run this site.")
+
+
+class WebHookFailed(MSIdentityError):
+    """A web hook, or the template of its body, did not do what its configuration says."""
+
+    code = "web_hook_failed"
+    status = HTTPStatus.BAD_GATEWAY
+    title = _("A service that this site relies on did not work as expected.")
+    advice = _("Please try again later. If it keeps happening, tell the people who run this site.")
+
+
+class WebHookUnreachable(MSIdentityError):
+    """A web hook could not be reached, may not be reached, or did not answer in time."""
+
+    code = "web_hook_unreachable"
+    status = HTTPStatus.GATEWAY_TIMEOUT
+    title = _("A service that this site relies on is not answering.")
+    advice = _("Please try again later. If it keeps happening, tell the people who run this site.")
+
+
+class WebHookRefused(MSIdentityError):
+    """A web hook said no, in words for the visitor."""
+
+    code = "web_hook_refused"
+    status = HTTPStatus.FORBIDDEN
+    title = _("This site did not accept your details.")
+    advice = _("If you should have access, ask the people who run this site.")
+
+    def __init__(self, detail: str = "", *, messages: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(detail, hint=hint)
+        self.messages = messages
+        """Plain text of another server: short, one line each, and to be escaped where it is shown."""
+
+
+# Unfinished steps, links and proofs of who somebody is
+
+
+class PendingMissing(MSIdentityError):
+    """Nothing waits for this browser: it was finished, it took too long, or cookies are blocked."""
+
+    code = "pending_missing"
+    title = _("There is nothing left to finish here.")
+    advice = _("It may have taken too long. Please sign in again.")
+
+
+class LinkMismatch(MSIdentityError):
+    """Somebody else signed in than the one whose address the Microsoft account has; DESIGN 5.6."""
+
+    code = "link_mismatch"
+    status = HTTPStatus.FORBIDDEN
+    title = _("You are signed in to another account than the one to connect.")
+    advice = _("Nothing was connected. Sign out, then sign in to the account with that e-mail address.")
+
+
+class CredentialTaken(MSIdentityError):
+    """The Microsoft account is linked to another identity."""
+
+    code = "credential_taken"
+    status = HTTPStatus.CONFLICT
+    title = _("This Microsoft account already belongs to another account here.")
+    advice = _("Sign in with it to use that account, or choose another Microsoft account.")
+
+
+class LastCredential(MSIdentityError):
+    """Without this credential the person could not sign in any more."""
+
+    code = "last_credential"
+    status = HTTPStatus.CONFLICT
+    title = _("This is your only way to sign in, so it cannot be removed.")
+    advice = _("Set a password or connect another account first.")

@@ -47,6 +47,8 @@ class Answer:
     code: str = field(default="", repr=False)
     error: str = ""
     description: str = field(default="", repr=False)
+    expires_at: int = 0
+    """Seconds since the epoch; for the one that waits in a cookie."""
 
 
 _Shape = TypeVar("_Shape", Flow, Answer)
@@ -79,7 +81,7 @@ def recall(cookies: str, *, state: str, provider: str, secure: bool, keyring: Ke
     Raises ``CallbackInvalid`` for a state that we could not have made, ``FlowMissing`` without a cookie,
     ``FlowInvalid`` for one that is duplicated or not ours for this provider, ``FlowExpired``.
     """
-    if not _STATE.fullmatch(state):
+    if not is_state(state):
         raise CallbackInvalid("state is missing or malformed")
     name = flow_cookie(state, secure=secure)
     value = _only(cookies, name)
@@ -106,13 +108,18 @@ def seal_answer(answer: Answer, keyring: Keyring, *, state: str, provider: str, 
     return value
 
 
-def recall_answer(cookies: str, *, state: str, provider: str, secure: bool, keyring: Keyring) -> Answer:
-    """Return the answer that a form_post left, or raise ``FlowMissing`` or ``FlowInvalid``."""
+def recall_answer(
+    cookies: str, *, state: str, provider: str, secure: bool, keyring: Keyring, now: float
+) -> Answer:
+    """Return the answer that a form_post left, or raise as ``recall`` does."""
     name = answer_cookie(state, secure=secure)
     value = _only(cookies, name)
     if value is None:
         raise FlowMissing("no answer cookie for this state")
-    return _unseal(Answer, keyring, value, kind="answer", name=name, provider=provider)
+    answer = _unseal(Answer, keyring, value, kind="answer", name=name, provider=provider)
+    if answer.expires_at < now:
+        raise FlowExpired("the answer cookie is past its time")
+    return answer
 
 
 def crowded_out(cookies: str, *, room_for: int, secure: bool) -> list[str]:
@@ -130,6 +137,11 @@ def crowded_out(cookies: str, *, room_for: int, secure: bool) -> list[str]:
         dropped.append(name)
         excess -= size
     return dropped
+
+
+def is_state(text: str) -> bool:
+    """Say whether a state could be one of ours."""
+    return _STATE.fullmatch(text) is not None
 
 
 def digest(state: str) -> str:

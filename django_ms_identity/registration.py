@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser, Group
+from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
 from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import Q
 from django.http import HttpRequest
@@ -48,7 +48,7 @@ def register(
         _explain_conflict(provider, subject, emails)
     try:
         # The username was taken: Microsoft's names and this project's are different worlds.
-        suffixed = with_suffix(account, provider=provider, subject=subject)
+        suffixed = with_suffix(account)
         return _write(suffixed, provider=provider, claims=claims, subject=subject, mapped=mapped)
     except IntegrityError:
         _explain_conflict(provider, subject, emails)
@@ -131,7 +131,8 @@ def _add_addresses(identity: Identity, mapped: Mapped, database: str) -> None:
 
 
 def _add_groups(user: AbstractBaseUser, names: tuple[str, ...], database: str) -> None:
-    if names and hasattr(user, "groups"):
+    # A project may have none, or a group model of its own.
+    if names and isinstance(user, PermissionsMixin):
         user.groups.add(*Group.objects.using(database).filter(name__in=names))
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib.auth import SESSION_KEY, login, logout
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import router
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from . import wiring
+from .crypto import SealBroken
 from .entra.tokens import Claims
 from .models import Credential, Identity, SignIn
 
@@ -89,6 +94,16 @@ def end_sign_in(sender: type[AbstractBaseUser], request: HttpRequest | None = No
         _end(request.session.get(SIGN_IN))
 
 
+def end_sessions(rows: QuerySet[SignIn]) -> None:
+    """End the sessions that these sign-ins opened, on every engine that keeps them on the server."""
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    for sealed in rows.filter(ended_at=None).exclude(session=None).values_list("session", flat=True):
+        # What was sealed with a SECRET_KEY that is gone has no readable key any more.
+        with suppress(SealBroken):
+            store(wiring.keyring().open(str(sealed), kind="session_key").decode()).delete()
+    rows.filter(ended_at=None).update(ended_at=timezone.now())
+
+
 def set_active(identity: Identity, active: bool) -> bool:
     """Activate or deactivate an identity; returns whether that changed anything.
 
@@ -98,8 +113,8 @@ def set_active(identity: Identity, active: bool) -> bool:
     rows = Identity.objects.using(_database(identity)).filter(pk=identity.pk).exclude(state=state)
     changed = rows.update(state=state, state_changed_at=timezone.now(), updated_at=timezone.now()) == 1
     if changed and not active:
-        open_rows = SignIn.objects.using(_database(identity)).filter(identity=identity, ended_at=None)
-        open_rows.update(ended_at=timezone.now())
+        # Else a session that somebody stole would live again when the identity is activated.
+        end_sessions(SignIn.objects.using(_database(identity)).filter(identity=identity))
     return changed
 
 

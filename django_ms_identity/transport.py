@@ -82,7 +82,8 @@ def rewrite(url: str, emulator_url: str) -> str:
 class Transport:
     """Send requests within our limits; a class because it owns a pool of connections.
 
-    ``connect`` and ``read`` are seconds; an answer that is not complete after their sum is given up.
+    ``connect`` and ``read`` are seconds; a body that is not complete after their sum is given up. The limit
+    on the head is per packet, so a server that drips its headers can hold a thread for longer.
     Proxies and CA bundles come from the environment; redirects, cookies and netrc are never used.
     """
 

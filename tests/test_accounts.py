@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_ms_identity.accounts import Account, account_for, build_user, trusted_emails, with_suffix
+from django_ms_identity.entra.clouds import CONSUMER_TENANT
 from django_ms_identity.exceptions import UserInvalid
 from django_ms_identity.mapping.result import Address, Mapped, UserFields
 from tests.builders import TENANT, make_claims, make_mapped, make_provider
@@ -231,18 +232,56 @@ def test_a_name_longer_than_its_column_is_cut():
 def test_a_suffix_fits_too():
     account = account_for(SINGLE, make_claims(), make_mapped(username="x" * 150), subject="subject")
 
-    username = with_suffix(account, provider=SINGLE, subject="subject").fields["username"]
+    username = with_suffix(account).fields["username"]
 
     assert len(username) == 150
     assert username.startswith("x" * 141 + "-")
 
 
-def test_two_subjects_get_two_suffixes():
+@pytest.mark.parametrize(
+    ("provider", "claims"),
+    [
+        pytest.param(MANY, {}, id="any tenant"),
+        pytest.param(MANY, {"tid": CONSUMER_TENANT}, id="personal account"),
+        pytest.param(SINGLE, {"acct": 1}, id="guest"),
+    ],
+)
+def test_nobody_borrows_an_address_as_a_user_name(provider, claims):
+    mapped = make_mapped(username="ceo@contoso.example")
+
+    assert fields(mapped, provider=provider, claims=make_claims(**claims))["username"].startswith(
+        "microsoft-"
+    )
+    assert fields(mapped)["username"] == "ceo@contoso.example"
+
+
+def test_a_verified_address_may_be_a_user_name_anywhere():
+    mapped = make_mapped(username="CEO@contoso.example", verified=("ceo@contoso.example",))
+
+    assert fields(mapped, provider=MANY)["username"] == "CEO@contoso.example"
+
+
+def test_a_guest_gets_privileges_only_where_the_tenant_is_named():
+    mapped, guest = make_mapped(user={"is_staff": True}), make_claims(acct=1)
+    named = make_provider(privileged_tenants=[TENANT])
+
+    assert "is_staff" not in fields(mapped, claims=guest)
+    assert fields(mapped, provider=named, claims=guest)["is_staff"] is True
+
+
+def test_characters_that_forge_what_is_read_are_dropped():
+    names = make_mapped(first_name="In\u202ees\x1b[31m", last_name="Oka\x07for\u200b\0")
+
+    assert fields(names)["first_name"] == "Ines[31m"
+    assert fields(names)["last_name"] == "Okafor"
+
+
+def test_nobody_can_tell_a_suffix_beforehand():
     account = account_for(SINGLE, make_claims(), make_mapped(username="ines"), subject="subject")
 
-    names = {with_suffix(account, provider=SINGLE, subject=subject).fields["username"] for subject in "ab"}
+    names = {with_suffix(account).fields["username"] for _ in range(3)}
 
-    assert len(names) == 2
+    assert len(names) == 3
 
 
 def test_what_the_model_refuses_is_named_without_its_value():

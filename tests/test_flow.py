@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -217,7 +219,7 @@ def sealed_answer(answer: Answer = ANSWER, **changes: object) -> str:
 
 
 def recall_answer(cookies: str, **changes: object) -> Answer:
-    how = {"state": STATE, "provider": "microsoft", "secure": True, "keyring": KEYRING}
+    how = {"state": STATE, "provider": "microsoft", "secure": True, "keyring": KEYRING, "now": 0}
     return flow.recall_answer(cookies, **how | changes)
 
 
@@ -246,6 +248,14 @@ def test_an_answer_fits_into_a_cookie(answer):
     assert (recalled.code, recalled.error) == (answer.code, answer.error)
     assert answer.description.startswith(recalled.description)
     assert recalled.description[:12] == answer.description[:12]
+
+
+def test_an_answer_past_its_time_is_refused_however_long_the_browser_kept_it():
+    cookie = f"{ANSWER_NAME}={sealed_answer(replace(ANSWER, expires_at=1000))}"
+
+    assert recall_answer(cookie, now=1000).code == ANSWER.code
+    with pytest.raises(FlowExpired):
+        recall_answer(cookie, now=1001)
 
 
 def test_without_its_cookie_there_is_no_answer():

@@ -227,6 +227,27 @@ def test_deactivation_signs_out_at_the_next_request(client, ms_identity_emulator
     assert home(client) == "nobody"
 
 
+def test_activation_does_not_revive_a_session_that_deactivation_ended(client, ms_identity_emulator, engine):
+    """Somebody may have stolen it; that is why people are switched off and on again."""
+    ms_identity_emulator.sign_in(client)
+    identity = Identity.objects.get()
+
+    sessions.set_active(identity, False)
+    sessions.set_active(identity, True)
+
+    assert home(client) == "nobody"
+
+
+def test_a_session_sealed_with_a_secret_that_is_gone_stops_no_deactivation(
+    client, ms_identity_emulator, settings
+):
+    ms_identity_emulator.sign_in(client)
+    settings.SECRET_KEY = "another"
+
+    assert sessions.set_active(Identity.objects.get(), False) is True
+    assert SignIn.objects.get().ended_at is not None
+
+
 def test_activation_lets_in_again(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     identity = Identity.objects.get()

@@ -309,13 +309,15 @@ def test_no_template_sees_what_microsoft_sent(client, ms_identity_emulator, sett
     (tmp_path / "ms_identity").mkdir()
     (tmp_path / "ms_identity" / "base.html").write_text(
         "{{ request.get_full_path }} {{ request.GET }} {{ request.META.QUERY_STRING }}"
+        "{{ request.META.REQUEST_URI }} {{ request.META.RAW_URI }}"
     )
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [str(tmp_path)]}]
     callback = pick(client, ms_identity_emulator)
     ms_identity_emulator.answer_next("token", status=500)
 
     for provider in ("microsoft", "nobody"):
-        shown = page(client.get(callback.url.replace("/microsoft/", f"/{provider}/")))
+        url = callback.url.replace("/microsoft/", f"/{provider}/")
+        shown = page(client.get(url, REQUEST_URI=url, RAW_URI=url))
 
         assert shown.startswith(f"/ms/callback/{provider}/")
         assert asked(callback.url)["code"] not in shown

@@ -43,13 +43,17 @@ def endpoint(*methods: str) -> Callable[[Endpoint[P]], View[P]]:
     return decorate
 
 
+_PROXIED = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP")
+
+
 def _is_local(request: HttpRequest) -> bool:
     """Say whether a developer asks from this machine.
 
     The Host header is looked at because a page on the internet can point a name of its own at 127.0.0.1
-    (DNS rebinding), and X-Forwarded-For because a tunnel or proxy on this machine makes everybody local.
+    (DNS rebinding), and the headers of proxies because a tunnel or proxy on this machine makes everybody
+    local.
     """
-    if not settings.DEBUG:
+    if not settings.DEBUG or any(name in request.META for name in _PROXIED):
         return False
     host, _port = split_domain_port(request.META.get("HTTP_HOST", ""))
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")

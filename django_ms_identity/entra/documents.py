@@ -23,6 +23,8 @@ USABLE = 24 * 3600
 """Seconds for which the last good copy serves while Microsoft does not answer."""
 REFETCH = 300
 """Seconds between two fetches because of an unknown key id."""
+PATIENCE = 30
+"""Seconds to wait for another thread's fetch when there is no copy at all."""
 _RETRY_AFTER_FAILURE = 60
 
 _Parsed = TypeVar("_Parsed")
@@ -68,8 +70,10 @@ class Documents:
         failures = self._failures[url]
         lock = self._lock(url)
         # While one thread fetches, the others go on with the copy they have.
-        if not lock.acquire(blocking=copy is None):
-            return parse(copy.text)  # type: ignore[union-attr]  # acquired unless there is a copy
+        if not lock.acquire(timeout=PATIENCE if copy is None else 0):
+            if copy is None:
+                raise MicrosoftUnavailable(f"{url} is being fetched for too long")
+            return parse(copy.text)
         try:
             copy = self._copy(url)
             if copy and self._age(copy) < FRESH:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, TokenRejected
 
-from .clouds import Cloud, TenantKind, issuer_tenant, keys_url, metadata_url
+from .clouds import CONSUMER_TENANT, Cloud, TenantKind, issuer_tenant, keys_url, metadata_url
 from .documents import Documents, parse_object
 from .providers import Provider
 
@@ -90,4 +90,9 @@ def _parse_tenant(text: str, *, cloud: Cloud) -> str:
     tid = issuer_tenant(cloud, issuer) if isinstance(issuer, str) else None
     if tid is None:
         raise MicrosoftAnswerInvalid("the tenant's metadata names no issuer of this cloud")
+    if tid == CONSUMER_TENANT:
+        # Everybody's personal account would count as a member of one trusted organisation.
+        raise MicrosoftAnswerInvalid(
+            "the domain belongs to personal accounts", hint="Set microsoft_tenant to 'consumers'."
+        )
     return tid

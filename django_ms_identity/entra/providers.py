@@ -27,6 +27,8 @@ IGNORED = (
     "organization_id",
 )
 """Kratos' keys that mean nothing for its microsoft provider: accepted, with a warning."""
+NOT_YET = ("account_linking_mode", "auto_link_domains", "update_identity_on_login", "aal2_auth_contexts")
+"""Keys that are parsed and not acted upon yet: whoever relies on them must know."""
 RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
 
 
@@ -93,10 +95,13 @@ class Provider:
     prompt: str
     domain_hint: str
 
-    def is_privileged(self, tid: str) -> bool:
-        """Say whether people of the verified tenant ``tid`` may be given privileges here."""
+    def is_privileged(self, tid: str, *, guest: bool) -> bool:
+        """Say whether people of the verified tenant ``tid`` may be given privileges here.
+
+        Guests only where ``privileged_tenants`` names the tenant: their home tenant writes their claims.
+        """
         if self.privileged_tenants is None:
-            return self.tenant.single
+            return self.tenant.single and not guest
         return tid in self.privileged_tenants
 
 
@@ -148,7 +153,7 @@ def parse_provider(raw: object, *, where: str, faults: list[Fault], warnings: li
         aal2_auth_contexts=read.texts("aal2_auth_contexts"),
         additional_id_token_audiences=read.texts("additional_id_token_audiences"),
         allowed_tenants=_allowed_tenants(read, tenant),
-        privileged_tenants=_guids(read, "privileged_tenants"),
+        privileged_tenants=_privileged_tenants(read),
         auto_link_domains=tuple(domain.lower() for domain in read.texts("auto_link_domains")),
         response_mode=read.choice("response_mode", ResponseMode.QUERY),
         prompt=read.text("prompt"),
@@ -238,6 +243,17 @@ def _allowed_tenants(read: Reader, tenant: Tenant) -> frozenset[str] | None:
     return tenants
 
 
+def _privileged_tenants(read: Reader) -> frozenset[str] | None:
+    tenants = _guids(read, "privileged_tenants")
+    if tenants and CONSUMER_TENANT in tenants:
+        read.fault(
+            "privileged_tenants",
+            "names the tenant of personal accounts, which is everybody.",
+            "Name organisations only.",
+        )
+    return tenants
+
+
 def _doubt(provider: Provider, read: Reader, warnings: list[Fault]) -> None:
     for key in IGNORED:
         if read.has(key):
@@ -248,6 +264,11 @@ def _doubt(provider: Provider, read: Reader, warnings: list[Fault]) -> None:
         warnings.append(
             Fault(read.at("pkce"), "'never' is not honoured: PKCE (S256) is always used.", "Remove it.")
         )
+    for key in NOT_YET:
+        if read.has(key):
+            warnings.append(
+                Fault(read.at(key), "has no effect in this version: it is not in use yet.", "Remove it.")
+            )
     if provider.aal2_acr_values or provider.aal2_amr_values:
         warnings.append(
             Fault(

@@ -41,8 +41,8 @@ class Claims:
     @property
     def is_guest(self) -> bool:
         """Whether another tenant vouches for this person (``acct``, a foreign ``idp``)."""
-        idp = self.payload.get("idp")
-        return self.payload.get("acct") in (1, "1") or (isinstance(idp, str) and self.tid not in idp)
+        own = (self.payload.get("iss"), f"https://sts.windows.net/{self.tid}/", None)
+        return self.payload.get("acct") in (1, "1") or self.payload.get("idp") not in own
 
     def text(self, name: str) -> str:
         """Return a claim that is text, or an empty one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from django.contrib.auth import logout
 from django.core.exceptions import BadRequest, SuspiciousOperation
@@ -89,7 +90,7 @@ class _Arrival:
         self._read_state(query)
         self._recall()
         value = flow.seal_answer(
-            _answer(query),
+            replace(_answer(query), expires_at=int(time.time()) + flow.ANSWER_SECONDS),
             wiring.keyring(),
             state=self._state,
             provider=self._provider.id,
@@ -113,19 +114,15 @@ class _Arrival:
         digest = flow.digest(self._state)
         try:
             started = self._recall()
-            self._claim(digest)
+            code = self._code(query)
+            self._claim(digest, until=started.expires_at)
         except (FlowMissing, FlowReplayed):
             # The back button, or a reload, of the very visitor whom this flow signed in.
             finished = sessions.finished_return_to(self._request, digest=digest)
             if finished is None:
                 raise
             return self._onwards(finished)
-        answer = self._answer(query)
-        if answer.error:
-            raise refusal(answer.error, answer.description)
-        if not answer.code:
-            raise CallbackInvalid("neither code nor error came back")
-        claims, subject = self._prove(started, answer.code)
+        claims, subject = self._prove(started, code)
         if not sign_in(self._request, provider=self._provider, claims=claims, subject=subject):
             return self._registered()
         sessions.remember_finished(self._request, digest=digest, return_to=self.return_to)
@@ -145,7 +142,10 @@ class _Arrival:
         for name in _PARAMETERS:
             if len(query.getlist(name)) > 1:
                 raise CallbackInvalid(f"{name} came more than once")
-        self._state = query.get("state", "")
+        state = query.get("state", "")
+        if not flow.is_state(state):
+            raise CallbackInvalid("state is missing or malformed")
+        self._state = state
 
     def _recall(self) -> Flow:
         started = flow.recall(
@@ -164,8 +164,16 @@ class _Arrival:
             )
         return started
 
-    def _claim(self, digest: str) -> None:
-        seconds = int(self._config.flow_lifespan)
+    def _code(self, query: QueryDict) -> str:
+        answer = self._answer(query)
+        if answer.error:
+            raise refusal(answer.error, answer.description)
+        if not answer.code:
+            raise CallbackInvalid("neither code nor error came back")
+        return answer.code
+
+    def _claim(self, digest: str, *, until: int) -> None:
+        seconds = max(1, until - int(time.time()) + 1)
         # With the cache down, Microsoft redeems a code only once.
         if wiring.shared_cache().claim(f"flow:{digest}", seconds=seconds) is Claim.LOST:
             raise FlowReplayed("this state was used before")
@@ -179,6 +187,7 @@ class _Arrival:
             provider=self._provider.id,
             secure=self._secure,
             keyring=wiring.keyring(),
+            now=time.time(),
         )
 
     def _prove(self, started: Flow, code: str) -> tuple[Claims, str]:
@@ -223,11 +232,19 @@ def _taken(request: HttpRequest) -> QueryDict:
     """Take what Microsoft sent out of the request, so that no template, report or later code shows it."""
     try:
         query = request.POST if request.method == "POST" else request.GET
-    except (BadRequest, MultiPartParserError, SuspiciousOperation, UnreadablePostError) as error:
+    except (
+        BadRequest,
+        LookupError,  # a charset that decodes no text
+        MultiPartParserError,
+        SuspiciousOperation,
+        UnreadablePostError,
+    ) as error:
         raise CallbackInvalid(f"the request cannot be read: {type(error).__name__}") from None
     finally:
         request.GET = QueryDict()
-        request.META["QUERY_STRING"] = ""
+        for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI"):
+            if name in request.META:
+                request.META[name] = ""
     return query
 
 

@@ -82,6 +82,11 @@ def test_who_comes_through_a_tunnel_is_not_local(forwarded, expected):
     assert status(**{"X-Forwarded-For": forwarded}) == expected
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-Host", "X-Real-IP"])
+def test_who_comes_through_a_proxy_is_not_local(header):
+    assert status(**{header: "127.0.0.1"}) == 404
+
+
 def test_no_header_makes_a_stranger_local(settings):
     settings.DEBUG = False
     names = (ENVIRON_KEY, "ms-identity-emulator.microsoft", "X-Forwarded-For")

@@ -12,6 +12,7 @@ import responses
 from django_ms_identity.cache import SharedCache
 from django_ms_identity.crypto import Keyring
 from django_ms_identity.entra import keys
+from django_ms_identity.entra.clouds import CONSUMER_TENANT
 from django_ms_identity.entra.documents import FRESH, REFETCH, USABLE
 from django_ms_identity.exceptions import (
     MicrosoftAnswerInvalid,
@@ -537,6 +538,13 @@ def test_threads_with_the_same_new_key_fetch_it_once(wire, clock):
 
 def domain_provider():
     return forge.provider(microsoft_tenant=DOMAIN)
+
+
+def test_a_domain_of_personal_accounts_is_no_organisation(wire, clock):
+    wire.get(METADATA_URL, json={"issuer": forge.issuer(CONSUMER_TENANT)})
+
+    with pytest.raises(MicrosoftAnswerInvalid, match="personal accounts"):
+        keys.configured_tenant(domain_provider(), forge.documents(Store(), clock))
 
 
 def test_a_domain_is_resolved_once(wire, clock):

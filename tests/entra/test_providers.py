@@ -344,22 +344,44 @@ def test_an_allowed_tenant_that_can_never_match_is_a_fault(tenant, allowed, neve
 
 
 @pytest.mark.parametrize(
-    ("tenant", "privileged", "tid", "expected"),
+    ("tenant", "privileged", "tid", "guest", "expected"),
     [
-        (TID, None, TID, True),
-        ("contoso.example", None, TID, True),
-        ("common", None, TID, False),
-        ("organizations", None, TID, False),
-        ("consumers", None, CONSUMER_TENANT, False),
-        ("common", [TID], TID, True),
-        ("common", [TID], OTHER_TID, False),
-        (TID, [], TID, False),
+        (TID, None, TID, False, True),
+        (TID, None, TID, True, False),
+        ("contoso.example", None, TID, False, True),
+        ("contoso.example", None, TID, True, False),
+        ("common", None, TID, False, False),
+        ("organizations", None, TID, False, False),
+        ("consumers", None, CONSUMER_TENANT, False, False),
+        ("common", [TID], TID, False, True),
+        ("common", [TID], TID, True, True),
+        ("common", [TID], OTHER_TID, False, False),
+        (TID, [], TID, False, False),
     ],
 )
-def test_only_privileged_tenants_may_give_privileges(tenant, privileged, tid, expected):
-    assert (
-        forge.provider(microsoft_tenant=tenant, privileged_tenants=privileged).is_privileged(tid) is expected
-    )
+def test_only_privileged_tenants_may_give_privileges(tenant, privileged, tid, guest, expected):
+    provider = forge.provider(microsoft_tenant=tenant, privileged_tenants=privileged)
+
+    assert provider.is_privileged(tid, guest=guest) is expected
+
+
+def test_everybodys_tenant_may_not_give_privileges():
+    assert faults_of(microsoft_tenant="common", privileged_tenants=[CONSUMER_TENANT])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("account_linking_mode", "automatic"),
+        ("auto_link_domains", ["contoso.example"]),
+        ("update_identity_on_login", "automatic"),
+        ("aal2_auth_contexts", ["c1"]),
+    ],
+)
+def test_a_key_that_is_not_in_use_yet_is_a_doubt(key, value):
+    (doubt,) = warnings_of(**{key: value})
+    assert key in doubt
+    assert "no effect" in doubt
 
 
 @pytest.mark.parametrize(

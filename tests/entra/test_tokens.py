@@ -602,6 +602,8 @@ def test_the_subject_comes_from_where_the_provider_says(microsoft, claims, sourc
         pytest.param({"idp": f"https://sts.windows.net/{TID}/"}, False, id="own idp"),
         pytest.param({"idp": f"https://sts.windows.net/{OTHER_TID}/"}, True, id="foreign idp"),
         pytest.param({"idp": "live.com"}, True, id="personal account as guest"),
+        pytest.param({"idp": forge.issuer()}, False, id="own idp, v2.0"),
+        pytest.param({"idp": f"https://evil.example/{TID}/"}, True, id="look-alike idp"),
     ],
 )
 def test_a_guest_is_known_as_one(microsoft, claims, guest):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.cache import cache
 from django.test import override_settings
 
 from django_ms_identity.models import Identity, SignIn
@@ -267,6 +269,16 @@ def test_a_repeat_of_an_older_flow_is_refused(client, ms_identity_emulator):
     ms_identity_emulator.callback(press(client, prompt="login").headers["Location"]).send(client)
 
     assert code_of(callback.send(client)) == "flow_missing"
+
+
+def test_an_answer_without_a_code_leaves_nothing_in_the_cache(client, ms_identity_emulator):
+    """Else anybody could push the project's own entries out of it, without a word from Microsoft."""
+    cache.clear()
+    for answer in ({}, {"error": "access_denied"}):
+        state = asked(press(client).headers["Location"])["state"]
+        client.get(f"/ms/callback/microsoft/?{urlencode({'state': state, **answer})}")
+
+    assert cache._cache == {}
 
 
 def test_a_state_is_claimed_once_even_with_its_cookie(client, ms_identity_emulator):

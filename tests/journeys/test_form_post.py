@@ -162,6 +162,11 @@ def test_the_longest_refusal_fits_into_a_cookie(client, ms_identity_emulator):
     assert len(f"{name}={cookie.value}") <= 4096
 
 
+MULTIPART = (
+    b'--x\r\nContent-Disposition: form-data; name="state"\r\n\r\n\\ud800' + b"s" * 21 + b"\r\n--x--\r\n"
+)
+
+
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
@@ -170,6 +175,8 @@ def test_the_longest_refusal_fits_into_a_cookie(client, ms_identity_emulator):
         pytest.param("application/x-www-form-urlencoded", b"a=1&" * 2000, id="too many fields"),
         pytest.param("application/x-www-form-urlencoded", b"a=" + b"x" * 3_000_000, id="too large"),
         pytest.param("application/x-www-form-urlencoded; charset=utf-16", b"state=x", id="other charset"),
+        pytest.param("multipart/form-data; boundary=x; charset=hex", MULTIPART, id="charset of no text"),
+        pytest.param("multipart/form-data; boundary=x; charset=unicode_escape", MULTIPART, id="surrogates"),
         pytest.param("application/json", b'{"state": "x"}', id="JSON"),
         pytest.param("", b"state=x", id="no type"),
     ],

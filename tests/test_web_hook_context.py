@@ -1,0 +1,118 @@
+"""What a template sees of a request and an identity, and what it never sees."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+from django.test import RequestFactory
+
+from django_ms_identity.models import Identity, SignIn
+from django_ms_identity.web_hook_context import context
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+PLANTED = {
+    "HTTP_COOKIE": "sessionid=planted",
+    "HTTP_AUTHORIZATION": "Bearer planted",
+    "HTTP_PROXY_AUTHORIZATION": "Basic planted",
+    "HTTP_REFERER": "https://testserver/ms/callback/microsoft/?code=planted",
+    "HTTP_X_FORWARDED_FOR": "planted",
+    "HTTP_X_API_KEY": "planted",
+    "REMOTE_ADDR": "planted",
+}
+
+
+def make_identity(**changes):
+    return Identity(traits={"email": "ada@example.com"}, metadata_admin={"note": 1}, **changes)
+
+
+def make_context(identity=None, session=None, path="/ms/callback/microsoft/", **headers):
+    request = RequestFactory().get(path, **headers)
+    identity = identity or make_identity()
+    return context(request, stage="after_login", provider="microsoft", identity=identity, session=session)
+
+
+def test_the_request_is_described_as_kratos_describes_it():
+    ctx = make_context(HTTP_USER_AGENT="Browser/1", HTTP_ACCEPT_LANGUAGE="de")
+
+    assert ctx["request_method"] == "GET"
+    assert ctx["request_url"] == "http://testserver/ms/callback/microsoft/"
+    assert ctx["request_headers"] == {"User-Agent": ["Browser/1"], "Accept-Language": ["de"]}
+    assert ctx["request_cookies"] == {}
+    assert ctx["flow"] == {
+        "type": "browser",
+        "active": "oidc",
+        "stage": "after_login",
+        "provider": "microsoft",
+        "request_url": "http://testserver/ms/callback/microsoft/",
+    }
+
+
+@pytest.mark.parametrize(
+    "query", ["code=planted&state=planted", "CODE=planted", "x=planted", "session_state=planted;code=planted"]
+)
+def test_no_secret_of_the_request_is_in_it(query):
+    ctx = make_context(path=f"/ms/callback/microsoft/?{query}", **PLANTED)
+
+    assert "planted" not in json.dumps(ctx)
+
+
+def test_the_identity_is_whole():
+    person = uuid.uuid4()
+    identity = make_identity(id=person, created_at=MOMENT, updated_at=MOMENT, metadata_public={"a": [1]})
+
+    assert make_context(identity)["identity"] == {
+        "id": str(person),
+        "schema_id": "default",
+        "state": "active",
+        "traits": {"email": "ada@example.com"},
+        "metadata_public": {"a": [1]},
+        "metadata_admin": {"note": 1},
+        "created_at": "2026-01-02T03:04:05Z",
+        "updated_at": "2026-01-02T03:04:05Z",
+    }
+
+
+def test_an_identity_that_is_not_stored_yet_has_no_times():
+    assert "created_at" not in make_context()["identity"]
+
+
+def test_there_is_no_session_before_one_is_opened():
+    assert "session" not in make_context()
+
+
+def test_a_session_is_described_without_what_could_act_for_it():
+    sign_in = SignIn(
+        id=7,
+        provider="microsoft",
+        session="planted",
+        sid="planted",
+        amr=["pwd", "mfa"],
+        aal="aal2",
+        created_at=MOMENT,
+    )
+
+    ctx = make_context(session=sign_in)
+
+    assert "planted" not in json.dumps(ctx)
+    assert ctx["session"] == {
+        "id": "7",
+        "active": True,
+        "authenticated_at": "2026-01-02T03:04:05Z",
+        "authenticator_assurance_level": "aal2",
+        "authentication_methods": [
+            {
+                "method": "oidc",
+                "provider": "microsoft",
+                "aal": "aal2",
+                "completed_at": "2026-01-02T03:04:05Z",
+                "upstream_amr": ["pwd", "mfa"],
+            }
+        ],
+    }
+
+
+def test_an_ended_session_is_not_active():
+    assert make_context(session=SignIn(created_at=MOMENT, ended_at=MOMENT))["session"]["active"] is False
