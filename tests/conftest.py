@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 from django.core.cache import cache
 from django.dispatch import Signal
@@ -9,6 +11,12 @@ from django.dispatch import Signal
 from django_ms_identity import wiring
 
 from .web import Browser
+
+# No deadline: a busy machine is no defect. In CI the same examples each time, so that a change is judged
+# by what it changes; on a developer's machine new ones.
+hypothesis.settings.register_profile("developer", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 
 @pytest.fixture(autouse=True)

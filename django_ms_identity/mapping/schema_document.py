@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import TypeAlias
 
@@ -140,9 +141,43 @@ def _target_faults(read: Document, reference: str) -> Iterator[str]:
     except BrokenReference:
         yield f"{reference} leads nowhere"
         return
+    if _loops(read, reference):
+        # Validation would follow it until Python's stack ends, in native code with a crash.
+        yield f"{reference} leads back to itself for one and the same value"
     # It may lead to where the draft expects no schema and so has not looked.
     for _, message in read.draft.faults(target):
         yield f"{reference} leads to no schema: {message}"
+
+
+def _loops(read: Document, reference: str) -> bool:
+    seen: set[str] = set()
+    left = [reference]
+    while left:
+        with suppress(BrokenReference):
+            for found in _applied_in_place(read.lookup(left.pop())):
+                if found == reference:
+                    return True
+                if found not in seen:
+                    seen.add(found)
+                    left.append(found)
+    return False
+
+
+def _applied_in_place(schema: JSON) -> Iterator[str]:
+    """List the references that a schema applies to the very value that it is applied to."""
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.items():
+        if key in _REFERENCES and isinstance(value, str):
+            yield value
+        elif key in ("not", "if", "then", "else"):
+            yield from _applied_in_place(value)
+        elif key in ("allOf", "anyOf", "oneOf") and isinstance(value, list):
+            for part in value:
+                yield from _applied_in_place(part)
+        elif key in ("dependencies", "dependentSchemas") and isinstance(value, dict):
+            for part in value.values():
+                yield from _applied_in_place(part)
 
 
 def _traits_faults(read: Document) -> Iterator[str]:

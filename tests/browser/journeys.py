@@ -184,6 +184,19 @@ def test_a_visitor_signs_in_sees_their_identity_and_signs_out(visit: Visit) -> N
     expect(page).to_have_url(re.compile(r"/ms/sign-in/\?next=/profile/$"))
 
 
+def test_without_the_session_hook_a_new_visitor_is_told_to_sign_in(visit: Visit, site: str) -> None:
+    with override_settings(MS_IDENTITY=settings.MS_IDENTITY | {"HOOKS": {"after_registration": []}}):
+        page = visit()
+        sign_in(page, "work")
+
+        expect(page.get_by_role("heading", name="Your account has been created.")).to_be_visible()
+        take_picture(page, "registered")
+        page.get_by_role("link", name="Sign in").click()
+        pick(page, "work")
+
+        expect(page).to_have_url(re.compile(r"/profile/$"))
+
+
 def test_a_second_sign_in_finds_the_same_identity(visit: Visit) -> None:
     sign_in(visit(), "work")
     page = visit()
