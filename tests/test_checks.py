@@ -199,6 +199,10 @@ def test_a_broken_project_is_told_what_to_type(check_id, changes):
             {"MS_IDENTITY": provider() | {"HOOKS": {"after_login": [{"hook": "builtins.print"}]}}}, id="hook"
         ),
         pytest.param(
+            {"MS_IDENTITY": provider() | {"HOOKS": {"after_login": [{"hook": "revoke_active_sessions"}]}}},
+            id="built-in hook",
+        ),
+        pytest.param(
             {
                 "INSTALLED_APPS": [*project.INSTALLED_APPS, "django_ms_identity.emulator"],
                 "DEBUG": True,

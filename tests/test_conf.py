@@ -25,6 +25,15 @@ PROVIDER = {
     "microsoft_tenant": "8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
 }
 
+WEB_HOOK = {
+    "hook": "web_hook",
+    "config": {
+        "url": f"https://hook.example.com/{SECRET}",
+        "method": "POST",
+        "auth": {"type": "basic_auth", "config": {"user": "us", "password": SECRET}},
+    },
+}
+
 
 def faults_of(debug=False, **settings):
     return [str(fault) for fault in parse_settings(settings, debug=debug).faults]
@@ -139,6 +148,55 @@ def test_a_good_value_is_taken(settings, field, value):
             "HOOKS.after_login[0] 'session' belongs to after_registration only.",
             id="session after login",
         ),
+        pytest.param(
+            {"HOOKS": {"after_registration": [{"hook": "revoke_active_sessions"}]}},
+            "HOOKS.after_registration[0] 'revoke_active_sessions' belongs to after_login only.",
+            id="revocation after registration",
+        ),
+        pytest.param(
+            {"HOOKS": {"after_registration": [{"hook": "require_verified_address"}]}},
+            "HOOKS.after_registration[0] 'require_verified_address' belongs to after_login only.",
+            id="verified address after registration",
+        ),
+        pytest.param(
+            {"HOOKS": {"after_settings": [WEB_HOOK]}},
+            "HOOKS.after_settings[0] 'web_hook' belongs to after_registration and after_login only.",
+            id="web hook in a stage that is not in use",
+        ),
+        pytest.param(
+            {"HOOKS": {"after_login": [{"hook": "web_hook"}]}},
+            "HOOKS.after_login[0].config must be an object.",
+            id="web hook without config",
+        ),
+        pytest.param(
+            {"HOOKS": {"after_login": [{"hook": "web_hook", "config": {**WEB_HOOK["config"], "urll": ""}}]}},
+            "HOOKS.after_login[0].config.urll is not a key that exists.",
+            id="unknown key of a web hook",
+        ),
+        pytest.param(
+            {"HOOKS": {"after_login": [{**WEB_HOOK, "confg": {}}]}},
+            "HOOKS.after_login[0].confg is not a key that exists.",
+            id="unknown key beside the hook",
+        ),
+        pytest.param(
+            {"HOOKS": {"after_login": [{"hook": "revoke_active_sessions", "config": {}}]}},
+            "HOOKS.after_login[0].config is not a key that exists.",
+            id="config for a hook that takes none",
+        ),
+        pytest.param(
+            {
+                "HOOKS": {
+                    "after_login": [
+                        {
+                            "hook": "web_hook",
+                            "config": {"url": "http://localhost/", "method": "POST", "allow_private": True},
+                        }
+                    ]
+                }
+            },
+            "HOOKS.after_login[0].config.url must be https.",
+            id="web hook over http without DEBUG",
+        ),
         pytest.param({"ALLOWED_RETURN_URLS": "https://a/"}, "ALLOWED_RETURN_URLS must be a list", id="str"),
         pytest.param({"ALLOWED_RETURN_URLS": ["/home/"]}, "ALLOWED_RETURN_URLS[0] is not", id="relative"),
         pytest.param({"ALLOWED_RETURN_URLS": ["https://"]}, "ALLOWED_RETURN_URLS[0] is not", id="nowhere"),
@@ -225,6 +283,15 @@ def test_all_faults_are_listed_at_once():
         pytest.param({"ALLOWED_RETURN_URLS": [f"https://user:{SECRET}@a/"]}, id="password of a return URL"),
         pytest.param({"BASE_REDIRECT_URI": f"https://user:{SECRET}@a"}, id="password of the base"),
         pytest.param({"PROVIDERS": [{**PROVIDER, "mapper_url": f"base64://{SECRET}!"}]}, id="the mapper"),
+        pytest.param({"HOOKS": {"after_login": [{**WEB_HOOK, "hook": "web_hok"}]}}, id="a misspelt hook"),
+        pytest.param({"HOOKS": {"after_settings": [WEB_HOOK]}}, id="a hook in the wrong stage"),
+        pytest.param(
+            {"HOOKS": {"after_login": [{"hook": "web_hook", "config": SECRET}]}}, id="instead of a web hook"
+        ),
+        pytest.param(
+            {"HOOKS": {"after_login": [{**WEB_HOOK, "config": {**WEB_HOOK["config"], "method": ""}}]}},
+            id="another key of a web hook is wrong",
+        ),
     ],
 )
 def test_a_fault_quotes_no_secret(wrong):
@@ -236,7 +303,7 @@ def test_a_fault_quotes_no_secret(wrong):
 
 
 def test_a_good_configuration_shows_no_secret():
-    assert SECRET not in repr(config_of(PROVIDERS=[PROVIDER]))
+    assert SECRET not in repr(config_of(PROVIDERS=[PROVIDER], HOOKS={"after_login": [WEB_HOOK]}))
 
 
 def test_what_is_no_dict_is_a_fault():
@@ -261,6 +328,54 @@ def test_hooks_keep_their_order_with_the_session_last():
     hooks = config_of(HOOKS={"after_registration": stage}).hooks["after_registration"]
 
     assert [hook.name for hook in hooks] == ["project.second", "project.first", "session"]
+
+
+def test_the_built_in_hooks_are_read_as_kratos_writes_them():
+    stage = [{"hook": "require_verified_address"}, {"hook": "revoke_active_sessions"}, WEB_HOOK]
+
+    hooks = config_of(HOOKS={"after_login": stage, "after_registration": [WEB_HOOK]}).hooks
+
+    assert hooks["after_login"][:2] == (
+        Hook(name="require_verified_address"),
+        Hook(name="revoke_active_sessions"),
+    )
+    (web_hook,) = hooks["after_registration"]
+    assert web_hook == hooks["after_login"][2]
+    assert web_hook.name == "web_hook"
+    assert web_hook.web_hook.url == WEB_HOOK["config"]["url"]
+
+
+def test_a_web_hook_may_go_to_this_machine_in_debug():
+    config = {"url": "http://localhost:1/", "method": "POST", "allow_private": True}
+
+    hooks = config_of(debug=True, HOOKS={"after_login": [{"hook": "web_hook", "config": config}]}).hooks
+
+    assert hooks["after_login"][0].web_hook.url == config["url"]
+
+
+def test_a_key_that_a_web_hook_does_not_need_is_a_warning():
+    config = WEB_HOOK["config"] | {"can_interrupt": True}
+    raw = {"HOOKS": {"after_login": [{"hook": "web_hook", "config": config}]}}
+
+    (warning,) = parse_settings(raw, debug=False).warnings
+
+    assert str(warning) == "HOOKS.after_login[0].config.can_interrupt is deprecated in Kratos."
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("web_hok", "Did you mean 'web_hook'?"),
+        ("Revoke_Active_Session", "Did you mean 'revoke_active_sessions'?"),
+        ("verifiedaddress", "Did you mean 'require_verified_address'?"),
+        ("show_me", "dotted.path.to.a.function"),
+        (1, "dotted.path.to.a.function"),
+    ],
+)
+def test_an_unknown_hook_is_answered_with_the_nearest(name, remedy):
+    (fault,) = parse_settings({"HOOKS": {"after_login": [{"hook": name}]}}, debug=False).faults
+
+    assert remedy in fault.remedy
 
 
 def test_a_stage_replaces_only_its_own_default():

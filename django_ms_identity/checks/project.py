@@ -136,7 +136,7 @@ def _form_action(config: Config) -> Iterable[CheckMessage]:
 def _hooks(config: Config) -> Iterable[CheckMessage]:
     for stage, hooks in config.hooks.items():
         for hook in hooks:
-            if hook.name != "session" and not callable(_imported(hook.name)):
+            if "." in hook.name and not callable(_imported(hook.name)):
                 yield Error(
                     f"The hook {hook.name!r} of HOOKS[{stage!r}] cannot be imported or called.",
                     hint="Use the dotted path of a function that takes request, provider, identity, "

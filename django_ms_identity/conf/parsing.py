@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from types import MappingProxyType
 from urllib.parse import SplitResult, urlsplit
 
 from django_ms_identity.entra.providers import Provider, parse_provider
 from django_ms_identity.faults import Fault, Reader
 from django_ms_identity.mapping.mapper_urls import url_faults
 
-from .values import Config, Hook, Parsed
+from .hooks import parse_hooks
+from .values import Config, Parsed
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-STAGES = ("after_registration", "after_login", "after_settings")
 KEYS = (
     "ENABLED",
     "PROVIDERS",
@@ -40,7 +39,7 @@ def parse_settings(raw: Mapping[str, object], *, debug: bool) -> Parsed:
         enabled=read.flag("ENABLED", True),
         providers=_providers(read, warnings, debug=debug),
         base_redirect_uri=_base_redirect_uri(read),
-        hooks=_hooks(read),
+        hooks=parse_hooks(read, warnings, debug=debug),
         registration_enabled=read.flag("REGISTRATION_ENABLED", True),
         allowed_return_urls=_return_urls(read),
         flow_lifespan=_seconds(read, "FLOW_LIFESPAN", 1800),
@@ -95,47 +94,6 @@ def _base_redirect_uri(read: Reader) -> str:
             "BASE_REDIRECT_URI", "must be https: Microsoft takes http for localhost only.", "Use https://…."
         )
     return text
-
-
-def _hooks(read: Reader) -> Mapping[str, tuple[Hook, ...]]:
-    stages: dict[str, tuple[Hook, ...]] = dict.fromkeys(STAGES, ())
-    stages["after_registration"] = (Hook(name="session"),)
-    raw = read.raw("HOOKS")
-    if raw is None:
-        return MappingProxyType(stages)
-    if not isinstance(raw, Mapping):
-        read.fault(
-            "HOOKS", "must be a dict of stages.", '"HOOKS": {"after_registration": [{"hook": "session"}]}'
-        )
-        return MappingProxyType(stages)
-    inner = Reader(raw, where="HOOKS", faults=read.faults)
-    inner.refuse_unknown(STAGES)
-    for stage in STAGES:
-        if inner.has(stage):
-            stages[stage] = _stage(inner, stage)
-    return MappingProxyType(stages)
-
-
-def _stage(read: Reader, stage: str) -> tuple[Hook, ...]:
-    entries = read.raw(stage)
-    if not isinstance(entries, list | tuple):
-        read.fault(stage, "must be a list of hooks.", f'"{stage}": [{{"hook": "session"}}]')
-        return ()
-    hooks = []
-    for index, entry in enumerate(entries):
-        name = entry.get("hook") if isinstance(entry, Mapping) and set(entry) == {"hook"} else None
-        if not isinstance(name, str) or not (name == "session" or "." in name):
-            read.fault(
-                f"{stage}[{index}]",
-                "is not a hook.",
-                'Use {"hook": "session"} or {"hook": "dotted.path.to.a.function"}.',
-            )
-        elif name == "session" and stage != "after_registration":
-            read.fault(f"{stage}[{index}]", "'session' belongs to after_registration only.", "Remove it.")
-        else:
-            hooks.append(Hook(name=name))
-    # As in Kratos, the session comes last: a hook that fails must fail before it.
-    return tuple(sorted(hooks, key=lambda hook: hook.name == "session"))
 
 
 def _return_urls(read: Reader) -> tuple[str, ...]:

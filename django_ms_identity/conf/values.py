@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import ProviderUnknown
 from django_ms_identity.faults import Fault
+from django_ms_identity.web_hook import WebHook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,8 @@ class Hook:
     """One entry of ``HOOKS``: a built-in name or a dotted path."""
 
     name: str
+    web_hook: WebHook | None = None
+    """What a ``web_hook`` sends and where; the others have none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
