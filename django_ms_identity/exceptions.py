@@ -400,6 +400,15 @@ class EmailUnverified(MSIdentityError):
     advice = _("Please choose another account, or ask the people who run this site.")
 
 
+class AddressUnverified(MSIdentityError):
+    """The hook ``require_verified_address`` found no verified address of the identity."""
+
+    code = "address_unverified"
+    status = HTTPStatus.FORBIDDEN
+    title = _("We need to know an address of yours that has been verified.")
+    advice = _("Please choose another account, or ask the people who run this site.")
+
+
 class TenantChanged(MSIdentityError):
     """A known subject came with another tenant than the stored one; DESIGN 5.6."""
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 
+from django.db import router
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from . import conf, sign_in
+from . import conf, sessions, sign_in
 from .entra.providers import Provider
 from .entra.tokens import Claims
-from .exceptions import HookFailed, MSIdentityError
-from .models import Credential, Identity
+from .exceptions import AddressUnverified, HookFailed, MSIdentityError
+from .models import Credential, Identity, VerifiableAddress
 
 logger = logging.getLogger(__name__)
 
@@ -51,13 +52,28 @@ def after_login(
     if registered:
         return
     for hook in conf.get_config().hooks["after_login"]:
-        _call(hook.name, request, provider, identity, credential, claims)
+        match hook.name:
+            case "revoke_active_sessions":
+                sessions.end_other_sessions(request, identity)
+            case "require_verified_address":
+                _require_verified_address(identity)
+            case path:
+                _call(path, request, provider, identity, credential, claims)
 
 
 def connect() -> None:
     """Connect the receivers; called once by the app registry."""
     sign_in.after_registration.connect(after_registration, sender=Identity, dispatch_uid="ms_identity_hooks")
     sign_in.after_login.connect(after_login, sender=Identity, dispatch_uid="ms_identity_hooks")
+
+
+def _require_verified_address(identity: Identity) -> None:
+    rows = VerifiableAddress.objects.using(router.db_for_write(Identity)).filter(identity=identity)
+    if not rows.filter(verified_at__isnull=False).exists():
+        raise AddressUnverified(
+            f"identity {identity.pk} has no verified address",
+            hint="Let the mapper list it in verified_addresses; addresses are recorded at registration.",
+        )
 
 
 def _call(

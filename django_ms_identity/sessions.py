@@ -104,6 +104,15 @@ def end_sessions(rows: QuerySet[SignIn]) -> None:
     rows.filter(ended_at=None).update(ended_at=timezone.now())
 
 
+def end_other_sessions(request: HttpRequest, identity: Identity) -> None:
+    """End every session of the identity that is known, but this browser's."""
+    rows = SignIn.objects.using(_database(identity)).filter(identity=identity)
+    if (own := request.session.get(SIGN_IN)) is not None:
+        # What this browser's session holds moves into the session that opens next, under another key.
+        rows = rows.exclude(pk=own)
+    end_sessions(rows)
+
+
 def set_active(identity: Identity, active: bool) -> bool:
     """Activate or deactivate an identity; returns whether that changed anything.
 
