@@ -8,11 +8,12 @@ from django.db import router
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from . import conf, sessions, sign_in
+from . import conf, sessions, sign_in, web_hook_calls
 from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import AddressUnverified, HookFailed, MSIdentityError
 from .models import Credential, Identity, VerifiableAddress
+from .web_hook import ResponseUse
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,13 @@ def after_registration(
             sign_in.open_session(
                 request, provider=provider, credential=credential, claims=claims, registered=True
             )
-        else:
+        elif hook.web_hook is None:
             _call(hook.name, request, provider, identity, credential, claims)
+        elif hook.web_hook.response is not ResponseUse.PARSE:
+            # The others were asked before the identity was written.
+            web_hook_calls.call(
+                hook.web_hook, request, stage="after_registration", provider=provider, identity=identity
+            )
 
 
 def after_login(
@@ -52,13 +58,17 @@ def after_login(
     if registered:
         return
     for hook in conf.get_config().hooks["after_login"]:
-        match hook.name:
-            case "revoke_active_sessions":
-                sessions.end_other_sessions(request, identity)
-            case "require_verified_address":
-                _require_verified_address(identity)
-            case path:
-                _call(path, request, provider, identity, credential, claims)
+        if hook.name == "revoke_active_sessions":
+            sessions.end_other_sessions(request, identity)
+        elif hook.name == "require_verified_address":
+            _require_verified_address(identity)
+        elif hook.web_hook is None:
+            _call(hook.name, request, provider, identity, credential, claims)
+        else:
+            # It may refuse; what it wants changed counts at a registration alone, as in Kratos.
+            web_hook_calls.call(
+                hook.web_hook, request, stage="after_login", provider=provider, identity=identity
+            )
 
 
 def connect() -> None:

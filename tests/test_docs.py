@@ -9,6 +9,7 @@ from django.utils import translation
 
 from django_ms_identity import env, exceptions
 from django_ms_identity.checks import ids
+from django_ms_identity.conf.hooks import BUILT_IN
 from django_ms_identity.conf.parsing import KEYS as TOP_LEVEL_KEYS
 from django_ms_identity.conf.parsing import parse_settings
 from django_ms_identity.entra.clouds import Cloud, TenantKind
@@ -22,6 +23,7 @@ from django_ms_identity.entra.providers import (
     UpdateOnLogin,
 )
 from django_ms_identity.exceptions import MSIdentityError
+from django_ms_identity.web_hook.config import KEYS as WEB_HOOK_KEYS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -51,6 +53,20 @@ def test_every_provider_key_is_described_and_no_other():
 
 def test_every_top_level_key_is_described_and_no_other():
     assert sorted(rows("settings.md", "Top-level keys")) == sorted(TOP_LEVEL_KEYS)
+
+
+def test_every_hook_is_described_with_its_stages_and_no_other():
+    documented = {name: stages for name, (stages, _) in rows("settings.md", "Hooks").items()}
+
+    assert documented == {
+        name: " and ".join(f"`{stage}`" for stage in stages) for name, stages in BUILT_IN.items()
+    }
+
+
+def test_every_key_of_a_web_hook_is_described_and_no_other():
+    described = {name.partition(".")[0] for name in rows("settings.md", "Web hooks")}
+
+    assert sorted(described) == sorted(WEB_HOOK_KEYS)
 
 
 def test_every_variable_is_described_and_no_other():

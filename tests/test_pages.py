@@ -29,6 +29,7 @@ PAGES = {
     "error": {
         "title": "Microsoft is not answering right now.",
         "advice": "Please wait a minute and try again.",
+        "reasons": ("You are not on the list.",),
         "code": "microsoft_unavailable",
         "reference": "k7m2q9xd",
         "trace_id": "8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
@@ -238,7 +239,7 @@ def test_the_registered_page_leads_to_the_sign_in():
     + [("registered", "sign_in_url"), ("sign_in", "providers"), ("sign_in", "debug_hint")],
 )
 def test_whatever_a_page_is_given_is_escaped(name, key):
-    values = {"providers": [{"id": "x", "label": HOSTILE, "url": HOSTILE}], "debug_hint": HOSTILE}
+    values = {"providers": [{"id": "x", "label": HOSTILE, "url": HOSTILE}], "reasons": (HOSTILE,)}
     changes = {"providers": []} if key == "debug_hint" else {}
 
     rendered = page(name, **changes, **{key: values.get(key, HOSTILE)})

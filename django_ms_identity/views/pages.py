@@ -80,6 +80,8 @@ def refuse(
     context = {
         "title": error.title,
         "advice": error.advice,
+        # Not "messages": that is what Django's own messages are called in a template.
+        "reasons": getattr(error, "messages", ()),
         "code": error.code,
         "reference": reference,
         "trace_id": error.trace_id,
