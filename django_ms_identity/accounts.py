@@ -39,10 +39,11 @@ def trusted_emails(provider: Provider, claims: Claims, mapped: Mapped) -> tuple[
     """Return the e-mail addresses that count as this person's; a guest's or stranger's word does not.
 
     Trusted is what the mapper lists in ``verified_addresses``, and the trait ``email`` of a member of the
-    single tenant that the provider is for (nOAuth: any other tenant's admin can write any address).
+    single tenant that the provider is for (nOAuth: any other tenant's admin can write any address). What a
+    web hook made of that trait is not.
     """
     emails = [address.value for address in mapped.verified_addresses if address.via == "email"]
-    trait = mapped.traits.get("email")
+    trait = mapped.mapper_traits.get("email")
     if provider.tenant.single and not claims.is_guest and isinstance(trait, str) and trait:
         emails.append(trait.strip())
     return tuple(dict.fromkeys(emails))
@@ -64,7 +65,8 @@ def account_for(provider: Provider, claims: Claims, mapped: Mapped, *, subject: 
     privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
     fields = dict(_allowed(wanted, privileged=privileged, emails=emails))
     _set_email(fields, emails)
-    if not (provider.tenant.single and not claims.is_guest):
+    renamed = mapped.traits.get("username") != mapped.mapper_traits.get("username")
+    if renamed or not (provider.tenant.single and not claims.is_guest):
         _refuse_borrowed_name(fields, emails)
     _set_username(fields, provider=provider, subject=subject)
     if groups and not privileged:

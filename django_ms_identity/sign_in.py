@@ -8,7 +8,7 @@ from django.db import router
 from django.dispatch import Signal
 from django.http import HttpRequest
 
-from . import conf, registration, sessions, wiring
+from . import conf, registration, sessions, web_hook_calls, wiring
 from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import IdentityInactive, TenantChanged, UserInactive
@@ -90,6 +90,9 @@ def _register(request: HttpRequest, *, provider: Provider, claims: Claims, subje
         timeout=config.mapper_timeout,
         allow_http=wiring.allows_http(),
     )
+    if config.registration_enabled:
+        # Else nobody is registered, and no other server needs to hear of them.
+        mapped = web_hook_calls.changed(request, provider=provider, mapped=mapped)
     credential = registration.register(
         request, provider=provider, claims=claims, subject=subject, mapped=mapped
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from uuid import UUID
+
 from django.http import HttpRequest
 
 from . import conf, wiring
 from .entra.providers import Provider
+from .mapping.result import Mapped
 from .models import Identity
-from .web_hook import Changes, WebHook, send
+from .web_hook import Changes, ResponseUse, WebHook, send
 from .web_hook_context import context
 
 
@@ -26,3 +30,36 @@ def call(
         timeout=conf.get_config().mapper_timeout,
         allow_http=wiring.allows_http(),
     )
+
+
+def changed(request: HttpRequest, *, provider: Provider, mapped: Mapped) -> Mapped:
+    """Ask the web hooks that may change or refuse somebody before they are registered.
+
+    Each sees what the one before made of the mapper's result. They change traits and metadata alone: the
+    verified addresses and the user's fields stay the mapper's. Raises as ``call``.
+    """
+    for hook in conf.get_config().hooks["after_registration"]:
+        if hook.web_hook is None or hook.web_hook.response is not ResponseUse.PARSE:
+            continue
+        identity = Identity(
+            # As in Kratos: it has no id yet, and another server must not remember a wrong one.
+            id=UUID(int=0),
+            traits=mapped.traits,
+            metadata_public=mapped.metadata_public or {},
+            metadata_admin=mapped.metadata_admin or {},
+        )
+        changes = call(
+            hook.web_hook, request, stage="after_registration", provider=provider, identity=identity
+        )
+        mapped = _with(mapped, changes)
+    return mapped
+
+
+def _with(mapped: Mapped, changes: Changes) -> Mapped:
+    if changes.traits is not None:
+        mapped = replace(mapped, traits=changes.traits, replaced_traits=mapped.mapper_traits)
+    if changes.metadata_public is not None:
+        mapped = replace(mapped, metadata_public=changes.metadata_public)
+    if changes.metadata_admin is not None:
+        mapped = replace(mapped, metadata_admin=changes.metadata_admin)
+    return mapped

@@ -8,12 +8,13 @@ import threading
 from contextlib import contextmanager
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.db import connections
 
-from django_ms_identity.models import Identity, SignIn
+from django_ms_identity.models import Identity, SignIn, VerifiableAddress
 from tests import hook_functions
 from tests.builders import make_mapper, make_settings
-from tests.journeys.steps import code_of, page, rows
+from tests.journeys.steps import NOTHING, code_of, page, rows
 from tests.loopback import Handler, serve
 from tests.web import Browser
 
@@ -26,6 +27,7 @@ WORK = b"ines.okafor@contoso.example"
 EVERYTHING = make_mapper("function(ctx) ctx")
 PARSE = {"response": {"parse": True}}
 IGNORE = {"response": {"ignore": True}}
+VERIFIES_NOTHING = {"mapper_url": make_mapper("{identity: {traits: {email: std.extVar('claims').email}}}")}
 
 
 @pytest.fixture(autouse=True)
@@ -122,17 +124,18 @@ def test_web_hooks_and_functions_run_in_order(client, ms_identity_emulator, sett
     assert seen == [0, 1]
 
 
-def test_the_identity_is_committed_before_a_web_hook_is_called(client, ms_identity_emulator, settings):
+@pytest.mark.parametrize("config", [{}, PARSE], ids=["check", "parse"])
+def test_no_transaction_is_open_while_a_web_hook_is_called(client, ms_identity_emulator, settings, config):
     # The test's own transaction stays open; one of ours inside it would be a savepoint.
     connection, depths = connections["default"], []
 
     def answer(handler):
         depths.append(list(connection.savepoint_ids))
-        handler.reply()
+        handler.reply(status=204)
 
     before = list(connection.savepoint_ids)
     with serve(answer) as server:
-        hooks(settings, after_registration=[web_hook(server.url), SESSION], after_login=[])
+        hooks(settings, after_registration=[web_hook(server.url, **config), SESSION])
         ms_identity_emulator.sign_in(client)
 
     assert depths == [before]
@@ -235,3 +238,165 @@ def test_a_web_hook_that_is_ignored_blocks_nobody(client, ms_identity_emulator, 
     assert who(client) == WORK
     failed = [record for record in caplog.records if "web hook crm failed" in record.getMessage()]
     assert [record.levelno for record in failed] == [logging.ERROR]
+
+
+# Before a registration
+
+
+@contextmanager
+def asked_first(settings, *answers, provider=None, **settings_of_hook):
+    """Have a web hook asked before anybody is registered."""
+    with serve(*answers) as server:
+        hook = web_hook(server.url, **PARSE, **settings_of_hook)
+        hooks(settings, provider, after_registration=[hook, SESSION])
+        yield server
+
+
+def identity(**parts):
+    return reply({"identity": parts})
+
+
+def test_a_web_hook_sees_the_identity_before_it_is_written(client, ms_identity_emulator, settings):
+    with asked_first(settings, reply(status=204)) as server:
+        ms_identity_emulator.sign_in(client)
+
+    (received,) = server.received
+    seen = json.loads(received.body)["identity"]
+    assert seen["id"] == "00000000-0000-0000-0000-000000000000"
+    assert seen["traits"] == Identity.objects.get().traits
+    assert "created_at" not in seen
+    assert who(client) == WORK
+
+
+def test_what_a_web_hook_answers_is_what_is_written(client, ms_identity_emulator, settings):
+    answer = identity(
+        traits={"username": "ines", "team": "blue"}, metadata_public={"a": 1}, metadata_admin={"b": [2]}
+    )
+    with asked_first(settings, answer):
+        ms_identity_emulator.sign_in(client)
+
+    written = Identity.objects.get()
+    assert written.traits == {"username": "ines", "team": "blue"}
+    assert (written.metadata_public, written.metadata_admin) == ({"a": 1}, {"b": [2]})
+    assert who(client) == b"ines"
+
+
+def test_what_a_web_hook_leaves_out_stays_the_mappers(client, ms_identity_emulator, settings):
+    mapper = make_mapper(
+        "{identity: {traits: {username: 'u'}, metadata_public: {a: 1}, metadata_admin: {b: 1}}}"
+    )
+    with asked_first(settings, identity(metadata_admin={}), provider={"mapper_url": mapper}):
+        ms_identity_emulator.sign_in(client)
+
+    written = Identity.objects.get()
+    assert (written.traits, written.metadata_public) == ({"username": "u"}, {"a": 1})
+    assert written.metadata_admin == {}
+
+
+def test_each_web_hook_sees_what_the_one_before_made(client, ms_identity_emulator, settings):
+    with serve(identity(traits={"a": 1}), identity(metadata_admin={"b": 2}), reply(status=204)) as server:
+        call = web_hook(server.url, **PARSE)
+        hooks(settings, after_registration=[call, call, SESSION, call])
+        ms_identity_emulator.sign_in(client)
+
+    seen = [json.loads(received.body)["identity"] for received in server.received]
+    assert [it["traits"] == {"a": 1} for it in seen] == [False, True, True]
+    assert [it["metadata_admin"] for it in seen] == [{}, {}, {"b": 2}]
+    assert rows()["SignIn"] == 1
+
+
+def test_a_web_hook_may_refuse_somebody_before_anything_is_written(client, ms_identity_emulator, settings):
+    with asked_first(settings, reply(refusal("You are not on the list."), status=422)):
+        response = ms_identity_emulator.sign_in(client)
+
+    assert (code_of(response), response.status_code) == ("web_hook_refused", 403)
+    assert "You are not on the list." in page(response)
+    assert rows() == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (reply(status=500), "web_hook_failed"),
+        (reply([]), "web_hook_failed"),
+        (identity(traits={"name": "\0"}), "web_hook_failed"),
+        (Handler.hang_up, "web_hook_unreachable"),
+    ],
+    ids=["500", "no object", "NUL", "no answer"],
+)
+def test_a_web_hook_that_fails_before_a_registration_leaves_nothing(
+    client, ms_identity_emulator, settings, answer, code
+):
+    with asked_first(settings, answer):
+        response = ms_identity_emulator.sign_in(client)
+
+    assert code_of(response) == code
+    assert rows() == NOTHING
+
+
+def test_a_web_hook_is_asked_about_nobody_who_is_known(ms_identity_emulator, settings):
+    with asked_first(settings, reply(status=204)) as server:
+        ms_identity_emulator.sign_in(Browser())
+        ms_identity_emulator.sign_in(Browser())
+
+    assert len(server.received) == 1
+
+
+def test_nobody_is_told_of_people_while_registration_is_off(client, ms_identity_emulator, settings):
+    with asked_first(settings, reply(status=204)) as server:
+        settings.MS_IDENTITY = {**settings.MS_IDENTITY, "REGISTRATION_ENABLED": False}
+        response = ms_identity_emulator.sign_in(client)
+
+    assert code_of(response) == "registration_disabled"
+    assert server.received == []
+
+
+def test_a_web_hook_cannot_verify_an_address(client, ms_identity_emulator, settings):
+    answer = identity(
+        traits={"email": "boss@contoso.example", "username": "boss@contoso.example"},
+        verified_addresses=[{"via": "email", "value": "boss@contoso.example"}],
+        verifiable_addresses=[{"via": "email", "value": "boss@contoso.example", "verified": True}],
+    )
+    with asked_first(settings, answer, provider=VERIFIES_NOTHING):
+        ms_identity_emulator.sign_in(client)
+
+    user = get_user_model().objects.get()
+    assert Identity.objects.get().traits["email"] == "boss@contoso.example"
+    assert user.email == WORK.decode()
+    assert "boss" not in user.get_username()
+    assert not VerifiableAddress.objects.filter(value="boss@contoso.example").exists()
+
+
+def test_a_web_hook_cannot_hide_a_collision(client, ms_identity_emulator, settings):
+    get_user_model().objects.create_user("first", WORK.decode())
+    answer = identity(traits={"email": "other@contoso.example"})
+    with asked_first(settings, answer, provider=VERIFIES_NOTHING):
+        response = ms_identity_emulator.sign_in(client)
+
+    assert code_of(response) == "account_exists"
+    assert rows()["Identity"] == 0
+
+
+def test_a_second_web_hook_cannot_vouch_for_what_the_first_wrote(client, ms_identity_emulator, settings):
+    with serve(identity(traits={"email": "boss@contoso.example"})) as server:
+        call = web_hook(server.url, **PARSE)
+        hooks(settings, VERIFIES_NOTHING, after_registration=[call, call, SESSION])
+        ms_identity_emulator.sign_in(client)
+
+    assert len(server.received) == 2
+    assert get_user_model().objects.get().email == WORK.decode()
+
+
+def test_the_mappers_user_and_addresses_stay(client, ms_identity_emulator, settings):
+    mapper = make_mapper(
+        "local email = std.extVar('claims').email;"
+        "{identity: {traits: {email: email}, verified_addresses: [{via: 'email', value: email}]},"
+        " user: {username: 'mapped', first_name: 'Ada'}}"
+    )
+    answer = identity(traits={"username": "changed", "first_name": "Bob"})
+    with asked_first(settings, answer, provider={"mapper_url": mapper}):
+        ms_identity_emulator.sign_in(client)
+
+    user = get_user_model().objects.get()
+    assert (user.username, user.first_name, user.email) == ("mapped", "Ada", WORK.decode())
+    assert VerifiableAddress.objects.get().value == WORK.decode()

@@ -53,6 +53,18 @@ def encode(value: JSON) -> str:
     return well_formed(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
 
 
+def has_nul(value: JSON) -> bool:
+    """Say whether a text within holds U+0000, which PostgreSQL stores in neither text nor JSON."""
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(map(has_nul, value))
+        case dict():
+            return any("\0" in key or has_nul(item) for key, item in value.items())
+    return False
+
+
 def kind_of(value: object) -> str:
     """Name a value's JSON type with its article, for messages that must not show the value."""
     match value:

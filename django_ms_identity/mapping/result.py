@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from django_ms_identity.exceptions import MapperResultInvalid
 
-from .json_text import JSON, JSONObject, NotJSON, clean, kind_of
+from .json_text import JSON, JSONObject, NotJSON, clean, has_nul, kind_of
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -53,6 +53,13 @@ class Mapped:
     metadata_admin: JSONObject | None = field(default=None, repr=False)
     verified_addresses: tuple[Address, ...] = field(default=(), repr=False)
     user: UserFields | None = field(default=None, repr=False)
+    replaced_traits: JSONObject | None = field(default=None, repr=False)
+    """The mapper's own traits, where a web hook put others into their place."""
+
+    @property
+    def mapper_traits(self) -> JSONObject:
+        """What the mapper itself said: the word of a web hook proves nothing about anybody."""
+        return self.traits if self.replaced_traits is None else self.replaced_traits
 
 
 def parse(text: str) -> Mapped:
@@ -167,18 +174,6 @@ def _loaded(text: str) -> JSONObject:
         raise MapperResultInvalid("the output is not JSON that can be read") from None
     if not isinstance(output, dict):
         raise MapperResultInvalid(f"the output is {kind_of(output)}; expected is an object")
-    if "\\u0000" in text and _has_nul(output):
-        # PostgreSQL stores none, in text or JSON.
+    if "\\u0000" in text and has_nul(output):
         raise MapperResultInvalid("the output holds a NUL character, which databases refuse")
     return output
-
-
-def _has_nul(value: JSON) -> bool:
-    match value:
-        case str():
-            return "\0" in value
-        case list():
-            return any(map(_has_nul, value))
-        case dict():
-            return any("\0" in key or _has_nul(item) for key, item in value.items())
-    return False

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from django_ms_identity.exceptions import WebHookFailed, WebHookRefused
-from django_ms_identity.mapping.json_text import JSONObject, NotJSON, clean_object, kind_of
+from django_ms_identity.mapping.json_text import JSONObject, NotJSON, clean_object, has_nul, kind_of
+from django_ms_identity.mapping.worker_process import MAX_OUTPUT
 
 from .config import ResponseUse, WebHook
 
@@ -65,6 +66,8 @@ def changes_in(hook: WebHook, status: int, body: bytes) -> Changes:
 
 
 def _changes(hook: WebHook, body: bytes) -> Changes:
+    if len(body) > MAX_OUTPUT:
+        raise _unreadable(hook, f"is larger than {MAX_OUTPUT} bytes, as no mapper's output may be")
     answer = _loaded(body)
     if answer is None:
         raise _unreadable(hook, "is not a JSON object")
@@ -82,6 +85,8 @@ def _part(hook: WebHook, identity: JSONObject, name: str) -> JSONObject | None:
     value = identity.get(name)
     if not isinstance(value, dict | None):
         raise _unreadable(hook, f"has {kind_of(value)} as identity.{name}")
+    if has_nul(value):
+        raise _unreadable(hook, f"has a NUL character in identity.{name}, which databases refuse")
     return value
 
 

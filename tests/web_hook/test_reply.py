@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_ms_identity.exceptions import WebHookFailed, WebHookRefused
+from django_ms_identity.mapping.worker_process import MAX_OUTPUT
 from django_ms_identity.web_hook import Changes
 from django_ms_identity.web_hook.reply import MAX_MESSAGE, changes_in, plain_text
 
@@ -52,6 +53,22 @@ def test_a_status_of_400_or_more_is_a_failure(status):
 
 
 # Changes
+
+
+@pytest.mark.parametrize("name", ["traits", "metadata_public", "metadata_admin"])
+@pytest.mark.parametrize("value", [{"a": "\0"}, {"\0": 1}, {"a": [{"b": "planted\0"}]}], ids=repr)
+def test_what_no_database_stores_is_a_failure(name, value):
+    with pytest.raises(WebHookFailed, match=f"NUL character in identity.{name}") as failed:
+        answered({"identity": {name: value}})
+
+    assert "planted" not in repr(vars(failed.value))
+
+
+def test_an_answer_larger_than_a_mappers_output_is_a_failure():
+    answered({"identity": {"traits": {"a": "x" * (MAX_OUTPUT - 100)}}})
+
+    with pytest.raises(WebHookFailed, match="larger than"):
+        answered({"identity": {"traits": {"a": "x" * MAX_OUTPUT}}})
 
 
 @pytest.mark.parametrize(
