@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
@@ -29,10 +29,11 @@ FROM_TRAITS = ("username", "first_name", "last_name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What the Django user of a new identity will be."""
+    """What a mapping says of the Django user, as far as it may."""
 
     fields: dict[str, object]
-    groups: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    """Names; None when memberships are to stay as they are."""
 
 
 def trusted_emails(provider: Provider, claims: Claims, mapped: Mapped) -> tuple[str, ...]:
@@ -55,41 +56,45 @@ def account_for(provider: Provider, claims: Claims, mapped: Mapped, *, subject: 
     Reads from the mapper's ``user`` object, and without one from traits of the same name.
     """
     emails = trusted_emails(provider, claims, mapped)
-    if mapped.user is None:
-        traits = {name: mapped.traits.get(name) for name in FROM_TRAITS}
-        wanted: dict[str, object] = {name: value for name, value in traits.items() if isinstance(value, str)}
-        groups: tuple[str, ...] = ()
-    else:
-        wanted = dict(mapped.user.fields)
-        groups = mapped.user.groups or ()
     privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
-    fields = dict(_allowed(wanted, privileged=privileged, emails=emails))
+    fields = dict(_allowed(_wanted(mapped), privileged=privileged, emails=emails))
     _set_email(fields, emails)
     renamed = mapped.traits.get("username") != mapped.mapper_traits.get("username")
     if renamed or not (provider.tenant.single and not claims.is_guest):
         _refuse_borrowed_name(fields, emails)
     _set_username(fields, provider=provider, subject=subject)
-    if groups and not privileged:
-        _dropped("groups", "the tenant is not in privileged_tenants")
-        groups = ()
-    return Account(fields=fields, groups=groups)
+    return Account(fields=fields, groups=_groups(mapped, privileged=privileged) or ())
+
+
+def changes_for(provider: Provider, claims: Claims, mapped: Mapped, *, user: AbstractBaseUser) -> Account:
+    """Return what a sign-in says of a user who exists; as ``account_for``, but it renames nobody.
+
+    An address that Microsoft still vouches for stays, be it not the first one.
+    """
+    emails = trusted_emails(provider, claims, mapped)
+    privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
+    fields = dict(_allowed(_wanted(mapped), privileged=privileged, emails=emails))
+    if normalised(str(getattr(user, _email_field(), "") or "")) not in map(normalised, emails):
+        _set_email(fields, emails)
+    # Whoever holds the old name elsewhere (in a URL, a log, a permission) would mean somebody else.
+    fields.pop(get_user_model().USERNAME_FIELD, None)
+    return Account(fields=fields, groups=_groups(mapped, privileged=privileged))
+
+
+def apply(user: AbstractBaseUser, fields: Mapping[str, object]) -> list[str]:
+    """Set fields of a user; return the names of those that changed, or raise ``UserInvalid``."""
+    before = {name: getattr(user, name) for name in fields}
+    for name, value in fields.items():
+        setattr(user, name, value)
+    _clean_fields(user, exclude={field.name for field in user._meta.fields} - fields.keys())
+    return [name for name in fields if getattr(user, name) != before[name]]
 
 
 def build_user(account: Account) -> AbstractBaseUser:
     """Return an unsaved user with an unusable password, or raise ``UserInvalid`` with every fault."""
     user = get_user_model()(**account.fields)
     user.set_unusable_password()
-    try:
-        user.clean_fields(exclude={"password"})
-    except (TypeError, ValueError):
-        raise UserInvalid(
-            "a field refuses the type of its value", hint="Dates and times must be text in ISO format."
-        ) from None
-    except ValidationError as error:
-        raise UserInvalid(
-            ", ".join(_without_values(error)),
-            hint="The user model needs fields that the mapper's `user` object does not fill, or not well.",
-        ) from None
+    _clean_fields(user, exclude={"password"})
     return user
 
 
@@ -109,6 +114,34 @@ def username_is_email() -> bool:
     user_model = get_user_model()
     field = user_model._meta.get_field(user_model.USERNAME_FIELD)
     return isinstance(field, models.EmailField) or field.name == _email_field()
+
+
+def _clean_fields(user: AbstractBaseUser, *, exclude: set[str]) -> None:
+    try:
+        user.clean_fields(exclude=exclude)
+    except (TypeError, ValueError):
+        raise UserInvalid(
+            "a field refuses the type of its value", hint="Dates and times must be text in ISO format."
+        ) from None
+    except ValidationError as error:
+        raise UserInvalid(
+            ", ".join(_without_values(error)),
+            hint="The user model needs fields that the mapper's `user` object does not fill, or not well.",
+        ) from None
+
+
+def _wanted(mapped: Mapped) -> dict[str, object]:
+    if mapped.user is not None:
+        return dict(mapped.user.fields)
+    traits = {name: mapped.traits.get(name) for name in FROM_TRAITS}
+    return {name: value for name, value in traits.items() if isinstance(value, str)}
+
+
+def _groups(mapped: Mapped, *, privileged: bool) -> tuple[str, ...] | None:
+    groups = mapped.user.groups if mapped.user else None
+    if groups and not privileged:
+        _dropped("groups", "the tenant is not in privileged_tenants")
+    return groups if privileged else None
 
 
 def _allowed(

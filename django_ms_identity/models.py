@@ -42,6 +42,8 @@ class Identity(models.Model):
         blank=True,
         help_text=_("Paths of the traits that the visitor typed."),
     )
+    granted_groups = models.JSONField(default=list, blank=True, editable=False)
+    """Names of the groups that a mapper put the user into: the only ones that a mapper takes away again."""
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ACTIVE)
     state_changed_at = models.DateTimeField(_("state changed at"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)

@@ -16,7 +16,7 @@ from .accounts import Account, account_for, build_user, trusted_emails, username
 from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import AccountExists, MapperResultInvalid, RegistrationDisabled, UserInvalid
-from .mapping.result import Mapped
+from .mapping.result import Address, Mapped
 from .models import Credential, Identity, VerifiableAddress, credential_key, normalised
 from .signals import identity_registering
 
@@ -34,7 +34,7 @@ def register(
     with, ``EmailUnverified``, ``UserInvalid``, ``MapperResultInvalid``, and ``SubjectTaken`` after a lost
     race.
     """
-    _refuse_unstorable(mapped)
+    refuse_unstorable(mapped)
     emails = trusted_emails(provider, claims, mapped)
     if user_with_any(emails) is not None:
         _explain_conflict(provider, subject, emails)
@@ -57,9 +57,12 @@ def register(
         ) from None
 
 
-def user_with_any(emails: Iterable[str]) -> AbstractBaseUser | None:
+def user_with_any(
+    emails: Iterable[str], *, besides: AbstractBaseUser | None = None
+) -> AbstractBaseUser | None:
     """Return a user who has one of these addresses, verified here or in the user model's own field.
 
+    ``besides`` is somebody who does not count, since the addresses are theirs.
     Compared after NFKC and case folding. The user model's field is searched in any case, which costs a scan
     where the project has no index on it; that happens when somebody registers, never when they sign in.
     """
@@ -68,6 +71,8 @@ def user_with_any(emails: Iterable[str]) -> AbstractBaseUser | None:
         return None
     database = router.db_for_write(Identity)
     rows = VerifiableAddress.objects.using(database).filter(via="email", normalised__in=wanted)
+    if besides is not None:
+        rows = rows.exclude(identity__user=besides.pk)
     if row := rows.select_related("identity__user").first():
         return row.identity.user
     field = getattr(get_user_model(), "EMAIL_FIELD", "")
@@ -78,7 +83,31 @@ def user_with_any(emails: Iterable[str]) -> AbstractBaseUser | None:
         spelled |= Q(**{f"{field}__iexact": email})
     # Some collations find more than they should.
     users = get_user_model()._default_manager.using(database).filter(spelled)[:10]
-    return next((user for user in users if normalised(str(getattr(user, field) or "")) in wanted), None)
+    others = (user for user in users if besides is None or user.pk != besides.pk)
+    return next((user for user in others if normalised(str(getattr(user, field) or "")) in wanted), None)
+
+
+def address_rows(identity: Identity, addresses: Iterable[Address]) -> list[VerifiableAddress]:
+    """Return unsaved rows for addresses, one per normalised value, verified now."""
+    now = timezone.now()
+    rows = {
+        (address.via, normalised(address.value)): VerifiableAddress(
+            identity=identity,
+            via=address.via,
+            value=address.value,
+            normalised=normalised(address.value),
+            verified_at=now,
+        )
+        for address in addresses
+    }
+    return list(rows.values())
+
+
+def refuse_unstorable(mapped: Mapped) -> None:
+    """Raise ``MapperResultInvalid`` for an address that is longer than its column."""
+    for address in mapped.verified_addresses:
+        if len(address.via) > 16 or max(len(address.value), len(normalised(address.value))) > 320:
+            raise MapperResultInvalid("identity.verified_addresses holds a value that is too long")
 
 
 def _write(
@@ -89,11 +118,13 @@ def _write(
     try:
         with transaction.atomic(using=database):
             user.save(using=database, force_insert=True)
+            groups = _groups_for(user, account.groups or (), database)
             identity = Identity.objects.using(database).create(
                 user=user,  # type: ignore[misc]  # AUTH_USER_MODEL, whatever it is
                 traits=mapped.traits,
                 metadata_public=mapped.metadata_public or {},
                 metadata_admin=mapped.metadata_admin or {},
+                granted_groups=sorted(group.name for group in groups),
             )
             credential = Credential.objects.using(database).create(
                 identity=identity,
@@ -104,8 +135,10 @@ def _write(
                 object_id=claims.oid,
                 key=credential_key(provider.id, subject),
             )
-            _add_addresses(identity, mapped, database)
-            _add_groups(user, account.groups, database)
+            if rows := address_rows(identity, mapped.verified_addresses):
+                VerifiableAddress.objects.using(database).bulk_create(rows)
+            if groups and isinstance(user, PermissionsMixin):
+                user.groups.add(*groups)
     except DataError:
         raise UserInvalid(
             "the database refuses a value",
@@ -114,26 +147,12 @@ def _write(
     return credential
 
 
-def _add_addresses(identity: Identity, mapped: Mapped, database: str) -> None:
-    now = timezone.now()
-    rows = {
-        (address.via, normalised(address.value)): VerifiableAddress(
-            identity=identity,
-            via=address.via,
-            value=address.value,
-            normalised=normalised(address.value),
-            verified_at=now,
-        )
-        for address in mapped.verified_addresses
-    }
-    if rows:
-        VerifiableAddress.objects.using(database).bulk_create(rows.values())
-
-
-def _add_groups(user: AbstractBaseUser, names: tuple[str, ...], database: str) -> None:
+def _groups_for(user: AbstractBaseUser, names: tuple[str, ...], database: str) -> list[Group]:
     # A project may have none, or a group model of its own.
-    if names and isinstance(user, PermissionsMixin):
-        user.groups.add(*Group.objects.using(database).filter(name__in=names))
+    if not names or not isinstance(user, PermissionsMixin):
+        return []
+    # Some collations find more than they should.
+    return [group for group in Group.objects.using(database).filter(name__in=names) if group.name in names]
 
 
 def _explain_conflict(provider: Provider, subject: str, emails: Iterable[str]) -> None:
@@ -145,9 +164,3 @@ def _explain_conflict(provider: Provider, subject: str, emails: Iterable[str]) -
             "a trusted address belongs to an existing user",
             hint="People are found by their Microsoft account, never by e-mail.",
         ) from None
-
-
-def _refuse_unstorable(mapped: Mapped) -> None:
-    for address in mapped.verified_addresses:
-        if len(address.via) > 16 or max(len(address.value), len(normalised(address.value))) > 320:
-            raise MapperResultInvalid("identity.verified_addresses holds a value that is too long")

@@ -8,8 +8,8 @@ from django.db import router
 from django.dispatch import Signal
 from django.http import HttpRequest
 
-from . import conf, registration, sessions, web_hook_calls, wiring
-from .entra.providers import Provider
+from . import conf, registration, sessions, updating, web_hook_calls, wiring
+from .entra.providers import Provider, UpdateOnLogin
 from .entra.tokens import Claims
 from .exceptions import IdentityInactive, TenantChanged, UserInactive
 from .mapping.mapper import EMPTY_IDENTITY, map_claims
@@ -57,6 +57,8 @@ def open_session(
         raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
     if not identity.user.is_active:
         raise UserInactive(f"the user of identity {identity.pk} has is_active off")
+    if provider.update_identity_on_login is UpdateOnLogin.AUTOMATIC and not registered:
+        identity = updating.update(request, provider=provider, credential=credential, claims=claims)
     facts = {
         "request": request,
         "provider": provider,

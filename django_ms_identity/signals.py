@@ -21,5 +21,9 @@ identity_signing_in = Signal()
 identity_signed_in = Signal()
 """request, provider, identity, credential, claims, registered. After every session opened."""
 
+identity_updated = Signal()
+"""request, provider, identity, credential, claims. After a sign-in changed traits or metadata, and before
+``identity_signing_in``: the sign-in may still be refused."""
+
 sign_in_refused = Signal()
 """request, provider, error. After any refusal; provider is the id in the URL, perhaps not a known one."""

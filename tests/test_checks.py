@@ -319,6 +319,7 @@ def test_whatever_stands_in_form_action_is_survived(source):
 
 # Only under --deploy
 
+PRIVILEGES = "{identity: {traits: {}}, user: {is_staff: false, groups: []}}"
 DEPLOYED = {
     "SESSION_COOKIE_SECURE": True,
     "CSRF_COOKIE_SECURE": True,
@@ -356,6 +357,11 @@ DEPLOYED = {
             {"MS_IDENTITY": provider(mapper_url="file:///nowhere/mapper.jsonnet")},
             id="mapper out of reach",
         ),
+        pytest.param(
+            ids.W_PRIVILEGES_STAY,
+            {"MS_IDENTITY": provider(mapper_url=inline(PRIVILEGES))},
+            id="privileges that stay",
+        ),
     ],
 )
 def test_a_fault_of_the_deployment_is_told_under_deploy_only(check_id, changes):
@@ -375,6 +381,16 @@ def test_a_fault_of_the_deployment_is_told_under_deploy_only(check_id, changes):
             {"SECURE_PROXY_SSL_HEADER": None, "MS_IDENTITY": provider() | HTTPS}, id="with a base address"
         ),
         pytest.param({"CSRF_COOKIE_SECURE": False, "CSRF_USE_SESSIONS": True}, id="CSRF in the session"),
+        pytest.param(
+            {
+                "MS_IDENTITY": provider(mapper_url=inline(PRIVILEGES), update_identity_on_login="automatic"),
+            },
+            id="privileges that follow",
+        ),
+        pytest.param(
+            {"MS_IDENTITY": provider(mapper_url=inline("{identity: {traits: {}}, user: {username: 'a'}}"))},
+            id="a user without privileges",
+        ),
     ],
 )
 def test_a_healthy_deployment_hears_nothing(changes):
@@ -388,6 +404,22 @@ def test_a_mapper_that_stumbles_says_where():
 
     assert "'microsoft'" in message.msg
     assert "nickname" in message.hint
+
+
+@pytest.mark.parametrize(
+    ("user", "named"),
+    [
+        ("{is_superuser: true}", "is_superuser"),
+        ("{groups: ['a']}", "groups"),
+        ("{is_staff: true, groups: []}", "is_staff, groups"),
+    ],
+)
+def test_privileges_that_stay_are_named(user, named):
+    mapper = inline(f"{{identity: {{traits: {{}}}}, user: {user}}}")
+    with override_settings(**DEPLOYED, MS_IDENTITY=provider(mapper_url=mapper)):
+        (message,) = run(deploy=True)
+
+    assert f"'microsoft' sets {named} when" in message.msg
 
 
 def test_no_mapper_runs_while_the_settings_are_broken():

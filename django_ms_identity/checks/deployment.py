@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
 from django_ms_identity import conf
-from django_ms_identity.entra.providers import Provider
+from django_ms_identity.accounts import PRIVILEGES
+from django_ms_identity.entra.providers import Provider, UpdateOnLogin
 from django_ms_identity.exceptions import MapperRuntimeFailed, MapperUnavailable, MSIdentityError
+from django_ms_identity.mapping.result import Mapped
 from django_ms_identity.rehearsal import rehearse
 
 from . import ids
@@ -53,13 +55,30 @@ def check_mappers(app_configs: Sequence[AppConfig] | None, **_: object) -> list[
     found: list[CheckMessage] = []
     for provider in parsed.config.providers:
         try:
-            rehearse(provider)
+            mapped = rehearse(provider)
         except (MapperRuntimeFailed, MapperUnavailable) as error:
             # A mapper may well refuse the sample's person, and a URL may be out of reach from here.
             found.append(Warning(_text(provider, error), hint=_hint(error), id=ids.W_MAPPER))
         except MSIdentityError as error:
             found.append(Error(_text(provider, error), hint=_hint(error), id=ids.E_MAPPER))
+        else:
+            found.extend(_privileges_that_stay(provider, mapped))
     return found
+
+
+def _privileges_that_stay(provider: Provider, mapped: Mapped) -> Iterator[CheckMessage]:
+    if provider.update_identity_on_login is not UpdateOnLogin.NEVER or mapped.user is None:
+        return
+    names = sorted(PRIVILEGES & mapped.user.fields.keys())
+    if mapped.user.groups is not None:
+        names.append("groups")
+    if names:
+        yield Warning(
+            f"The mapper of provider {provider.id!r} sets {', '.join(names)} when people register, and never "
+            "again: who loses them at Microsoft keeps them here.",
+            hint='Set "update_identity_on_login": "automatic" in the provider.',
+            id=ids.W_PRIVILEGES_STAY,
+        )
 
 
 def _text(provider: Provider, error: MSIdentityError) -> str:

@@ -27,7 +27,7 @@ IGNORED = (
     "organization_id",
 )
 """Kratos' keys that mean nothing for its microsoft provider: accepted, with a warning."""
-NOT_YET = ("account_linking_mode", "auto_link_domains", "update_identity_on_login", "aal2_auth_contexts")
+NOT_YET = ("account_linking_mode", "auto_link_domains", "aal2_auth_contexts")
 """Keys that are parsed and not acted upon yet: whoever relies on them must know."""
 RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
 

@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
                         verbose_name="self-asserted traits",
                     ),
                 ),
+                ("granted_groups", models.JSONField(blank=True, default=list, editable=False)),
                 (
                     "state",
                     models.CharField(

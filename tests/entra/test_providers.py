@@ -374,7 +374,6 @@ def test_everybodys_tenant_may_not_give_privileges():
     [
         ("account_linking_mode", "automatic"),
         ("auto_link_domains", ["contoso.example"]),
-        ("update_identity_on_login", "automatic"),
         ("aal2_auth_contexts", ["c1"]),
     ],
 )

@@ -157,3 +157,26 @@ def test_only_our_own_pages_are_open(client):
     assert client.get("/home/").status_code == 302
     assert client.get("/accounts/microsoft/sign-in/").status_code == 200
     assert client.get(START).headers["Location"].startswith("https://login.microsoftonline.com/")
+
+
+def test_a_member_is_updated_but_not_renamed(client, ms_identity_emulator, settings):
+    """The address is the user name here; and members have no groups."""
+    mapper = """
+      local claims = std.extVar('claims');
+      {
+        identity: { traits: { email: claims.email, visits: 1 }, verified_addresses: [] },
+        user: { email: claims.email, nickname: 'Ines', groups: ['staff'], is_staff: true },
+      }
+    """
+    ms_identity_emulator.sign_in(Browser())
+    Member.objects.update(email="before@contoso.example")
+    settings.MS_IDENTITY = make_settings(
+        {"mapper_url": make_mapper(mapper), "update_identity_on_login": "automatic"}
+    )
+
+    response = ms_identity_emulator.sign_in(client, next="/home/")
+
+    assert (response.status_code, response.headers["Location"]) == (302, "/home/"), response.content
+    member = Member.objects.get()
+    assert (member.email, member.nickname) == ("before@contoso.example", "Ines")
+    assert Identity.objects.using("people").get().traits["visits"] == 1

@@ -1,0 +1,232 @@
+"""Brings a known identity up to date at a sign-in: the transaction script; DESIGN 2.7.
+
+Most sign-ins change nothing, so the mapping is first compared without a lock; only where something differs is
+the row locked, read again and written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
+from django.db import DataError, IntegrityError, router, transaction
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest
+
+from . import conf, wiring
+from .accounts import Account, apply, changes_for
+from .entra.providers import Provider
+from .entra.tokens import Claims
+from .exceptions import IdentityInactive, UserInvalid
+from .mapping.mapper import map_claims
+from .mapping.merging import overlay, same
+from .mapping.result import Address, Mapped
+from .models import Credential, Identity, VerifiableAddress, normalised
+from .registration import address_rows, refuse_unstorable, user_with_any
+from .signals import identity_updated
+
+logger = logging.getLogger(__name__)
+
+_DATA = frozenset({"traits", "metadata_public", "metadata_admin"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What the mapping asks for, less what may not be."""
+
+    mapped: Mapped
+    account: Account
+    addresses: tuple[Address, ...]
+    """Those that the identity lacks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Changes:
+    columns: list[str]
+    """Of the identity; the values are set already."""
+    user_fields: list[str]
+    joined: list[Group]
+    left: list[Group]
+
+
+_NOTHING = _Changes(columns=[], user_fields=[], joined=[], left=[])
+
+
+def update(request: HttpRequest, *, provider: Provider, credential: Credential, claims: Claims) -> Identity:
+    """Map the claims anew, write what changed in one transaction, and return the identity as it is then.
+
+    Sends ``identity_updated`` where traits or metadata changed. Raises a leaf of ``MapperFailed``,
+    ``UserInvalid``, or ``IdentityInactive`` for one that was deleted meanwhile; nothing is written then.
+    """
+    identity = credential.identity
+    database = identity._state.db or router.db_for_write(Identity)
+    wanted = _wanted(provider, credential, claims, database)
+    changes = _set(identity, wanted, database)
+    if not wanted.addresses and changes == _NOTHING:
+        return identity
+    try:
+        with transaction.atomic(using=database):
+            rows = Identity.objects.using(database).select_for_update().select_related("user")
+            identity = rows.get(pk=identity.pk)
+            changes = _set(identity, wanted, database)
+            _write(identity, wanted, changes, database)
+    except Identity.DoesNotExist:
+        raise IdentityInactive("the identity was deleted while it signed in") from None
+    except (DataError, IntegrityError):
+        raise UserInvalid(
+            "the database refuses what changed",
+            hint="A value is longer than its column, or a unique field of the user model has it already.",
+        ) from None
+    credential.identity = identity
+    logger.info("Updated identity %s by provider %s", identity.pk, provider.id)
+    if not _DATA.isdisjoint(changes.columns):
+        identity_updated.send_robust(
+            Identity,
+            request=request,
+            provider=provider,
+            identity=identity,
+            credential=credential,
+            claims=claims,
+        )
+    return identity
+
+
+def _wanted(provider: Provider, credential: Credential, claims: Claims, database: str) -> _Wanted:
+    identity = credential.identity
+    mapped = map_claims(
+        mapper_url=provider.mapper_url,
+        payload=claims.payload,
+        subject=credential.subject,
+        identity={
+            "traits": identity.traits,
+            "metadata_public": identity.metadata_public,
+            "metadata_admin": identity.metadata_admin,
+            "self_asserted": identity.self_asserted,
+        },
+        transport=wiring.transport(),
+        timeout=conf.get_config().mapper_timeout,
+        allow_http=wiring.allows_http(),
+    )
+    refuse_unstorable(mapped)
+    vouched = _without_typed(mapped, identity)
+    account = changes_for(provider, claims, vouched, user=identity.user)
+    _leave_out_taken_email(account, identity)
+    if account.groups is not None and _is_overage(claims):
+        logger.warning(
+            "Memberships of identity %s stay: Microsoft left its groups out of the token (overage)",
+            identity.pk,
+        )
+        account = dataclasses.replace(account, groups=None)
+    return _Wanted(mapped=mapped, account=account, addresses=_new_addresses(identity, mapped, database))
+
+
+def _without_typed(mapped: Mapped, identity: Identity) -> Mapped:
+    # A mapper may hand on what it finds in `identity`; what a visitor typed must not become Microsoft's word.
+    typed = {path.partition(".")[0] if isinstance(path, str) else path[0] for path in identity.self_asserted}
+    traits = {name: value for name, value in mapped.traits.items() if name not in typed}
+    return dataclasses.replace(mapped, traits=traits)
+
+
+def _leave_out_taken_email(account: Account, identity: Identity) -> None:
+    name = str(getattr(get_user_model(), "EMAIL_FIELD", "") or "")
+    email = account.fields.get(name)
+    if email is None or email == getattr(identity.user, name):
+        return
+    if user_with_any([str(email)], besides=identity.user) is not None:
+        logger.warning("The e-mail address of identity %s stays: the new one is another user's", identity.pk)
+        del account.fields[name]
+
+
+def _is_overage(claims: Claims) -> bool:
+    """Say whether the person has more groups than fit into a token (Microsoft: groups overage claim)."""
+    elsewhere = claims.payload.get("_claim_names")
+    return (isinstance(elsewhere, dict) and "groups" in elsewhere) or claims.payload.get("hasgroups") in (
+        True,
+        "true",
+    )
+
+
+def _new_addresses(identity: Identity, mapped: Mapped, database: str) -> tuple[Address, ...]:
+    if not mapped.verified_addresses:
+        return ()
+    rows = VerifiableAddress.objects.using(database).filter(identity=identity)
+    known = set(rows.values_list("via", "normalised"))
+    added = [
+        address
+        for address in mapped.verified_addresses
+        if (address.via, normalised(address.value)) not in known
+    ]
+    return tuple(address for address in added if not _is_taken(address, identity))
+
+
+def _is_taken(address: Address, identity: Identity) -> bool:
+    if address.via != "email" or user_with_any([address.value], besides=identity.user) is None:
+        return False
+    logger.warning("A verified address of identity %s is left out: it is another user's", identity.pk)
+    return True
+
+
+def _set(identity: Identity, wanted: _Wanted, database: str) -> _Changes:
+    """Set the new values on the identity and its user, and say which they are; nothing is saved."""
+    mapped = wanted.mapped
+    values = {
+        "traits": overlay(identity.traits, mapped.traits),
+        "metadata_public": mapped.metadata_public,
+        "metadata_admin": mapped.metadata_admin,
+    }
+    columns = []
+    for name, value in values.items():
+        if value is not None and not same(getattr(identity, name), value):
+            setattr(identity, name, value)
+            columns.append(name)
+    joined, left, granted = _memberships(identity, wanted.account.groups, database)
+    if granted != identity.granted_groups:
+        identity.granted_groups = granted
+        columns.append("granted_groups")
+    user_fields = apply(identity.user, wanted.account.fields)
+    return _Changes(columns=columns, user_fields=user_fields, joined=joined, left=left)
+
+
+def _memberships(
+    identity: Identity, names: tuple[str, ...] | None, database: str
+) -> tuple[list[Group], list[Group], list[str]]:
+    """Return the groups to join and to leave, and the names of those that are then held by a mapper."""
+    user: AbstractBaseUser = identity.user
+    granted = list(identity.granted_groups)
+    if names is None or not isinstance(user, PermissionsMixin):
+        return [], [], granted
+    membership = user.groups.using(database).filter(pk=OuterRef("pk"))
+    rows = Group.objects.using(database).filter(name__in={*names, *granted})
+    joined: list[Group] = []
+    left: list[Group] = []
+    held: list[str] = []
+    for group in rows.annotate(is_member=Exists(membership)):
+        if group.name in names:
+            if not group.is_member:
+                joined.append(group)
+            if not group.is_member or group.name in granted:
+                held.append(group.name)
+        # Some collations find more than they should.
+        elif group.name in granted and group.is_member:
+            left.append(group)
+    return joined, left, sorted(held)
+
+
+def _write(identity: Identity, wanted: _Wanted, changes: _Changes, database: str) -> None:
+    user: AbstractBaseUser = identity.user
+    if changes.user_fields:
+        user.save(using=database, update_fields=changes.user_fields)
+    if changes.columns:
+        identity.save(using=database, update_fields=[*changes.columns, "updated_at"])
+    if wanted.addresses:
+        rows = address_rows(identity, wanted.addresses)
+        # They were compared before the lock, so another sign-in may have added them.
+        VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
+    if isinstance(user, PermissionsMixin):
+        if changes.joined:
+            user.groups.add(*changes.joined)
+        if changes.left:
+            user.groups.remove(*changes.left)
