@@ -248,7 +248,6 @@ def test_what_is_asked_and_answered_is_asked_no_more() -> None:
             id="object with more",
         ),
         pytest.param(False, "nothing is valid", id="false"),
-        pytest.param({"$ref": "#/properties/traits/properties/t"}, "refers to itself", id="loop"),
     ],
 )
 def test_what_a_form_cannot_ask_is_refused_by_name(trait: Any, reason: str) -> None:
