@@ -255,6 +255,12 @@ def test_nobody_borrows_an_address_as_a_user_name(provider, claims):
     assert fields(mapped)["username"] == "ceo@contoso.example"
 
 
+def test_a_date_that_is_a_number_is_a_refusal():
+    """Django's date fields raise TypeError for it."""
+    with pytest.raises(UserInvalid, match="refuses the type"):
+        build_user(Account(fields={"username": "ines", "last_login": 5}, groups=()))
+
+
 def test_a_verified_address_may_be_a_user_name_anywhere():
     mapped = make_mapped(username="CEO@contoso.example", verified=("ceo@contoso.example",))
 
