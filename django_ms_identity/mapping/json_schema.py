@@ -215,7 +215,7 @@ _DRAFTS = {
         keeps_siblings=plain in (Draft201909Validator, Draft202012Validator),
         id_keyword="id" if plain is Draft4Validator else "$id",
         _plain=plain,
-        _guarded=extend(plain, _KEYWORDS),  # type: ignore[no-untyped-call]
+        _guarded=extend(plain, _KEYWORDS),  # type: ignore[no-untyped-call]  # it has no types
     )
     for plain in (
         Draft4Validator,

@@ -69,6 +69,7 @@ def problem_of(violation: Violation) -> TraitProblem:
     return TraitProblem(
         path=path,
         kind=kind,
+        # mypy does not carry is_number over to the attribute.
         limit=violation.limit if is_number and kind is not ProblemKind.CONST else None,  # type: ignore[arg-type]
     )
 

@@ -163,7 +163,7 @@ class Emulator:
         changed_id = changes.get("id", like)
         if changed_id != like:
             changes = {"oid": oid_for(str(changed_id)), **changes}
-        persona: Persona = replace(self.personas[like], **changes)  # type: ignore[arg-type]
+        persona: Persona = replace(self.personas[like], **changes)  # type: ignore[arg-type]  # the test says which
         self.personas[persona.id] = persona
         return persona
 
