@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.cache import cache
@@ -13,6 +14,9 @@ from .cache import SharedCache
 from .crypto import Keyring
 from .entra.documents import Documents
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from .mapping.schema import IdentitySchema
 
 
 def keyring() -> Keyring:
@@ -37,8 +41,22 @@ def documents() -> Documents:
     return _documents(config.http_timeout, config.emulator_url, settings.SECRET_KEY)
 
 
+def identity_schema() -> IdentitySchema | None:
+    """Return the identity schema as it is now, or nothing where any traits are valid.
+
+    Raises ``SchemaUnavailable`` or ``SchemaInvalid``.
+    """
+    url = conf.get_config().identity_schema_url
+    if not url:
+        return None
+    # jsonschema takes its time to import, and most projects have no schema.
+    from .mapping.schema import load_schema
+
+    return load_schema(url, transport=transport(), allow_http=allows_http())
+
+
 def allows_http() -> bool:
-    """Say whether mappers may come over plain http: only while developing."""
+    """Say whether mappers and schemas may come over plain http: only while developing."""
     return settings.DEBUG
 
 

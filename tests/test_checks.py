@@ -428,6 +428,30 @@ def test_no_mapper_runs_while_the_settings_are_broken():
     assert found(deploy=True, **DEPLOYED, MS_IDENTITY=broken) == [ids.E_SETTINGS]
 
 
+def with_schema(text):
+    return {"MS_IDENTITY": {**provider(), **HTTPS, "IDENTITY_SCHEMA_URL": inline(text)}}
+
+
+def test_a_broken_identity_schema_is_an_error_for_each_fault():
+    broken = '{"properties": {"traits": {"type": "object", "properties": {"a": {"type": 1}}}}}'
+
+    with override_settings(**with_schema(broken)):
+        assert ids.E_SCHEMA in {message.id for message in run(deploy=True)}
+        assert ids.E_SCHEMA not in {message.id for message in run()}
+
+
+def test_an_identity_schema_out_of_reach_is_a_warning():
+    missing = {**provider(), "IDENTITY_SCHEMA_URL": "file:///none/identity.schema.json"}
+
+    assert ids.W_SCHEMA in found(deploy=True, MS_IDENTITY=missing)
+
+
+def test_a_sound_identity_schema_is_passed_over():
+    sound = '{"properties": {"traits": {"type": "object", "properties": {"a": {"type": "string"}}}}}'
+
+    assert not {ids.E_SCHEMA, ids.W_SCHEMA} & set(found(deploy=True, **with_schema(sound)))
+
+
 # Only with a database
 
 

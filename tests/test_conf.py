@@ -53,6 +53,7 @@ def test_an_empty_dict_has_every_default():
         "providers": (),
         "base_redirect_uri": "",
         "hooks": {"after_registration": (Hook(name="session"),), "after_login": (), "after_settings": ()},
+        "identity_schema_url": "",
         "registration_enabled": True,
         "allowed_return_urls": (),
         "flow_lifespan": 30 * 60,
@@ -201,6 +202,16 @@ def test_a_good_value_is_taken(settings, field, value):
         pytest.param({"ALLOWED_RETURN_URLS": ["/home/"]}, "ALLOWED_RETURN_URLS[0] is not", id="relative"),
         pytest.param({"ALLOWED_RETURN_URLS": ["https://"]}, "ALLOWED_RETURN_URLS[0] is not", id="nowhere"),
         pytest.param({"ALLOWED_RETURN_URLS": ["javascript:1"]}, "ALLOWED_RETURN_URLS[0]", id="script"),
+        pytest.param(
+            {"IDENTITY_SCHEMA_URL": "identity.schema.json"},
+            "IDENTITY_SCHEMA_URL has no scheme",
+            id="schema path",
+        ),
+        pytest.param(
+            {"IDENTITY_SCHEMA_URL": "http://localhost/s"},
+            "IDENTITY_SCHEMA_URL uses http",
+            id="schema over http",
+        ),
         pytest.param({"FLOW_LIFESPAN": 0}, "FLOW_LIFESPAN must be a positive number", id="zero"),
         pytest.param({"FLOW_LIFESPAN": True}, "FLOW_LIFESPAN must be a positive number", id="flag as time"),
         pytest.param({"FLOW_LIFESPAN": float("nan")}, "FLOW_LIFESPAN must be a positive number", id="nan"),
@@ -234,6 +245,10 @@ def test_an_emulator_on_this_machine_is_taken_in_debug(host):
 
 def test_a_mapper_may_come_over_http_in_debug():
     assert config_of(debug=True, PROVIDERS=[{**PROVIDER, "mapper_url": "http://localhost/m"}]).providers
+
+
+def test_a_schema_may_come_over_http_in_debug():
+    assert config_of(debug=True, IDENTITY_SCHEMA_URL="http://localhost/s").identity_schema_url
 
 
 def test_every_fault_has_something_to_type_where_a_form_is_expected():

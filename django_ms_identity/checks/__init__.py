@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.checks import Tags, register
 
 from .configuration import check_settings
-from .deployment import check_deployment, check_mappers
+from .deployment import check_deployment, check_identity_schema, check_mappers
 from .project import check_project
 from .stored import check_subject_sources
 
@@ -19,3 +19,4 @@ def register_checks() -> None:
     register(check_subject_sources, TAG, Tags.database)
     register(check_deployment, TAG, Tags.security, deploy=True)
     register(check_mappers, TAG, deploy=True)
+    register(check_identity_schema, TAG, deploy=True)

@@ -8,10 +8,16 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from django_ms_identity import conf
+from django_ms_identity import conf, wiring
 from django_ms_identity.accounts import PRIVILEGES
 from django_ms_identity.entra.providers import Provider, UpdateOnLogin
-from django_ms_identity.exceptions import MapperRuntimeFailed, MapperUnavailable, MSIdentityError
+from django_ms_identity.exceptions import (
+    MapperRuntimeFailed,
+    MapperUnavailable,
+    MSIdentityError,
+    SchemaInvalid,
+    SchemaUnavailable,
+)
 from django_ms_identity.mapping.result import Mapped
 from django_ms_identity.rehearsal import rehearse
 
@@ -64,6 +70,22 @@ def check_mappers(app_configs: Sequence[AppConfig] | None, **_: object) -> list[
         else:
             found.extend(_privileges_that_stay(provider, mapped))
     return found
+
+
+def check_identity_schema(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
+    """Read the identity schema, which may be on another server."""
+    parsed = conf.parse()
+    if parsed.faults or not parsed.config.enabled:
+        return []
+    try:
+        wiring.identity_schema()
+    except SchemaUnavailable as error:
+        return [Warning(f"IDENTITY_SCHEMA_URL: {error.detail}", hint=error.hint, id=ids.W_SCHEMA)]
+    except SchemaInvalid as error:
+        return [
+            Error(f"IDENTITY_SCHEMA_URL: {fault}", hint=error.hint, id=ids.E_SCHEMA) for fault in error.faults
+        ]
+    return []
 
 
 def _privileges_that_stay(provider: Provider, mapped: Mapped) -> Iterator[CheckMessage]:

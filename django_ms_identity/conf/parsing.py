@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from django_ms_identity.entra.providers import Provider, parse_provider
 from django_ms_identity.faults import Fault, Reader
-from django_ms_identity.mapping.mapper_urls import url_faults
+from django_ms_identity.mapping.mapper_urls import schema_url_faults, url_faults
 
 from .hooks import parse_hooks
 from .values import Config, Parsed
@@ -19,6 +19,7 @@ KEYS = (
     "PROVIDERS",
     "BASE_REDIRECT_URI",
     "HOOKS",
+    "IDENTITY_SCHEMA_URL",
     "REGISTRATION_ENABLED",
     "ALLOWED_RETURN_URLS",
     "FLOW_LIFESPAN",
@@ -40,6 +41,7 @@ def parse_settings(raw: Mapping[str, object], *, debug: bool) -> Parsed:
         providers=_providers(read, warnings, debug=debug),
         base_redirect_uri=_base_redirect_uri(read),
         hooks=parse_hooks(read, warnings, debug=debug),
+        identity_schema_url=_identity_schema_url(read, debug=debug),
         registration_enabled=read.flag("REGISTRATION_ENABLED", True),
         allowed_return_urls=_return_urls(read),
         flow_lifespan=_seconds(read, "FLOW_LIFESPAN", 1800),
@@ -94,6 +96,13 @@ def _base_redirect_uri(read: Reader) -> str:
             "BASE_REDIRECT_URI", "must be https: Microsoft takes http for localhost only.", "Use https://…."
         )
     return text
+
+
+def _identity_schema_url(read: Reader, *, debug: bool) -> str:
+    url = read.text("IDENTITY_SCHEMA_URL")
+    for problem in schema_url_faults(url, allow_http=debug) if url else ():
+        read.fault("IDENTITY_SCHEMA_URL", problem)
+    return url
 
 
 def _return_urls(read: Reader) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ class Config:
     providers: tuple[Provider, ...]
     base_redirect_uri: str
     hooks: Mapping[str, tuple[Hook, ...]] = field(hash=False)
+    identity_schema_url: str = field(repr=False)
+    """Empty: any traits are valid. Not shown: it may hold the whole schema or a signed URL."""
     registration_enabled: bool
     allowed_return_urls: tuple[str, ...]
     flow_lifespan: float

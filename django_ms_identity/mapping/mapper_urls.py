@@ -40,6 +40,16 @@ def url_faults(mapper_url: str, *, allow_http: bool = False) -> list[str]:
     return ["has an unknown scheme: use file://, base64:// or https://."]
 
 
+def schema_url_faults(url: str, *, allow_http: bool = False) -> list[str]:
+    """List what is wrong with the form of an identity schema's URL, as ``url_faults`` does."""
+    if not url:
+        return ["is empty."]
+    return [
+        fault.replace("mapper.jsonnet", "identity.schema.json").replace("the mapper", "the schema")
+        for fault in url_faults(url, allow_http=allow_http)
+    ]
+
+
 def _http_faults(mapper_url: str) -> list[str]:
     try:
         parts = urlsplit(mapper_url)

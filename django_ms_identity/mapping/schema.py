@@ -18,7 +18,7 @@ from django_ms_identity.exceptions import MapperUnavailable, SchemaInvalid, Sche
 from . import patterns, sources
 from .json_schema import Document
 from .json_text import JSONObject
-from .mapper_urls import url_faults
+from .mapper_urls import schema_url_faults
 from .patterns import Matches
 from .result import Address, normalise_email
 from .schema_document import read_document
@@ -114,13 +114,3 @@ def load_schema(url: str, *, transport: Transport, allow_http: bool = False) -> 
     except MapperUnavailable as error:
         raise SchemaUnavailable(f"the identity schema: {error.detail}", hint=_HINT) from None
     return parse_schema(text)
-
-
-def schema_url_faults(url: str, *, allow_http: bool = False) -> list[str]:
-    """List what is wrong with the form of a schema's URL, in sentences that continue its name."""
-    if not url:
-        return ["is empty."]
-    return [
-        fault.replace("mapper.jsonnet", "identity.schema.json").replace("the mapper", "the schema")
-        for fault in url_faults(url, allow_http=allow_http)
-    ]
