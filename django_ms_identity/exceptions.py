@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser
     from django.utils.functional import _StrOrPromise
 
 _TRY_AGAIN = _("Please try to sign in again.")
@@ -323,6 +324,23 @@ class SchemaInvalid(MSIdentityError):
         self.faults = faults
 
 
+class TraitsInvalid(MSIdentityError):
+    """What a mapper or a web hook made does not pass the identity schema, and nobody can be asked."""
+
+    code = "traits_invalid"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = _("We could not set up your account.")
+    advice = _TELL_OPERATOR
+
+    def __init__(self, *traits: str) -> None:
+        super().__init__(
+            f"the identity schema refuses these traits: {', '.join(traits)}",
+            hint="Mend the mapper or the web hook that makes them, or the identity schema.",
+        )
+        self.traits = traits
+        """Their paths with dots."""
+
+
 class TraitNotAskable(MSIdentityError):
     """A trait is missing or invalid, and no form can ask for what the identity schema wants there."""
 
@@ -389,6 +407,11 @@ class AccountExists(MSIdentityError):
     status = HTTPStatus.CONFLICT
     title = _("There is already an account here with your e-mail address.")
     advice = _("Please sign in the way you did before.")
+
+    def __init__(self, detail: str = "", *, users: tuple[AbstractBaseUser, ...] = (), hint: str = "") -> None:
+        super().__init__(detail, hint=hint)
+        self.users = users
+        """Whose the address is; nobody where only the user model's own rule says that it is taken."""
 
 
 class EmailUnverified(MSIdentityError):
@@ -504,3 +527,30 @@ class LastCredential(MSIdentityError):
     status = HTTPStatus.CONFLICT
     title = _("This is your only way to sign in, so it cannot be removed.")
     advice = _("Set a password or connect another account first.")
+
+
+class CredentialMissing(MSIdentityError):
+    """The person has no such Microsoft account connected (any more)."""
+
+    code = "credential_missing"
+    status = HTTPStatus.NOT_FOUND
+    title = _("This Microsoft account is not connected to your account.")
+    advice = _("Please look at what is connected now.")
+
+
+class ReauthenticationFailed(MSIdentityError):
+    """Nothing proves that the person has just shown anew who they are; DESIGN section 7."""
+
+    code = "reauthentication_failed"
+    status = HTTPStatus.FORBIDDEN
+    title = _("We could not confirm that it is you.")
+    advice = _("Nothing was changed. Please try again.")
+
+
+class StepUpFailed(MSIdentityError):
+    """The sign-in came back without the second factor that was asked for."""
+
+    code = "step_up_failed"
+    status = HTTPStatus.FORBIDDEN
+    title = _("This page needs a sign-in with a second factor.")
+    advice = _("Please set one up for your Microsoft account, or ask the people who run this site.")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from hashlib import sha256
 from typing import TypeVar
 
+from . import raw_cookies
 from .crypto import Keyring, SealBroken
 from .exceptions import CallbackInvalid, FlowExpired, FlowInvalid, FlowMissing
 
@@ -26,6 +28,18 @@ _ANSWER = "ms_identity_answer_"
 _STATE = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 
 
+class Intent(StrEnum):
+    """What a visitor was sent to Microsoft for."""
+
+    LOGIN = "login"
+    LINK = "link"
+    """To connect a Microsoft account to the account that is signed in."""
+    REAUTHENTICATE = "reauthenticate"
+    """To prove anew who they are."""
+    STEP_UP = "step_up"
+    """To prove it with a second factor."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """A sign-in that was started and not finished."""
@@ -38,6 +52,19 @@ class Flow:
     return_to: str
     expires_at: int
     """Seconds since the epoch."""
+    intent: Intent = Intent.LOGIN
+    user: str = ""
+    """The key of the user who started it, as text; for every intent but login."""
+    binding: str = field(default="", repr=False)
+    """A random value that the starter's session holds too; for every intent but login."""
+    started_at: int = 0
+    """Seconds since the epoch; for every intent but login."""
+
+    def __post_init__(self) -> None:
+        # What was sealed comes back as text.
+        object.__setattr__(self, "intent", Intent(self.intent))
+        if self.intent is not Intent.LOGIN and not (self.user and self.binding):
+            raise ValueError(f"a flow to {self.intent} belongs to somebody")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +95,7 @@ def seal(flow: Flow, keyring: Keyring, *, secure: bool) -> str:
     """Encrypt ``flow`` for its cookie; without its return_to where that would not fit."""
     name = flow_cookie(flow.state, secure=secure)
     for return_to in (flow.return_to, ""):
-        plain = json.dumps(asdict(flow) | {"return_to": return_to}, separators=(",", ":")).encode()
+        plain = json.dumps(_told(flow) | {"return_to": return_to}, separators=(",", ":")).encode()
         value = keyring.seal(plain, kind="flow", context=(name, flow.provider))
         if len(name) + len(value) < MAX_COOKIE:
             break
@@ -101,7 +128,7 @@ def seal_answer(answer: Answer, keyring: Keyring, *, state: str, provider: str, 
     """Encrypt the answer of a form_post for its cookie; with less of the description if need be."""
     name = answer_cookie(state, secure=secure)
     for description in (answer.description, answer.description[:256]):
-        plain = json.dumps(asdict(answer) | {"description": description}).encode()
+        plain = json.dumps(_told(answer) | {"description": description}).encode()
         value = keyring.seal(plain, kind="answer", context=(name, provider))
         if len(name) + len(value) < MAX_ANSWER:
             break
@@ -127,8 +154,12 @@ def crowded_out(cookies: str, *, room_for: int, secure: bool) -> list[str]:
 
     Browsers send cookies of one path in the order of their creation (RFC 6265 section 5.4).
     """
-    prefix = _prefix(secure) + _FLOW
-    sizes = [(name, len(name) + len(value)) for name, value in _pairs(cookies) if name.startswith(prefix)]
+    prefix = raw_cookies.prefix(secure=secure) + _FLOW
+    sizes = [
+        (name, len(name) + len(value))
+        for name, value in raw_cookies.pairs(cookies)
+        if name.startswith(prefix)
+    ]
     excess = sum(size for _, size in sizes) + room_for - MAX_COOKIES
     dropped = []
     for name, size in sizes:
@@ -150,28 +181,20 @@ def digest(state: str) -> str:
 
 
 def _name(kind: str, state: str, *, secure: bool) -> str:
-    return f"{_prefix(secure)}{kind}{digest(state)[:16]}"
-
-
-def _prefix(secure: bool) -> str:
-    # Only this host, over https, can set a cookie of this prefix (RFC 6265bis section 4.1.3.2).
-    return "__Host-" if secure else ""
+    return f"{raw_cookies.prefix(secure=secure)}{kind}{digest(state)[:16]}"
 
 
 def _only(cookies: str, name: str) -> str | None:
-    values = [value for key, value in _pairs(cookies) if key == name]
+    values = raw_cookies.values_of(cookies, name)
     if len(values) > 1:
-        # A sibling domain can toss a second cookie of the same name; neither is believed.
         raise FlowInvalid("the flow cookie came twice")
     return values[0] if values else None
 
 
-def _pairs(cookies: str) -> Iterator[tuple[str, str]]:
-    # Django's parser strips Unicode space from names, which turns look-alikes into the real name.
-    for part in cookies.split(";"):
-        name, equals, value = part.strip(" \t").partition("=")
-        if equals:
-            yield name, value
+def _told(value: Flow | Answer) -> dict[str, str | int]:
+    # Without what is as always: a cookie is small.
+    named: Mapping[str, str | int] = {each.name: getattr(value, each.name) for each in fields(value)}
+    return {each.name: named[each.name] for each in fields(value) if named[each.name] != each.default}
 
 
 def _unseal(
@@ -180,7 +203,7 @@ def _unseal(
     # The flow of another provider has another context, so it cannot be finished here (mix-up).
     try:
         return shape(**json.loads(keyring.open(value, kind=kind, context=(name, provider))))
-    except (SealBroken, TypeError):  # TypeError: sealed by a release with other fields.
+    except (SealBroken, TypeError, ValueError):  # Sealed by a release with other fields or intents.
         raise FlowInvalid(
             "the flow cookie cannot be opened",
             hint="It belongs to another provider, SECRET_KEY changed without SECRET_KEY_FALLBACKS, or "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import msal
 
@@ -43,15 +44,27 @@ class Tokens:
     access_token: str = field(repr=False)
 
 
-def begin(provider: Provider, *, redirect_uri: str, prompt: str, emulator_url: str) -> Authorization:
-    """Prepare the redirect to Microsoft's authorize endpoint; no request is made."""
+def begin(
+    provider: Provider,
+    *,
+    redirect_uri: str,
+    prompt: str,
+    emulator_url: str,
+    max_age: int | None = None,
+    id_token_claims: Mapping[str, object] = MappingProxyType({}),
+) -> Authorization:
+    """Prepare the redirect to Microsoft's authorize endpoint; no request is made.
+
+    ``max_age`` is in seconds; ``id_token_claims`` are asked for beside the provider's own.
+    """
     client = _client(provider, _Wire(provider, transport=None))
     flow = client.initiate_auth_code_flow(
         _scopes(provider),
         redirect_uri=redirect_uri,
         prompt=provider.prompt or prompt or None,
         domain_hint=provider.domain_hint or None,
-        claims_challenge=provider.requested_claims or None,
+        claims_challenge=_requested_claims(provider, id_token_claims) or None,
+        max_age=max_age,
         response_mode=_MSALS_MODE,
     )
     url = flow["auth_uri"].replace(
@@ -111,6 +124,15 @@ def redeem(
 
 def _scopes(provider: Provider) -> list[str]:
     return [name for name in provider.scope if name not in RESERVED_SCOPES]
+
+
+def _requested_claims(provider: Provider, id_token_claims: Mapping[str, object]) -> str:
+    if not id_token_claims:
+        return provider.requested_claims
+    asked = json.loads(provider.requested_claims or "{}")
+    own = asked.get("id_token")
+    asked["id_token"] = (own if isinstance(own, dict) else {}) | dict(id_token_claims)
+    return json.dumps(asked, separators=(",", ":"))
 
 
 def _client(provider: Provider, wire: _Wire) -> msal.ConfidentialClientApplication:

@@ -90,6 +90,10 @@ def token_url(cloud: Cloud, tenant: Tenant) -> str:
     return f"{authority(cloud, tenant)}/oauth2/v2.0/token"
 
 
+def end_session_url(cloud: Cloud, tenant: Tenant) -> str:
+    return f"{authority(cloud, tenant)}/oauth2/v2.0/logout"
+
+
 def keys_url(cloud: Cloud, tenant: Tenant) -> str:
     """Derive where the signing keys are; ``/common/`` names the issuer of each (Microsoft: access-tokens)."""
     segment = tenant.value if tenant.single else TenantKind.COMMON

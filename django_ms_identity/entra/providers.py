@@ -27,8 +27,6 @@ IGNORED = (
     "organization_id",
 )
 """Kratos' keys that mean nothing for its microsoft provider: accepted, with a warning."""
-NOT_YET = ("account_linking_mode", "auto_link_domains", "aal2_auth_contexts")
-"""Keys that are parsed and not acted upon yet: whoever relies on them must know."""
 RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
 
 
@@ -264,10 +262,22 @@ def _doubt(provider: Provider, read: Reader, warnings: list[Fault]) -> None:
         warnings.append(
             Fault(read.at("pkce"), "'never' is not honoured: PKCE (S256) is always used.", "Remove it.")
         )
-    for key in NOT_YET:
-        if read.has(key):
+    if provider.account_linking_mode is AccountLinkingMode.AUTOMATIC:
+        if not provider.tenant.single:
             warnings.append(
-                Fault(read.at(key), "has no effect in this version: it is not in use yet.", "Remove it.")
+                Fault(
+                    read.at("account_linking_mode"),
+                    "'automatic' is for a single tenant only: here visitors confirm.",
+                    "Set microsoft_tenant to a tenant's ID, or remove the key.",
+                )
+            )
+        elif not provider.auto_link_domains:
+            warnings.append(
+                Fault(
+                    read.at("auto_link_domains"),
+                    "is empty, so 'automatic' links nobody: visitors confirm.",
+                    '"auto_link_domains": ["contoso.com"]',
+                )
             )
     if provider.aal2_acr_values or provider.aal2_amr_values:
         warnings.append(

@@ -44,6 +44,11 @@ class Claims:
         own = (self.payload.get("iss"), f"https://sts.windows.net/{self.tid}/", None)
         return self.payload.get("acct") in (1, "1") or self.payload.get("idp") not in own
 
+    @property
+    def denies_address(self) -> bool:
+        """Whether Microsoft says that nobody vouches for the e-mail address (``xms_edov``)."""
+        return str(self.payload.get("xms_edov", "")).lower() in ("false", "0")
+
     def text(self, name: str) -> str:
         """Return a claim that is text, or an empty one."""
         value = self.payload.get(name)
@@ -87,7 +92,7 @@ def verify(
         raise TokenRejected("nonce does not belong to this sign-in")
     if payload.get("azp", provider.client_id) != provider.client_id:
         raise TokenRejected("azp is another client")
-    _check_tenant(tid, provider=provider, tenant=tenant)
+    check_tenant(tid, provider=provider, tenant=tenant)
     oid = payload.get("oid")
     return Claims(
         tid=tid,
@@ -163,7 +168,8 @@ def _check_types(payload: Mapping[str, object]) -> None:
         raise TokenRejected("sub is not ASCII text of at most 255 characters")
 
 
-def _check_tenant(tid: str, *, provider: Provider, tenant: str) -> None:
+def check_tenant(tid: str, *, provider: Provider, tenant: str) -> None:
+    """Raise ``TenantNotAllowed`` unless people of the verified tenant ``tid`` may come in; as ``verify``."""
     match provider.tenant.kind:
         case TenantKind.GUID | TenantKind.DOMAIN:
             allowed = tid == tenant

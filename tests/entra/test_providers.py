@@ -370,17 +370,25 @@ def test_everybodys_tenant_may_not_give_privileges():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("changes", "key"),
     [
-        ("account_linking_mode", "automatic"),
-        ("auto_link_domains", ["contoso.example"]),
-        ("aal2_auth_contexts", ["c1"]),
+        pytest.param({"auto_link_domains": []}, "auto_link_domains", id="no domain"),
+        pytest.param(
+            {"microsoft_tenant": "common", "auto_link_domains": ["contoso.example"]},
+            "account_linking_mode",
+            id="more than one tenant",
+        ),
     ],
 )
-def test_a_key_that_is_not_in_use_yet_is_a_doubt(key, value):
-    (doubt,) = warnings_of(**{key: value})
-    assert key in doubt
-    assert "no effect" in doubt
+def test_automatic_linking_that_can_never_happen_is_a_doubt(changes, key):
+    (doubt,) = warnings_of(account_linking_mode="automatic", **changes)
+
+    assert doubt.startswith(f"PROVIDERS[0].{key}")
+    assert "visitors confirm" in doubt
+
+
+def test_automatic_linking_that_can_happen_is_none():
+    assert warnings_of(account_linking_mode="automatic", auto_link_domains=["contoso.example"]) == []
 
 
 @pytest.mark.parametrize(
