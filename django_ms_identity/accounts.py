@@ -59,7 +59,7 @@ def account_for(provider: Provider, claims: Claims, mapped: Mapped, *, subject: 
     privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
     fields = dict(_allowed(_wanted(mapped), privileged=privileged, emails=emails))
     _set_email(fields, emails)
-    renamed = mapped.traits.get("username") != mapped.mapper_traits.get("username")
+    renamed = mapped.vouched_traits.get("username") != mapped.mapper_traits.get("username")
     if renamed or not (provider.tenant.single and not claims.is_guest):
         _refuse_borrowed_name(fields, emails)
     _set_username(fields, provider=provider, subject=subject)
@@ -79,6 +79,11 @@ def changes_for(provider: Provider, claims: Claims, mapped: Mapped, *, user: Abs
     # Whoever holds the old name elsewhere (in a URL, a log, a permission) would mean somebody else.
     fields.pop(get_user_model().USERNAME_FIELD, None)
     return Account(fields=fields, groups=_groups(mapped, privileged=privileged))
+
+
+def account_name(claims: Claims) -> str:
+    """Return what Microsoft calls the account, for people to tell two apart; never to find anybody by."""
+    return _clean(claims.text("preferred_username") or claims.text("email"))[:320]
 
 
 def apply(user: AbstractBaseUser, fields: Mapping[str, object]) -> list[str]:
@@ -133,7 +138,7 @@ def _clean_fields(user: AbstractBaseUser, *, exclude: set[str]) -> None:
 def _wanted(mapped: Mapped) -> dict[str, object]:
     if mapped.user is not None:
         return dict(mapped.user.fields)
-    traits = {name: mapped.traits.get(name) for name in FROM_TRAITS}
+    traits = {name: mapped.vouched_traits.get(name) for name in FROM_TRAITS}
     return {name: value for name, value in traits.items() if isinstance(value, str)}
 
 

@@ -1,4 +1,4 @@
-"""What happens after a registration or a sign-in: one receiver per signal walks ``HOOKS`` in order."""
+"""What happens after a registration, a sign-in or a link: a receiver per signal walks ``HOOKS`` in order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.db import router
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from . import conf, sessions, sign_in, web_hook_calls
+from . import conf, connecting, sessions, sign_in, web_hook_calls
 from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import AddressUnverified, HookFailed, MSIdentityError
@@ -35,11 +35,18 @@ def after_registration(
                 request, provider=provider, credential=credential, claims=claims, registered=True
             )
         elif hook.web_hook is None:
-            _call(hook.name, request, provider, identity, credential, claims)
+            _call(
+                hook.name,
+                request=request,
+                provider=provider,
+                identity=identity,
+                credential=credential,
+                claims=claims,
+            )
         elif hook.web_hook.response is not ResponseUse.PARSE:
             # The others were asked before the identity was written.
             web_hook_calls.call(
-                hook.web_hook, request, stage="after_registration", provider=provider, identity=identity
+                hook.web_hook, request, stage="after_registration", provider=provider.id, identity=identity
             )
 
 
@@ -63,11 +70,43 @@ def after_login(
         elif hook.name == "require_verified_address":
             _require_verified_address(identity)
         elif hook.web_hook is None:
-            _call(hook.name, request, provider, identity, credential, claims)
+            _call(
+                hook.name,
+                request=request,
+                provider=provider,
+                identity=identity,
+                credential=credential,
+                claims=claims,
+            )
         else:
             # It may refuse; what it wants changed counts at a registration alone, as in Kratos.
             web_hook_calls.call(
-                hook.web_hook, request, stage="after_login", provider=provider, identity=identity
+                hook.web_hook, request, stage="after_login", provider=provider.id, identity=identity
+            )
+
+
+def after_settings(
+    sender: type[Identity],
+    *,
+    request: HttpRequest,
+    identity: Identity,
+    credential: Credential,
+    linked: bool,
+    **_: object,
+) -> None:
+    """Walk ``HOOKS["after_settings"]``: an account was connected, or else disconnected."""
+    for hook in conf.get_config().hooks["after_settings"]:
+        if hook.name == "revoke_active_sessions":
+            sessions.end_other_sessions(request, identity)
+        elif hook.web_hook is None:
+            _call(hook.name, request=request, identity=identity, credential=credential, linked=linked)
+        else:
+            web_hook_calls.call(
+                hook.web_hook,
+                request,
+                stage="after_settings",
+                provider=credential.provider,
+                identity=identity,
             )
 
 
@@ -75,6 +114,7 @@ def connect() -> None:
     """Connect the receivers; called once by the app registry."""
     sign_in.after_registration.connect(after_registration, sender=Identity, dispatch_uid="ms_identity_hooks")
     sign_in.after_login.connect(after_login, sender=Identity, dispatch_uid="ms_identity_hooks")
+    connecting.after_settings.connect(after_settings, sender=Identity, dispatch_uid="ms_identity_hooks")
 
 
 def _require_verified_address(identity: Identity) -> None:
@@ -86,18 +126,9 @@ def _require_verified_address(identity: Identity) -> None:
         )
 
 
-def _call(
-    name: str,
-    request: HttpRequest,
-    provider: Provider,
-    identity: Identity,
-    credential: Credential,
-    claims: Claims,
-) -> None:
+def _call(name: str, *, identity: Identity, **facts: object) -> None:
     try:
-        import_string(name)(
-            request=request, provider=provider, identity=identity, credential=credential, claims=claims
-        )
+        import_string(name)(identity=identity, **facts)
     except MSIdentityError:
         raise
     except Exception as error:  # A project's own function: anything can come out of it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -31,11 +31,26 @@ def is_secure(uri: str) -> bool:
     return uri.startswith("https://") or settings.SESSION_COOKIE_SECURE
 
 
+def has_secure_cookies(request: HttpRequest, *, config: Config) -> bool:
+    """Say whether cookies of a step after the sign-in are for https only; as ``is_secure``."""
+    return is_secure(config.base_redirect_uri or f"{request.scheme}://")
+
+
 def start_url(provider_id: str, *, next_url: str = "", prompt: str = "") -> str:
     """Return the link that starts a sign-in."""
     query = {name: value for name, value in (("next", next_url), ("prompt", prompt)) if value}
     url = reverse("ms_identity:start", args=[provider_id])
     return f"{url}?{urlencode(query)}" if query else url
+
+
+def step_up_url(need: str, *, next_url: str) -> str:
+    """Return the link that asks somebody who is signed in for more, as ``need`` names it."""
+    return f"{reverse('ms_identity:step_up')}?{urlencode({'need': need, 'next': next_url})}"
+
+
+def absolute(request: HttpRequest, url: str, *, config: Config) -> str:
+    """Return a URL of this site with its host, as Microsoft has to know it."""
+    return urljoin(config.base_redirect_uri or f"{request.scheme}://{request.get_host()}", url)
 
 
 def safe_return_to(request: HttpRequest, url: str, *, config: Config) -> str:

@@ -8,6 +8,7 @@ from hashlib import sha256
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
@@ -20,6 +21,16 @@ def credential_key(provider: str, subject: str) -> str:
 def normalised(address: str) -> str:
     """Return the form in which addresses are compared (UTS 39: NFKC and case folding)."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", address).casefold()).strip()
+
+
+class IdentityQuerySet(models.QuerySet["Identity"]):
+    def lock(self) -> int:
+        """Lock these rows by writing to them; returns how many there are.
+
+        SQLite takes its lock at the first write: to read before it ends in "database is locked" when two
+        transactions do so, and there ``select_for_update`` does nothing.
+        """
+        return self.update(updated_at=timezone.now())
 
 
 class Identity(models.Model):
@@ -49,6 +60,8 @@ class Identity(models.Model):
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
+    objects = IdentityQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("identity")
         verbose_name_plural = _("identities")
@@ -73,6 +86,15 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
     def with_user(self) -> CredentialQuerySet:
         return self.select_related("identity__user")
 
+    def with_last_use(self) -> CredentialQuerySet:
+        """Add ``last_used_at``: when the credential last opened a session, None where that is not known."""
+        return self.annotate(last_used_at=models.Max("sign_ins__created_at"))
+
+    def find(self, provider: str, subject: str) -> Credential | None:
+        """Return the credential of a subject with identity and user, or nothing."""
+        # Not first(), which sorts: the key is unique.
+        return next(iter(self.for_subject(provider, subject).with_user()), None)
+
 
 class Credential(models.Model):
     """A Microsoft account that signs an identity in (Kratos: an identifier of type oidc)."""
@@ -85,6 +107,8 @@ class Credential(models.Model):
     subject_source = models.CharField(_("subject source"), max_length=16)
     tenant = models.CharField(_("tenant"), max_length=36, blank=True)
     object_id = models.CharField(_("object id"), max_length=36, blank=True)
+    account = models.CharField(_("account"), max_length=320, blank=True)
+    """What Microsoft calls it, so that people can tell two apart. It may change hands: never looked up."""
     key = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)

@@ -12,7 +12,15 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from . import conf
-from .accounts import Account, account_for, build_user, trusted_emails, username_is_email, with_suffix
+from .accounts import (
+    Account,
+    account_for,
+    account_name,
+    build_user,
+    trusted_emails,
+    username_is_email,
+    with_suffix,
+)
 from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import AccountExists, MapperResultInvalid, RegistrationDisabled, UserInvalid
@@ -20,9 +28,27 @@ from .mapping.result import Address, Mapped
 from .models import Credential, Identity, VerifiableAddress, credential_key, normalised
 from .signals import identity_registering
 
+_MOST = 10
+"""Users with one address that are looked at: more have nothing to say."""
+
 
 class SubjectTaken(Exception):
     """Another request registered this subject at the same moment; sign in to what it made."""
+
+
+def admit(provider: Provider, claims: Claims, mapped: Mapped, *, subject: str) -> None:
+    """Refuse whom registering is not open to; nothing is written, and it may be asked again.
+
+    Raises ``MapperResultInvalid``, ``AccountExists`` with the users whose address it is, ``SubjectTaken``
+    where it is the person's own since a moment ago, and ``RegistrationDisabled``: with registration off,
+    people can still connect an account that they have.
+    """
+    refuse_unstorable(mapped)
+    emails = trusted_emails(provider, claims, mapped)
+    if users_with_any(emails):
+        _explain_conflict(provider, subject, emails)
+    if not conf.get_config().registration_enabled:
+        raise RegistrationDisabled("REGISTRATION_ENABLED is off and nobody here has this subject")
 
 
 def register(
@@ -30,16 +56,10 @@ def register(
 ) -> Credential:
     """Create user, identity and credential in one transaction, and return the credential.
 
-    Raises ``AccountExists`` for a collision, ``RegistrationDisabled``, what ``identity_registering`` vetoes
-    with, ``EmailUnverified``, ``UserInvalid``, ``MapperResultInvalid``, and ``SubjectTaken`` after a lost
-    race.
+    Only for whom ``admit`` lets through. Raises what ``identity_registering`` vetoes with,
+    ``EmailUnverified``, ``UserInvalid``, ``AccountExists`` and ``SubjectTaken`` after a lost race.
     """
-    refuse_unstorable(mapped)
     emails = trusted_emails(provider, claims, mapped)
-    if user_with_any(emails) is not None:
-        _explain_conflict(provider, subject, emails)
-    if not conf.get_config().registration_enabled:
-        raise RegistrationDisabled("REGISTRATION_ENABLED is off and nobody here has this subject")
     account = account_for(provider, claims, mapped, subject=subject)
     identity_registering.send(Identity, request=request, provider=provider, claims=claims, mapped=mapped)
     try:
@@ -57,10 +77,10 @@ def register(
         ) from None
 
 
-def user_with_any(
+def users_with_any(
     emails: Iterable[str], *, besides: AbstractBaseUser | None = None
-) -> AbstractBaseUser | None:
-    """Return a user who has one of these addresses, verified here or in the user model's own field.
+) -> tuple[AbstractBaseUser, ...]:
+    """Return the users who have one of these addresses, verified here or in the user model's own field.
 
     ``besides`` is somebody who does not count, since the addresses are theirs.
     Compared after NFKC and case folding. The user model's field is searched in any case, which costs a scan
@@ -68,23 +88,23 @@ def user_with_any(
     """
     wanted = {normalised(email) for email in emails}
     if not wanted:
-        return None
+        return ()
     database = router.db_for_write(Identity)
-    rows = VerifiableAddress.objects.using(database).filter(via="email", normalised__in=wanted)
-    if besides is not None:
-        rows = rows.exclude(identity__user=besides.pk)
-    if row := rows.select_related("identity__user").first():
-        return row.identity.user
-    field = getattr(get_user_model(), "EMAIL_FIELD", "")
-    if not field:
-        return None
-    spelled = Q()
-    for email in {*emails, *wanted}:
-        spelled |= Q(**{f"{field}__iexact": email})
-    # Some collations find more than they should.
-    users = get_user_model()._default_manager.using(database).filter(spelled)[:10]
-    others = (user for user in users if besides is None or user.pk != besides.pk)
-    return next((user for user in others if normalised(str(getattr(user, field) or "")) in wanted), None)
+    rows = VerifiableAddress.objects.using(database).filter(
+        # An address that nobody vouched for is nobody's: a squatter could type it.
+        via="email",
+        normalised__in=wanted,
+        verified_at__isnull=False,
+    )
+    found = [row.identity.user for row in rows.select_related("identity__user")[:_MOST]]
+    if field := getattr(get_user_model(), "EMAIL_FIELD", ""):
+        spelled = Q()
+        for email in {*emails, *wanted}:
+            spelled |= Q(**{f"{field}__iexact": email})
+        users = get_user_model()._default_manager.using(database).filter(spelled)[:_MOST]
+        # Some collations find more than they should.
+        found += [user for user in users if normalised(str(getattr(user, field) or "")) in wanted]
+    return tuple({user.pk: user for user in found if besides is None or user.pk != besides.pk}.values())
 
 
 def address_rows(identity: Identity, addresses: Iterable[Address]) -> list[VerifiableAddress]:
@@ -124,6 +144,7 @@ def _write(
                 traits=mapped.traits,
                 metadata_public=mapped.metadata_public or {},
                 metadata_admin=mapped.metadata_admin or {},
+                self_asserted=list(mapped.self_asserted),
                 granted_groups=sorted(group.name for group in groups),
             )
             credential = Credential.objects.using(database).create(
@@ -133,6 +154,7 @@ def _write(
                 subject_source=provider.subject_source.value,
                 tenant=claims.tid,
                 object_id=claims.oid,
+                account=account_name(claims),
                 key=credential_key(provider.id, subject),
             )
             if rows := address_rows(identity, mapped.verified_addresses):
@@ -159,8 +181,14 @@ def _explain_conflict(provider: Provider, subject: str, emails: Iterable[str]) -
     database = router.db_for_write(Identity)
     if Credential.objects.using(database).for_subject(provider.id, subject).exists():
         raise SubjectTaken from None
-    if username_is_email() or user_with_any(emails) is not None:
-        raise AccountExists(
-            "a trusted address belongs to an existing user",
-            hint="People are found by their Microsoft account, never by e-mail.",
-        ) from None
+    users = users_with_any(emails)
+    if users or username_is_email():
+        raise _collision(users) from None
+
+
+def _collision(users: tuple[AbstractBaseUser, ...]) -> AccountExists:
+    return AccountExists(
+        "a trusted address belongs to an existing user",
+        users=users,
+        hint="People are found by their Microsoft account, never by e-mail.",
+    )

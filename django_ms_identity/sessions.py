@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 import time
 from contextlib import suppress
 from importlib import import_module
@@ -17,6 +19,8 @@ from django.utils import timezone
 
 from . import wiring
 from .crypto import SealBroken
+from .entra.assurance import AAL, aal_of, amr_of, auth_time_of
+from .entra.providers import Provider
 from .entra.tokens import Claims
 from .models import Credential, Identity, SignIn
 
@@ -25,15 +29,30 @@ if TYPE_CHECKING:
 
 BACKEND = "django_ms_identity.backends.IdentityBackend"
 AUTHENTICATED_AT = "_ms_identity_authenticated_at"
-"""Session key: when the person last proved who they are, seconds since the epoch."""
+"""Session key: when the person last proved who they are, seconds since the epoch; as Microsoft says it, where
+it does: its own session may be days old."""
+SIGNED_IN_AT = "_ms_identity_signed_in_at"
+"""Session key: when somebody last signed in to this session, seconds since the epoch."""
+ASSURANCE = "_ms_identity_aal"
+"""Session key: the assurance level that the sign-in reached."""
+PROVIDER = "_ms_identity_provider"
+"""Session key: the id of the provider that opened the session."""
+LOGOUT_HINT = "_ms_identity_logout_hint"
+"""Session key: the claim ``login_hint``, by which Microsoft knows whom to sign out."""
+BINDING = "_ms_identity_binding"
+"""Session key: a random value that flows started by somebody who is signed in hold too; DESIGN 5.1."""
 SIGN_IN = "_ms_identity_sign_in"
 """Session key: the primary key of the SignIn row that this session belongs to."""
+_CLOCK = 10.0
+"""Seconds by which a stamp may lie ahead of our clock: servers' clocks differ."""
+_BATCH = 500
+"""Rows of one statement: databases limit its parameters."""
 FINISHED = "_ms_identity_finished"
 """Session key: the digest of the state that opened this session, and where it led."""
 
 
 def open_session(
-    request: HttpRequest, *, identity: Identity, credential: Credential, claims: Claims
+    request: HttpRequest, *, identity: Identity, credential: Credential, provider: Provider, claims: Claims
 ) -> SignIn:
     """Sign the identity's user in to this browser and record it.
 
@@ -41,27 +60,76 @@ def open_session(
     """
     user = identity.user
     signed_in = request.session.get(SESSION_KEY)
-    if signed_in is not None and signed_in != user._meta.pk.value_to_string(user):
+    if signed_in is not None and signed_in != user_key(user):
         logout(request)
         signed_in = None
     login(request, user, backend=BACKEND)
     if signed_in is not None:
         # login() keeps the key where the same user signs in again.
         request.session.cycle_key()
+    aal = aal_of(provider, claims)
     sign_in = SignIn.objects.using(_database(identity)).create(
         identity=identity,
         credential=credential,
         provider=credential.provider,
         session=_sealed(request.session.session_key),
         sid=claims.text("sid")[:64],
+        aal=aal.value,
+        amr=amr_of(claims),
     )
     request.session[SIGN_IN] = sign_in.pk
+    request.session[ASSURANCE] = aal.value
+    request.session[PROVIDER] = provider.id
+    request.session[LOGOUT_HINT] = claims.text("login_hint")
+    if (auth_time := auth_time_of(claims)) is not None:
+        request.session[AUTHENTICATED_AT] = min(auth_time, request.session[AUTHENTICATED_AT])
     return sign_in
+
+
+def is_recent(request: HttpRequest, *, seconds: float) -> bool:
+    """Say whether the person has proved who they are within the last ``seconds``."""
+    return -_CLOCK <= time.time() - _time(request, AUTHENTICATED_AT) <= seconds
+
+
+def signed_in_after(request: HttpRequest, moment: float) -> bool:
+    """Say whether somebody has signed in to this session after a moment, in seconds since the epoch."""
+    return _time(request, SIGNED_IN_AT) > moment
+
+
+def has_second_factor(request: HttpRequest) -> bool:
+    """Say whether the sign-in of this session reached the second assurance level."""
+    return request.session.get(ASSURANCE) == AAL.TWO.value
+
+
+def binding(request: HttpRequest) -> str:
+    """Return the random value of this session, made when it is first asked for."""
+    return str(request.session.setdefault(BINDING, secrets.token_urlsafe(16)))
+
+
+def is_bound(request: HttpRequest, *, user: str, binding: str) -> bool:
+    """Say whether this session is the one of this user that has this random value; DESIGN 5.1."""
+    held, present = request.session.get(BINDING), user_of(request)
+    return (
+        present is not None
+        and user_key(present) == user
+        and isinstance(held, str)
+        and hmac.compare_digest(held.encode(), binding.encode())
+    )
+
+
+def user_key(user: AbstractBaseUser) -> str:
+    """Return a user's primary key as the session keeps it: text."""
+    return str(user._meta.pk.value_to_string(user))
+
+
+def user_of(request: HttpRequest) -> AbstractBaseUser | None:
+    """Return who is signed in, or nobody."""
+    return request.user if request.user.is_authenticated else None
 
 
 def is_of(request: HttpRequest, identity: Identity) -> bool:
     """Say whether this browser's session is the identity's."""
-    return request.session.get(SESSION_KEY) == identity.user._meta.pk.value_to_string(identity.user)
+    return request.session.get(SESSION_KEY) == user_key(identity.user)
 
 
 def remember_finished(request: HttpRequest, *, digest: str, return_to: str) -> None:
@@ -82,10 +150,11 @@ def stamp_authentication(
 ) -> None:
     """Note when this person proved who they are, by whatever backend (receiver of user_logged_in)."""
     if request is not None and hasattr(request, "session"):
-        request.session[AUTHENTICATED_AT] = int(time.time())
+        request.session[AUTHENTICATED_AT] = request.session[SIGNED_IN_AT] = time.time()
         # Whatever opened this session, an earlier sign-in of ours in it is over.
         _end(request.session.pop(SIGN_IN, None))
-        request.session.pop(FINISHED, None)
+        for key in (FINISHED, ASSURANCE, PROVIDER, LOGOUT_HINT):
+            request.session.pop(key, None)
 
 
 def end_sign_in(sender: type[AbstractBaseUser], request: HttpRequest | None = None, **_: object) -> None:
@@ -102,6 +171,12 @@ def end_sessions(rows: QuerySet[SignIn]) -> None:
         with suppress(SealBroken):
             store(wiring.keyring().open(str(sealed), kind="session_key").decode()).delete()
     rows.filter(ended_at=None).update(ended_at=timezone.now())
+
+
+def end_sessions_by_key(keys: list[int], *, using: str) -> None:
+    """End the sessions of these rows, as ``end_sessions``."""
+    for first in range(0, len(keys), _BATCH):
+        end_sessions(SignIn.objects.using(using).filter(pk__in=keys[first : first + _BATCH]))
 
 
 def end_other_sessions(request: HttpRequest, identity: Identity) -> None:
@@ -131,6 +206,12 @@ def connect() -> None:
     """Connect the receivers; called once by the app registry."""
     user_logged_in.connect(stamp_authentication, dispatch_uid="ms_identity_stamp")
     user_logged_out.connect(end_sign_in, dispatch_uid="ms_identity_end")
+
+
+def _time(request: HttpRequest, key: str) -> float:
+    value = request.session.get(key)
+    # A session that was opened before this app was installed has no stamp: long ago.
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _end(sign_in: int | None) -> None:

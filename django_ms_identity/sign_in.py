@@ -1,19 +1,31 @@
-"""A verified person arrives: found, registered or refused. Dispatch only; DESIGN section 4."""
+"""A verified person arrives: found, registered, asked for more, or refused. Dispatch only; DESIGN 4."""
 
 from __future__ import annotations
 
 import logging
+from enum import StrEnum
 
+from django.contrib.auth import logout
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import router
 from django.dispatch import Signal
 from django.http import HttpRequest
 
-from . import conf, registration, sessions, updating, web_hook_calls, wiring
+from . import completing, connecting, linking, pending, registration, sessions, updating, web_hook_calls
+from .accounts import account_name
+from .entra.proof import Proof
 from .entra.providers import Provider, UpdateOnLogin
 from .entra.tokens import Claims
-from .exceptions import IdentityInactive, TenantChanged, UserInactive
-from .mapping.mapper import EMPTY_IDENTITY, map_claims
+from .exceptions import (
+    AccountExists,
+    IdentityInactive,
+    ReauthenticationFailed,
+    TenantChanged,
+    UserInactive,
+)
+from .mapping.result import Mapped
 from .models import Credential, Identity
+from .pending import Pending, Step, Waiting
 from .signals import identity_registered, identity_signed_in, identity_signing_in
 
 logger = logging.getLogger(__name__)
@@ -25,22 +37,68 @@ after_login = Signal()
 """As ``identity_signing_in``, after its receivers; for ``HOOKS`` alone, whose refusals count."""
 
 
-def sign_in(request: HttpRequest, *, provider: Provider, claims: Claims, subject: str) -> bool:
-    """Sign in the person that ``claims`` prove, registering them if they are new.
+class Arrived(StrEnum):
+    """How a sign-in ended that waits for nothing."""
 
-    Returns whether a session was opened: after a registration without the ``session`` hook it was not.
+    SIGNED_IN = "signed_in"
+    REGISTERED = "registered"
+    """Without a session: the hook ``session`` is not there."""
+
+
+def sign_in(request: HttpRequest, *, proof: Proof, return_to: str) -> Arrived | Waiting:
+    """Sign in the person whom ``proof`` names, registering them if they are new.
+
     Raises a leaf of ``MSIdentityError`` for every refusal.
     """
-    credential = _find(provider, subject)
+    credential = _find(proof)
     if credential is None:
-        try:
-            return _register(request, provider=provider, claims=claims, subject=subject)
-        except registration.SubjectTaken:
-            credential = _find(provider, subject)
-            if credential is None:
-                raise IdentityInactive("the identity was deleted while it signed in") from None
-    open_session(request, provider=provider, credential=credential, claims=claims, registered=False)
-    return True
+        return register(request, proof=proof, mapped=connecting.map_newcomer(proof), return_to=return_to)
+    return _open(request, proof, credential)
+
+
+def register(request: HttpRequest, *, proof: Proof, mapped: Mapped, return_to: str) -> Arrived | Waiting:
+    """Register somebody new with what was mapped; or wait, for traits or for a link to be confirmed."""
+    try:
+        registration.admit(proof.provider, proof.claims, mapped, subject=proof.subject)
+        if problems := completing.problems_of(mapped.traits):
+            completing.fields_for(problems)
+            return _wait(request, Step.COMPLETE, proof, mapped, return_to)
+        credential = _register(request, proof, mapped)
+    except AccountExists as collision:
+        if not collision.users:
+            raise
+        return _collide(request, proof, mapped, collision.users, return_to)
+    except registration.SubjectTaken:
+        winner = _find(proof)
+        if winner is None:
+            raise IdentityInactive("the identity was deleted while it signed in") from None
+        pending.drop(request)
+        return _open(request, proof, winner)
+    return Arrived.SIGNED_IN if sessions.is_of(request, credential.identity) else Arrived.REGISTERED
+
+
+def arrive_again(request: HttpRequest, *, proof: Proof, mapped: Mapped, return_to: str) -> Arrived | Waiting:
+    """Go on with somebody who was asked for something: all that was checked before is checked again."""
+    credential = _find(proof)
+    if credential is None:
+        return register(request, proof=proof, mapped=mapped, return_to=return_to)
+    # Registered meanwhile, in another tab.
+    pending.drop(request)
+    return _open(request, proof, credential)
+
+
+def prove_again(request: HttpRequest, *, user: AbstractBaseUser, proof: Proof) -> None:
+    """Open a new session of the user who is signed in, if Microsoft names the same person.
+
+    Raises ``ReauthenticationFailed`` for anybody else, and what a sign-in raises.
+    """
+    credential = _find(proof)
+    if credential is None or credential.identity.user.pk != user.pk:
+        raise ReauthenticationFailed(
+            "Microsoft names another person than the one who is signed in",
+            hint="The visitor chose another Microsoft account than one that is connected to theirs.",
+        )
+    _open(request, proof, credential)
 
 
 def open_session(
@@ -69,7 +127,8 @@ def open_session(
     identity_signing_in.send(Identity, **facts)
     # Before the session, as in Kratos: a hook that keeps somebody out must find nobody in.
     after_login.send(Identity, **facts, registered=registered)
-    sessions.open_session(request, identity=identity, credential=credential, claims=claims)
+    _rename(credential, claims)
+    sessions.open_session(request, identity=identity, credential=credential, provider=provider, claims=claims)
     logger.info(
         "Signed in identity %s by provider %s (tid %s, oid %s)",
         identity.pk,
@@ -81,22 +140,22 @@ def open_session(
     identity_signed_in.send_robust(Identity, **facts, registered=registered)
 
 
-def _register(request: HttpRequest, *, provider: Provider, claims: Claims, subject: str) -> bool:
-    config = conf.get_config()
-    mapped = map_claims(
-        mapper_url=provider.mapper_url,
-        payload=claims.payload,
-        subject=subject,
-        identity=EMPTY_IDENTITY,
-        transport=wiring.transport(),
-        timeout=config.mapper_timeout,
-        allow_http=wiring.allows_http(),
+def _open(request: HttpRequest, proof: Proof, credential: Credential) -> Arrived:
+    open_session(
+        request, provider=proof.provider, credential=credential, claims=proof.claims, registered=False
     )
-    if config.registration_enabled:
-        # Else nobody is registered, and no other server needs to hear of them.
+    return Arrived.SIGNED_IN
+
+
+def _register(request: HttpRequest, proof: Proof, mapped: Mapped) -> Credential:
+    provider, claims = proof.provider, proof.claims
+    if web_hook_calls.asked_before_registration():
         mapped = web_hook_calls.changed(request, provider=provider, mapped=mapped)
+        # What another server made of it nobody has checked yet, and it may have taken its time.
+        completing.refuse_invalid(mapped.traits)
+        registration.admit(provider, claims, mapped, subject=proof.subject)
     credential = registration.register(
-        request, provider=provider, claims=claims, subject=subject, mapped=mapped
+        request, provider=provider, claims=claims, subject=proof.subject, mapped=mapped
     )
     identity = credential.identity
     logger.info(
@@ -113,13 +172,60 @@ def _register(request: HttpRequest, *, provider: Provider, claims: Claims, subje
         "credential": credential,
         "claims": claims,
     }
+    pending.drop(request)
     identity_registered.send_robust(Identity, **facts)
     after_registration.send(Identity, **facts)
-    return sessions.is_of(request, identity)
+    return credential
 
 
-def _find(provider: Provider, subject: str) -> Credential | None:
-    database = router.db_for_write(Identity)
-    found = Credential.objects.using(database).for_subject(provider.id, subject).with_user()
-    # Not first(), which sorts: the key is unique.
-    return next(iter(found), None)
+def _collide(
+    request: HttpRequest,
+    proof: Proof,
+    mapped: Mapped,
+    users: tuple[AbstractBaseUser, ...],
+    return_to: str,
+) -> Arrived | Waiting:
+    owner = linking.automatic_owner(proof, mapped, users)
+    if owner is not None and (linking.identity_of(owner) or not completing.problems_of(mapped.traits)):
+        credential = linking.link(request, user=owner, proof=proof, mapped=mapped)
+        return _open(request, proof, credential)
+    return _wait(request, Step.CONFIRM_LINK, proof, mapped, return_to, owners=users)
+
+
+def _wait(
+    request: HttpRequest,
+    step: Step,
+    proof: Proof,
+    mapped: Mapped,
+    return_to: str,
+    *,
+    owners: tuple[AbstractBaseUser, ...] = (),
+) -> Waiting:
+    keys = tuple(map(sessions.user_key, owners))
+    # Whoever else is signed in here, the visitor has just proved to be another person.
+    if request.user.is_authenticated and sessions.user_key(request.user) not in keys:
+        logout(request)
+    return pending.keep(
+        request,
+        Pending(
+            step=step,
+            provider=proof.provider.id,
+            claims=proof.claims,
+            subject=proof.subject,
+            mapped=mapped,
+            return_to=return_to,
+            owners=keys,
+        ),
+    )
+
+
+def _rename(credential: Credential, claims: Claims) -> None:
+    name = account_name(claims)
+    if name != credential.account:
+        credential.account = name
+        credential.save(update_fields=["account", "updated_at"])
+
+
+def _find(proof: Proof) -> Credential | None:
+    database = router.db_for_write(Credential)
+    return Credential.objects.using(database).find(proof.provider.id, proof.subject)

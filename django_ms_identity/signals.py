@@ -25,5 +25,11 @@ identity_updated = Signal()
 """request, provider, identity, credential, claims. After a sign-in changed traits or metadata, and before
 ``identity_signing_in``: the sign-in may still be refused."""
 
+credential_linked = Signal()
+"""request, identity, credential. After a Microsoft account was connected to somebody who was here before."""
+
+credential_unlinked = Signal()
+"""request, identity, credential. After a Microsoft account was disconnected; the credential is deleted."""
+
 sign_in_refused = Signal()
 """request, provider, error. After any refusal; provider is the id in the URL, perhaps not a known one."""

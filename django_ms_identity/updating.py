@@ -16,7 +16,7 @@ from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
-from . import conf, wiring
+from . import completing, conf, wiring
 from .accounts import Account, apply, changes_for
 from .entra.providers import Provider
 from .entra.tokens import Claims
@@ -24,8 +24,9 @@ from .exceptions import IdentityInactive, UserInvalid
 from .mapping.mapper import map_claims
 from .mapping.merging import overlay, same
 from .mapping.result import Address, Mapped
+from .mapping.traits import values_at
 from .models import Credential, Identity, VerifiableAddress, normalised
-from .registration import address_rows, refuse_unstorable, user_with_any
+from .registration import address_rows, refuse_unstorable, users_with_any
 from .signals import identity_updated
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,8 @@ def update(request: HttpRequest, *, provider: Provider, credential: Credential, 
     """Map the claims anew, write what changed in one transaction, and return the identity as it is then.
 
     Sends ``identity_updated`` where traits or metadata changed. Raises a leaf of ``MapperFailed``,
-    ``UserInvalid``, or ``IdentityInactive`` for one that was deleted meanwhile; nothing is written then.
+    ``TraitsInvalid``, ``UserInvalid``, or ``IdentityInactive`` for one that was deleted meanwhile; nothing is
+    written then.
     """
     identity = credential.identity
     database = identity._state.db or router.db_for_write(Identity)
@@ -67,11 +69,18 @@ def update(request: HttpRequest, *, provider: Provider, credential: Credential, 
     changes = _set(identity, wanted, database)
     if not wanted.addresses and changes == _NOTHING:
         return identity
+    checked = identity.traits
+    if "traits" in changes.columns:
+        completing.refuse_invalid(checked)
     try:
         with transaction.atomic(using=database):
-            rows = Identity.objects.using(database).select_for_update().select_related("user")
+            rows = Identity.objects.using(database).select_related("user")
+            rows.filter(pk=identity.pk).lock()
             identity = rows.get(pk=identity.pk)
             changes = _set(identity, wanted, database)
+            if not same(identity.traits, checked):
+                # Rare: another sign-in of theirs wrote meanwhile. The sandbox answers in seconds at most.
+                completing.refuse_invalid(identity.traits)
             _write(identity, wanted, changes, database)
     except Identity.DoesNotExist:
         raise IdentityInactive("the identity was deleted while it signed in") from None
@@ -111,7 +120,8 @@ def _wanted(provider: Provider, credential: Credential, claims: Claims, database
         allow_http=wiring.allows_http(),
     )
     refuse_unstorable(mapped)
-    vouched = _without_typed(mapped, identity)
+    # A mapper may hand on what it finds in `identity`; what a visitor typed must not become Microsoft's word.
+    vouched = dataclasses.replace(mapped, self_asserted=tuple(identity.self_asserted))
     account = changes_for(provider, claims, vouched, user=identity.user)
     _leave_out_taken_email(account, identity)
     if account.groups is not None and _is_overage(claims):
@@ -120,14 +130,20 @@ def _wanted(provider: Provider, credential: Credential, claims: Claims, database
             identity.pk,
         )
         account = dataclasses.replace(account, groups=None)
-    return _Wanted(mapped=mapped, account=account, addresses=_new_addresses(identity, mapped, database))
+    addresses = _new_addresses(identity, mapped, _typed_addresses(identity, claims), database)
+    return _Wanted(mapped=mapped, account=account, addresses=addresses)
 
 
-def _without_typed(mapped: Mapped, identity: Identity) -> Mapped:
-    # A mapper may hand on what it finds in `identity`; what a visitor typed must not become Microsoft's word.
-    typed = {path.partition(".")[0] if isinstance(path, str) else path[0] for path in identity.self_asserted}
-    traits = {name: value for name, value in mapped.traits.items() if name not in typed}
-    return dataclasses.replace(mapped, traits=traits)
+def _typed_addresses(identity: Identity, claims: Claims) -> set[str]:
+    """Return what the visitor typed and Microsoft does not say: a mapper may hand it on as verified."""
+    paths = [tuple(path.split(".")) for path in identity.self_asserted]
+    typed = {
+        normalised(value)
+        for path in paths
+        for value in values_at(identity.traits, path)
+        if isinstance(value, str)
+    }
+    return typed - {normalised(claims.text("email"))}
 
 
 def _leave_out_taken_email(account: Account, identity: Identity) -> None:
@@ -135,7 +151,7 @@ def _leave_out_taken_email(account: Account, identity: Identity) -> None:
     email = account.fields.get(name)
     if email is None or email == getattr(identity.user, name):
         return
-    if user_with_any([str(email)], besides=identity.user) is not None:
+    if users_with_any([str(email)], besides=identity.user):
         logger.warning("The e-mail address of identity %s stays: the new one is another user's", identity.pk)
         del account.fields[name]
 
@@ -149,7 +165,7 @@ def _is_overage(claims: Claims) -> bool:
     )
 
 
-def _new_addresses(identity: Identity, mapped: Mapped, database: str) -> tuple[Address, ...]:
+def _new_addresses(identity: Identity, mapped: Mapped, typed: set[str], database: str) -> tuple[Address, ...]:
     if not mapped.verified_addresses:
         return ()
     rows = VerifiableAddress.objects.using(database).filter(identity=identity)
@@ -157,13 +173,13 @@ def _new_addresses(identity: Identity, mapped: Mapped, database: str) -> tuple[A
     added = [
         address
         for address in mapped.verified_addresses
-        if (address.via, normalised(address.value)) not in known
+        if (address.via, normalised(address.value)) not in known and normalised(address.value) not in typed
     ]
     return tuple(address for address in added if not _is_taken(address, identity))
 
 
 def _is_taken(address: Address, identity: Identity) -> bool:
-    if address.via != "email" or user_with_any([address.value], besides=identity.user) is None:
+    if address.via != "email" or not users_with_any([address.value], besides=identity.user):
         return False
     logger.warning("A verified address of identity %s is left out: it is another user's", identity.pk)
     return True

@@ -16,19 +16,28 @@ from .web_hook_context import context
 
 
 def call(
-    web_hook: WebHook, request: HttpRequest, *, stage: str, provider: Provider, identity: Identity
+    web_hook: WebHook, request: HttpRequest, *, stage: str, provider: str, identity: Identity
 ) -> Changes:
-    """Make the request of a web hook and return what its answer changes.
+    """Make the request of a web hook and return what its answer changes; ``provider`` is its id.
 
     Raises ``WebHookFailed``, ``WebHookUnreachable``, ``WebHookRefused`` or ``MapperBusy``, unless the hook
     ignores its answer.
     """
     return send(
         web_hook,
-        context(request, stage=stage, provider=provider.id, identity=identity),
+        context(request, stage=stage, provider=provider, identity=identity),
         transport=wiring.transport(),
         timeout=conf.get_config().mapper_timeout,
         allow_http=wiring.allows_http(),
+    )
+
+
+def asked_before_registration() -> tuple[WebHook, ...]:
+    """Return the web hooks that may change or refuse somebody before they are registered."""
+    return tuple(
+        hook.web_hook
+        for hook in conf.get_config().hooks["after_registration"]
+        if hook.web_hook is not None and hook.web_hook.response is ResponseUse.PARSE
     )
 
 
@@ -38,9 +47,7 @@ def changed(request: HttpRequest, *, provider: Provider, mapped: Mapped) -> Mapp
     Each sees what the one before made of the mapper's result. They change traits and metadata alone: the
     verified addresses and the user's fields stay the mapper's. Raises as ``call``.
     """
-    for hook in conf.get_config().hooks["after_registration"]:
-        if hook.web_hook is None or hook.web_hook.response is not ResponseUse.PARSE:
-            continue
+    for web_hook in asked_before_registration():
         identity = Identity(
             # As in Kratos: it has no id yet, and another server must not remember a wrong one.
             id=UUID(int=0),
@@ -48,9 +55,7 @@ def changed(request: HttpRequest, *, provider: Provider, mapped: Mapped) -> Mapp
             metadata_public=mapped.metadata_public or {},
             metadata_admin=mapped.metadata_admin or {},
         )
-        changes = call(
-            hook.web_hook, request, stage="after_registration", provider=provider, identity=identity
-        )
+        changes = call(web_hook, request, stage="after_registration", provider=provider.id, identity=identity)
         mapped = _with(mapped, changes)
     return mapped
 

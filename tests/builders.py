@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -33,6 +34,18 @@ def make_settings(*providers: Mapping[str, object], **changes: object) -> dict[s
 def make_mapper(program: str) -> str:
     """Make a ``mapper_url`` that carries the program itself."""
     return f"base64://{base64.b64encode(program.encode()).decode()}"
+
+
+def make_schema(traits: Mapping[str, object], *, required: Sequence[str] = (), **keywords: object) -> str:
+    """Make an IDENTITY_SCHEMA_URL that carries the schema itself."""
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {
+            "traits": {"type": "object", "properties": traits, "required": list(required), **keywords}
+        },
+    }
+    return f"base64://{base64.b64encode(json.dumps(schema).encode()).decode()}"
 
 
 def make_provider(**changes: object) -> Provider:

@@ -151,7 +151,8 @@ def test_a_good_value_is_taken(settings, field, value):
         ),
         pytest.param(
             {"HOOKS": {"after_registration": [{"hook": "revoke_active_sessions"}]}},
-            "HOOKS.after_registration[0] 'revoke_active_sessions' belongs to after_login only.",
+            "HOOKS.after_registration[0] 'revoke_active_sessions' belongs to after_login and after_settings "
+            "only.",
             id="revocation after registration",
         ),
         pytest.param(
@@ -160,9 +161,9 @@ def test_a_good_value_is_taken(settings, field, value):
             id="verified address after registration",
         ),
         pytest.param(
-            {"HOOKS": {"after_settings": [WEB_HOOK]}},
-            "HOOKS.after_settings[0] 'web_hook' belongs to after_registration and after_login only.",
-            id="web hook in a stage that is not in use",
+            {"HOOKS": {"after_settings": [{"hook": "session"}]}},
+            "HOOKS.after_settings[0] 'session' belongs to after_registration only.",
+            id="session after a change of settings",
         ),
         pytest.param(
             {"HOOKS": {"after_login": [{"hook": "web_hook"}]}},
@@ -299,7 +300,7 @@ def test_all_faults_are_listed_at_once():
         pytest.param({"BASE_REDIRECT_URI": f"https://user:{SECRET}@a"}, id="password of the base"),
         pytest.param({"PROVIDERS": [{**PROVIDER, "mapper_url": f"base64://{SECRET}!"}]}, id="the mapper"),
         pytest.param({"HOOKS": {"after_login": [{**WEB_HOOK, "hook": "web_hok"}]}}, id="a misspelt hook"),
-        pytest.param({"HOOKS": {"after_settings": [WEB_HOOK]}}, id="a hook in the wrong stage"),
+        pytest.param({"HOOKS": {"after_signing_in": [WEB_HOOK]}}, id="a stage that there is not"),
         pytest.param(
             {"HOOKS": {"after_login": [{"hook": "web_hook", "config": SECRET}]}}, id="instead of a web hook"
         ),

@@ -16,7 +16,7 @@ from django_ms_identity.exceptions import (
 )
 from django_ms_identity.mapping.result import Address, Mapped
 from django_ms_identity.models import Identity, VerifiableAddress, credential_key
-from django_ms_identity.registration import SubjectTaken, register
+from django_ms_identity.registration import SubjectTaken, admit, register
 from django_ms_identity.signals import identity_registering
 from tests.builders import (
     make_claims,
@@ -37,13 +37,10 @@ MANY = {"microsoft_tenant": "common"}
 
 
 def registered(mapped, *, claims=None, subject="subject", **provider):
-    return register(
-        RequestFactory().get("/"),
-        provider=make_provider(**provider),
-        claims=claims or make_claims(sub=subject),
-        subject=subject,
-        mapped=mapped,
-    )
+    claims = claims or make_claims(sub=subject)
+    made = make_provider(**provider)
+    admit(made, claims, mapped, subject=subject)
+    return register(RequestFactory().get("/"), provider=made, claims=claims, subject=subject, mapped=mapped)
 
 
 # What is written
@@ -465,11 +462,10 @@ def test_a_mapper_that_fails_does_not_stop_a_login(client, ms_identity_emulator,
     assert ms_identity_emulator.sign_in(client).status_code == 302
 
 
-def test_a_collision_is_a_page_that_says_what_to_do(client, ms_identity_emulator):
+def test_a_collision_leads_to_the_page_that_connects_accounts(client, ms_identity_emulator):
     get_user_model().objects.create_user("local", "ines.okafor@contoso.example", "password")
 
     response = ms_identity_emulator.sign_in(client)
 
-    assert (code_of(response), response.status_code) == ("account_exists", 409)
-    assert "ines.okafor@contoso.example" not in page(response)
-    assert rows() == NOTHING | {"User": 1}
+    assert (response.status_code, response.headers["Location"]) == (302, "/ms/confirm-link/")
+    assert rows() == NOTHING | {"User": 1, "Session": 1}

@@ -373,7 +373,7 @@ def test_a_web_hook_cannot_hide_a_collision(client, ms_identity_emulator, settin
     with asked_first(settings, answer, provider=VERIFIES_NOTHING):
         response = ms_identity_emulator.sign_in(client)
 
-    assert code_of(response) == "account_exists"
+    assert response.headers["Location"] == "/ms/confirm-link/"
     assert rows()["Identity"] == 0
 
 

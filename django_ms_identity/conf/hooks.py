@@ -14,9 +14,9 @@ from .values import Hook
 STAGES = ("after_registration", "after_login", "after_settings")
 BUILT_IN = {
     "session": ("after_registration",),
-    "revoke_active_sessions": ("after_login",),
+    "revoke_active_sessions": ("after_login", "after_settings"),
     "require_verified_address": ("after_login",),
-    "web_hook": ("after_registration", "after_login"),
+    "web_hook": STAGES,
 }
 """The names that need no path, and the stages each belongs to."""
 

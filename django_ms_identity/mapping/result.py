@@ -56,10 +56,22 @@ class Mapped:
     replaced_traits: JSONObject | None = field(default=None, repr=False)
     """The mapper's own traits, where a web hook put others into their place."""
 
+    self_asserted: tuple[str, ...] = ()
+    """Paths, with dots, of the traits that the visitor typed."""
+
     @property
     def mapper_traits(self) -> JSONObject:
-        """What the mapper itself said: the word of a web hook proves nothing about anybody."""
-        return self.traits if self.replaced_traits is None else self.replaced_traits
+        """What the mapper itself said: the word of a visitor or a web hook proves nothing about anybody."""
+        return self._not_typed(self.traits if self.replaced_traits is None else self.replaced_traits)
+
+    @property
+    def vouched_traits(self) -> JSONObject:
+        """The traits that may reach the Django user: what a visitor typed is left out; DESIGN 2.7."""
+        return self._not_typed(self.traits)
+
+    def _not_typed(self, traits: JSONObject) -> JSONObject:
+        typed = {path.partition(".")[0] for path in self.self_asserted}
+        return {name: value for name, value in traits.items() if name not in typed} if typed else traits
 
 
 def parse(text: str) -> Mapped:

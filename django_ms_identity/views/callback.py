@@ -5,18 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from django.contrib.auth import logout
-from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.contrib.auth.models import AbstractBaseUser
 from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseNotAllowed,
     HttpResponseRedirect,
     QueryDict,
-    UnreadablePostError,
 )
-from django.http.multipartparser import MultiPartParserError
-from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -24,25 +20,26 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django_ms_identity import conf, flow, links, sessions, wiring
 from django_ms_identity.cache import Claim
 from django_ms_identity.conf import Config
-from django_ms_identity.entra import client, graph, keys, tokens
-from django_ms_identity.entra.providers import Provider, ResponseMode, SubjectSource
+from django_ms_identity.connecting import connect
+from django_ms_identity.entra.assurance import AAL, aal_of, refuse_stale
+from django_ms_identity.entra.proof import Proof, prove
+from django_ms_identity.entra.providers import Provider, ResponseMode
 from django_ms_identity.entra.refusals import refusal
-from django_ms_identity.entra.tokens import Claims
 from django_ms_identity.exceptions import (
     CallbackInvalid,
     FlowMismatch,
     FlowMissing,
     FlowReplayed,
     MSIdentityError,
+    StepUpFailed,
 )
-from django_ms_identity.flow import Answer, Flow
-from django_ms_identity.sign_in import sign_in
+from django_ms_identity.flow import Answer, Flow, Intent
+from django_ms_identity.pending import Waiting
+from django_ms_identity.sign_in import Arrived, prove_again, sign_in
 
+from . import answers, notices, waiting
+from .notices import Notice
 from .pages import public_page, refuse
-
-MAX_CODE = 2800
-"""Characters of a code that fit into a cookie (4,096 bytes) once sealed; Microsoft's have about 1,200."""
-_PARAMETERS = ("state", "code", "error", "error_description")
 
 
 @csrf_exempt
@@ -55,7 +52,7 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     GET answers ``response_mode=query``; for ``form_post`` the POST keeps the answer in a cookie and
     redirects to a GET, because the cross-site POST carries no session.
     """
-    query = _taken(request)
+    query = answers.take(request)
     config = conf.get_config()
     chosen = config.provider(provider)
     posts = chosen.response_mode is ResponseMode.FORM_POST
@@ -68,7 +65,9 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
             return arrival.bounce(query)
         response = arrival.finish(query)
     except MSIdentityError as error:
-        response = refuse(request, error, provider=provider, next_url=arrival.return_to)
+        response = refuse(
+            request, error, provider=provider, next_url=arrival.return_to, retry_url=arrival.retry_url
+        )
     return arrival.without_cookies(response)
 
 
@@ -84,13 +83,15 @@ class _Arrival:
         self._cookies = request.META.get("HTTP_COOKIE", "")
         self._state = ""
         self.return_to = ""
+        self.retry_url = ""
+        """Where to try again what is no login: only the page that asked for it can start it."""
 
     def bounce(self, query: QueryDict) -> HttpResponse:
         """Keep a form_post's answer for the GET that follows; the flow is not finished yet."""
         self._read_state(query)
         self._recall()
         value = flow.seal_answer(
-            replace(_answer(query), expires_at=int(time.time()) + flow.ANSWER_SECONDS),
+            replace(answers.parse(query), expires_at=int(time.time()) + flow.ANSWER_SECONDS),
             wiring.keyring(),
             state=self._state,
             provider=self._provider.id,
@@ -121,12 +122,18 @@ class _Arrival:
             finished = sessions.finished_return_to(self._request, digest=digest)
             if finished is None:
                 raise
-            return self._onwards(finished)
-        claims, subject = self._prove(started, code)
-        if not sign_in(self._request, provider=self._provider, claims=claims, subject=subject):
-            return self._registered()
-        sessions.remember_finished(self._request, digest=digest, return_to=self.return_to)
-        return self._onwards(self.return_to)
+            return waiting.onwards(self._request, finished, config=self._config)
+        starter = self._starter(started)
+        outcome = self._arrive(started, starter, self._prove(started, code))
+        if outcome is Arrived.SIGNED_IN:
+            sessions.remember_finished(self._request, digest=digest, return_to=self.return_to)
+        return waiting.after(
+            self._request,
+            outcome,
+            provider=self._provider.id,
+            return_to=self.return_to,
+            config=self._config,
+        )
 
     def without_cookies(self, response: HttpResponse) -> HttpResponse:
         """Delete what the browser kept of this flow: it is over, whatever came of it."""
@@ -139,7 +146,7 @@ class _Arrival:
         return response
 
     def _read_state(self, query: QueryDict) -> None:
-        for name in _PARAMETERS:
+        for name in answers.PARAMETERS:
             if len(query.getlist(name)) > 1:
                 raise CallbackInvalid(f"{name} came more than once")
         state = query.get("state", "")
@@ -157,6 +164,8 @@ class _Arrival:
             now=time.time(),
         )
         self.return_to = started.return_to
+        if started.intent is not Intent.LOGIN:
+            self.retry_url = links.safe_return_to(self._request, started.return_to, config=self._config)
         if started.redirect_uri != self._redirect_uri:
             raise FlowMismatch(
                 f"the sign-in started for {started.redirect_uri} and ended at {self._redirect_uri}",
@@ -180,7 +189,7 @@ class _Arrival:
 
     def _answer(self, query: QueryDict) -> Answer:
         if self._provider.response_mode is ResponseMode.QUERY:
-            return _answer(query)
+            return answers.parse(query)
         return flow.recall_answer(
             self._cookies,
             state=self._state,
@@ -190,69 +199,51 @@ class _Arrival:
             now=time.time(),
         )
 
-    def _prove(self, started: Flow, code: str) -> tuple[Claims, str]:
-        transport, documents = wiring.transport(), wiring.documents()
-        received = client.redeem(
+    def _prove(self, started: Flow, code: str) -> Proof:
+        return prove(
             self._provider,
             code=code,
             state=started.state,
             nonce=started.nonce,
             verifier=started.verifier,
             redirect_uri=started.redirect_uri,
-            transport=transport,
+            transport=wiring.transport(),
+            documents=wiring.documents(),
         )
-        claims = tokens.verify(
-            received.id_token,
-            provider=self._provider,
-            tenant=keys.configured_tenant(self._provider, documents),
-            nonce=started.nonce,
-            key_for=lambda kid: keys.signing_key(self._provider, kid, documents),
-        )
-        if self._provider.subject_source is not SubjectSource.ME:
-            return claims, tokens.subject_of(claims, self._provider.subject_source)
-        subject = graph.me(
-            received.access_token, claims=claims, cloud=self._provider.cloud, transport=transport
-        )
-        return claims, subject
 
-    def _onwards(self, return_to: str) -> HttpResponse:
-        # Checked when stored too, but the settings or the host may have changed since.
-        target = links.safe_return_to(self._request, return_to, config=self._config)
-        return HttpResponseRedirect(target or links.default_return_to())
+    def _arrive(self, started: Flow, starter: AbstractBaseUser | None, proof: Proof) -> Arrived | Waiting:
+        request, return_to = self._request, self.return_to
+        if starter is None:
+            return sign_in(request, proof=proof, return_to=return_to)
+        match started.intent:
+            case Intent.LINK:
+                connected = connect(request, user=starter, proof=proof, return_to=return_to)
+                if isinstance(connected, Waiting):
+                    return connected
+                notices.leave(request, Notice.LINKED)
+            case Intent.REAUTHENTICATE:
+                refuse_stale(proof.claims, started_at=started.started_at)
+                prove_again(request, user=starter, proof=proof)
+            case Intent.STEP_UP:
+                if aal_of(self._provider, proof.claims) is not AAL.TWO:
+                    raise StepUpFailed(
+                        "the ID token shows no second factor",
+                        hint="Entra needs a Conditional Access policy for the authentication context in "
+                        "aal2_auth_contexts.",
+                    )
+                prove_again(request, user=starter, proof=proof)
+        return Arrived.SIGNED_IN
 
-    def _registered(self) -> HttpResponse:
-        # Whoever else is signed in here, the visitor has just proved to be another person.
-        if self._request.user.is_authenticated:
-            logout(self._request)
-        url = links.start_url(self._provider.id, next_url=self.return_to)
-        return render(self._request, "ms_identity/registered.html", {"sign_in_url": url})
-
-
-def _taken(request: HttpRequest) -> QueryDict:
-    """Take what Microsoft sent out of the request, so that no template, report or later code shows it."""
-    try:
-        query = request.POST if request.method == "POST" else request.GET
-    except (
-        BadRequest,
-        LookupError,  # a charset that decodes no text
-        MultiPartParserError,
-        SuspiciousOperation,
-        UnreadablePostError,
-    ) as error:
-        raise CallbackInvalid(f"the request cannot be read: {type(error).__name__}") from None
-    finally:
-        request.GET = QueryDict()
-        for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI"):
-            if name in request.META:
-                request.META[name] = ""
-    return query
-
-
-def _answer(query: QueryDict) -> Answer:
-    code, error = query.get("code", ""), query.get("error", "")
-    if code and error:
-        raise CallbackInvalid("code and error came together")
-    # RFC 6749 appendix A.11; also what the cookie's size counts on.
-    if len(code) > MAX_CODE or not (code.isascii() and code.isprintable()):
-        raise CallbackInvalid("the code is too long or holds characters that no code has")
-    return Answer(code=code, error=error[:64], description=query.get("error_description", "")[:1024])
+    def _starter(self, started: Flow) -> AbstractBaseUser | None:
+        """Return who started what is no login; nobody for a login."""
+        if started.intent is Intent.LOGIN:
+            return None
+        user = sessions.user_of(self._request)
+        # What somebody started who was signed in must never become a login, or another's link; DESIGN 5.1.
+        if user is None or not sessions.is_bound(self._request, user=started.user, binding=started.binding):
+            raise FlowMismatch(
+                f"the flow ({started.intent}) belongs to another session",
+                hint="The visitor signed out or in as somebody else meanwhile, or BASE_REDIRECT_URI names "
+                "another host than the one where they are signed in.",
+            )
+        return user

@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import redirect_to_login
 from django.db import connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -18,7 +19,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from django_ms_identity import conf, links
+from django_ms_identity import conf, links, sessions
 from django_ms_identity.exceptions import MSIdentityError, ProviderUnknown
 from django_ms_identity.models import Identity
 from django_ms_identity.signals import sign_in_refused
@@ -36,30 +37,56 @@ def public_page(*methods: str) -> Callable[[_View[_Args]], _View[_Args]]:
     """
 
     def decorate(view: _View[_Args]) -> _View[_Args]:
-        limited: _View[_Args] = require_http_methods(list(methods))(view)
-
-        def wrapped(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
-            if not conf.is_enabled():
-                raise Http404
-            try:
-                response = limited(request, *args, **kwargs)
-            except MSIdentityError as error:
-                response = refuse(request, error, provider=str(kwargs.get("provider", "")))
-            # Not no-referrer: browsers then send "Origin: null" with a form, which the CSRF check refuses.
-            response.headers["Referrer-Policy"] = "same-origin"
-            response.headers["X-Frame-Options"] = "DENY"
-            return response
-
-        checked: _View[_Args] = login_not_required(update_wrapper(never_cache(wrapped), view))
-        for alias in connections:
-            checked = transaction.non_atomic_requests(using=alias)(checked)
-        return checked
+        return _outside_transactions(login_not_required(_page(view, methods)))
 
     return decorate
 
 
+def private_page(*methods: str) -> Callable[[_View[_Args]], _View[_Args]]:
+    """Make a view as ``public_page`` does, for people who are signed in; others go to LOGIN_URL."""
+
+    def decorate(view: _View[_Args]) -> _View[_Args]:
+        def checked(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
+            if sessions.user_of(request) is None:
+                return redirect_to_login(reverse("ms_identity:connections"))
+            return view(request, *args, **kwargs)
+
+        return _outside_transactions(_page(update_wrapper(checked, view), methods))
+
+    return decorate
+
+
+def _page(view: _View[_Args], methods: tuple[str, ...]) -> _View[_Args]:
+    limited: _View[_Args] = require_http_methods(list(methods))(view)
+
+    def wrapped(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
+        if not conf.is_enabled():
+            raise Http404
+        try:
+            response = limited(request, *args, **kwargs)
+        except MSIdentityError as error:
+            response = refuse(request, error, provider=str(kwargs.get("provider", "")))
+        # Not no-referrer: browsers then send "Origin: null" with a form, which the CSRF check refuses.
+        response.headers["Referrer-Policy"] = "same-origin"
+        response.headers["X-Frame-Options"] = "DENY"
+        return response
+
+    return update_wrapper(never_cache(wrapped), view)
+
+
+def _outside_transactions(view: _View[_Args]) -> _View[_Args]:
+    for alias in connections:
+        view = transaction.non_atomic_requests(using=alias)(view)
+    return view
+
+
 def refuse(
-    request: HttpRequest, error: MSIdentityError, *, provider: str = "", next_url: str = ""
+    request: HttpRequest,
+    error: MSIdentityError,
+    *,
+    provider: str = "",
+    next_url: str = "",
+    retry_url: str = "",
 ) -> HttpResponse:
     """Log a refusal, tell the signal's receivers, and answer with a page in plain words."""
     reference = secrets.token_hex(4)
@@ -85,7 +112,7 @@ def refuse(
         "code": error.code,
         "reference": reference,
         "trace_id": error.trace_id,
-        "retry_url": _retry_url(error, provider=provider, next_url=next_url),
+        "retry_url": retry_url or _retry_url(error, provider=provider, next_url=next_url),
         "detail": error.detail if explain else "",
         "hint": error.hint if explain else "",
     }

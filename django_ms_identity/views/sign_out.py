@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
+
+from django_ms_identity import conf, links, sessions
+from django_ms_identity.entra.clouds import end_session_url
+from django_ms_identity.exceptions import MSIdentityError
+from django_ms_identity.transport import rewrite
 
 from .pages import public_page
 
 
 @public_page("POST")
 def sign_out(request: HttpRequest) -> HttpResponse:
-    """End the local session and go to LOGOUT_REDIRECT_URL."""
+    """End the local session and go to LOGOUT_REDIRECT_URL; by way of Microsoft if the form has ``microsoft``.
+
+    Microsoft then ends its own session, with those of every app that it opened (OpenID Connect RP-Initiated
+    Logout 1.0), and sends back only whom a registered redirect URI covers.
+    """
+    provider, hint = request.session.get(sessions.PROVIDER), request.session.get(sessions.LOGOUT_HINT)
+    # First: whatever becomes of the trip to Microsoft, here it is over.
     logout(request)
-    return HttpResponseRedirect(resolve_url(settings.LOGOUT_REDIRECT_URL or "/"))
+    target = resolve_url(settings.LOGOUT_REDIRECT_URL or "/")
+    if request.POST.get("microsoft") and isinstance(provider, str):
+        target = _by_way_of_microsoft(request, provider, str(hint or ""), target) or target
+    return HttpResponseRedirect(target)
+
+
+def _by_way_of_microsoft(request: HttpRequest, provider_id: str, hint: str, target: str) -> str:
+    try:
+        config = conf.get_config()
+        provider = config.provider(provider_id)
+    except MSIdentityError:
+        # Taken out of the settings meanwhile: the local session has ended all the same.
+        return ""
+    query = {"post_logout_redirect_uri": links.absolute(request, target, config=config)}
+    if hint:
+        query["logout_hint"] = hint
+    url = f"{end_session_url(provider.cloud, provider.tenant)}?{urlencode(query)}"
+    return rewrite(url, config.emulator_url)

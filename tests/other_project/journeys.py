@@ -109,7 +109,7 @@ def test_an_address_that_is_taken_is_a_collision_and_gets_no_suffix(client, ms_i
 
     response = ms_identity_emulator.sign_in(client)
 
-    assert (code_of(response), response.status_code) == ("account_exists", 409)
+    assert response.headers["Location"] == "/accounts/microsoft/confirm-link/"
     assert Member.objects.count() == 1
 
 

@@ -1,0 +1,53 @@
+"""What an identity lacks by the identity schema, and how what a visitor types joins what was mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from . import wiring
+from .exceptions import TraitsInvalid
+from .mapping.json_text import JSON, JSONObject
+from .mapping.result import Mapped
+from .mapping.traits import TraitPath, TraitProblem, merge
+
+if TYPE_CHECKING:
+    from .mapping.schema import TraitField
+
+
+def problems_of(traits: JSONObject) -> tuple[TraitProblem, ...]:
+    """Say what the identity schema has against traits; nothing where the project has no schema.
+
+    Patterns run in the sandbox, so this may wait. Raises ``SchemaUnavailable``, ``SchemaInvalid``, and
+    ``MapperBusy`` or ``MapperCrashed`` when there is no sandbox to ask.
+    """
+    schema = wiring.identity_schema()
+    return schema.problems(traits) if schema else ()
+
+
+def refuse_invalid(traits: JSONObject) -> None:
+    """Raise ``TraitsInvalid`` for traits that the identity schema refuses, where nobody can be asked."""
+    if problems := problems_of(traits):
+        raise TraitsInvalid(*dict.fromkeys(dotted(problem.path) for problem in problems))
+
+
+def fields_for(problems: tuple[TraitProblem, ...]) -> tuple[TraitField, ...]:
+    """Return what a form must ask to mend these problems, or raise ``TraitNotAskable``."""
+    schema = wiring.identity_schema()
+    return schema.fields(problem.path for problem in problems) if schema else ()
+
+
+def with_typed(mapped: Mapped, typed: Mapping[tuple[str, ...], JSON]) -> Mapped:
+    """Return what was mapped with what the visitor typed; their word vouches for nothing else."""
+    return replace(
+        mapped,
+        traits=merge(mapped.traits, typed),
+        replaced_traits=mapped.mapper_traits,
+        self_asserted=tuple(dict.fromkeys((*mapped.self_asserted, *map(dotted, typed)))),
+    )
+
+
+def dotted(path: TraitPath) -> str:
+    """Write a path as people do: ``address.city``."""
+    return ".".join(map(str, path)) or "(all of them)"

@@ -1,0 +1,118 @@
+"""For a project's own views: ask for a second factor, or for a sign-in that is not long ago.
+
+Who lacks it is sent to Microsoft and comes back to the page, by GET. Who comes back without it is refused by
+a page that says so, after one try. Anonymous visitors go to LOGIN_URL first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast, overload
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.views import View
+
+from . import conf, links, sessions
+
+_AnyView = TypeVar("_AnyView", bound=Callable[..., Any])
+_Check = Callable[[HttpRequest], HttpResponse | None]
+
+
+def aal2_required(view: _AnyView) -> _AnyView:
+    """Let in only who signed in with a second factor, by what the provider's ``aal2_*`` keys say."""
+    return _guarded(view, _ask_for_second_factor)
+
+
+@overload
+def recent_sign_in_required(view: _AnyView) -> _AnyView: ...
+@overload
+def recent_sign_in_required(*, max_age: float | timedelta) -> Callable[[_AnyView], _AnyView]: ...
+def recent_sign_in_required(
+    view: _AnyView | None = None, *, max_age: float | timedelta | None = None
+) -> _AnyView | Callable[[_AnyView], _AnyView]:
+    """Let in only who has proved who they are within ``max_age``: seconds, or a timedelta.
+
+    Without it PRIVILEGED_SESSION_MAX_AGE counts.
+    """
+
+    def check(request: HttpRequest) -> HttpResponse | None:
+        return _ask_for_recent_sign_in(request, max_age)
+
+    if view is None:
+        return lambda view: _guarded(view, check)
+    return _guarded(view, check)
+
+
+class AAL2RequiredMixin(View):
+    """``aal2_required`` for a class-based view; write it before the other bases."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        asked = _ask_for_second_factor(request)
+        return super().dispatch(request, *args, **kwargs) if asked is None else asked
+
+
+class RecentSignInRequiredMixin(View):
+    """``recent_sign_in_required`` for a class-based view; write it before the other bases."""
+
+    max_age: float | timedelta | None = None
+    """Seconds, or a timedelta; None: PRIVILEGED_SESSION_MAX_AGE."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        asked = _ask_for_recent_sign_in(request, self.max_age)
+        return super().dispatch(request, *args, **kwargs) if asked is None else asked
+
+
+def _ask_for_second_factor(request: HttpRequest) -> HttpResponse | None:
+    return None if _is_met(request, sessions.has_second_factor) else _ask(request, "aal2")
+
+
+def _ask_for_recent_sign_in(request: HttpRequest, max_age: float | timedelta | None) -> HttpResponse | None:
+    if max_age is None:
+        max_age = conf.get_config().privileged_session_max_age
+    seconds = max_age.total_seconds() if isinstance(max_age, timedelta) else max_age
+    is_met = _is_met(request, lambda request: sessions.is_recent(request, seconds=seconds))
+    return None if is_met else _ask(request, "recent")
+
+
+def _is_met(request: HttpRequest, check: Callable[[HttpRequest], bool]) -> bool:
+    return sessions.user_of(request) is not None and check(request)
+
+
+def _ask(request: HttpRequest, need: str) -> HttpResponse:
+    path = request.get_full_path()
+    if sessions.user_of(request) is None:
+        return redirect_to_login(path)
+    return HttpResponseRedirect(links.step_up_url(need, next_url=path))
+
+
+def _guarded(view: _AnyView, check: _Check) -> _AnyView:
+    if iscoroutinefunction(view):
+        # The session and the user are read by the database, which blocks.
+        ask = sync_to_async(check)
+
+        @wraps(view)
+        async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            asked = await ask(request)
+            if asked is not None:
+                return asked
+            answer: HttpResponseBase = await cast(
+                "Awaitable[HttpResponseBase]", view(request, *args, **kwargs)
+            )
+            return answer
+
+        return cast("_AnyView", guarded_async)
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        asked = check(request)
+        if asked is not None:
+            return asked
+        answer: HttpResponseBase = view(request, *args, **kwargs)
+        return answer
+
+    return cast("_AnyView", guarded)

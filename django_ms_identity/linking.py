@@ -1,0 +1,227 @@
+"""Connects Microsoft accounts to people who are here already, and disconnects them: transaction scripts.
+
+Whoever calls ``link`` has made sure that the user wants it: signing in never links; DESIGN 5.6.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, get_user_model, logout
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, router, transaction
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from . import conf, sessions
+from .accounts import account_name, trusted_emails
+from .backends import IdentityBackend
+from .entra.proof import Proof
+from .entra.providers import AccountLinkingMode
+from .exceptions import CredentialMissing, CredentialTaken, IdentityInactive, LastCredential, UserInactive
+from .mapping.result import Address, Mapped
+from .models import Credential, Identity, SignIn, VerifiableAddress, credential_key, normalised
+from .registration import address_rows, refuse_unstorable, users_with_any
+from .signals import credential_linked, credential_unlinked
+
+logger = logging.getLogger(__name__)
+
+OTHERS_LINKS = ("social_auth", "socialaccount_set")
+"""Where python-social-auth and allauth keep a user's links, by which they can sign in too."""
+
+
+def link(request: HttpRequest, *, user: AbstractBaseUser, proof: Proof, mapped: Mapped) -> Credential:
+    """Connect a proved Microsoft account to a user, and return the credential; once is enough.
+
+    The user's traits stay as they are; only who has no identity yet is given what was mapped. Ends the
+    user's other sessions that are known. Raises ``CredentialTaken``, ``IdentityInactive``, ``UserInactive``
+    or ``MapperResultInvalid``.
+    """
+    refuse_unstorable(mapped)
+    database = router.db_for_write(Identity)
+    addresses = _free(mapped.verified_addresses, user)
+    try:
+        with transaction.atomic(using=database):
+            identity = _locked_identity(user, mapped, database)
+            credential, created = _credential_of(identity, proof, database)
+            if created and (rows := address_rows(identity, addresses)):
+                VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
+    except IntegrityError:
+        raise UserInactive("the user was deleted meanwhile") from None
+    if created:
+        logger.info(
+            "Linked provider %s (tid %s, oid %s) to identity %s",
+            proof.provider.id,
+            proof.claims.tid,
+            proof.claims.oid,
+            identity.pk,
+        )
+        sessions.end_other_sessions(request, identity)
+        credential_linked.send_robust(Credential, request=request, identity=identity, credential=credential)
+    return credential
+
+
+def unlink(request: HttpRequest, *, identity: Identity | None, credential: int) -> Credential:
+    """Disconnect a credential of an identity, and end the sessions that it opened, this one too.
+
+    Returns what was deleted. Raises ``CredentialMissing``, and ``LastCredential`` for the only way that the
+    person can sign in by.
+    """
+    if identity is None:
+        raise CredentialMissing("the user has no identity")
+    database = identity._state.db or router.db_for_write(Identity)
+    signs_in_otherwise = _signs_in_otherwise(request, identity.user)
+    rows = SignIn.objects.using(database)
+    with transaction.atomic(using=database):
+        # Two at once would each find the other's credential left.
+        Identity.objects.using(database).filter(pk=identity.pk).lock()
+        credentials = {each.pk: each for each in Credential.objects.using(database).filter(identity=identity)}
+        removed = credentials.pop(credential, None)
+        if removed is None:
+            raise CredentialMissing(f"identity {identity.pk} has no credential {credential}")
+        if not signs_in_otherwise and not _usable(credentials.values()):
+            raise LastCredential(f"credential {credential} is the last way in of identity {identity.pk}")
+        opened = list(rows.filter(credential=removed, ended_at=None).values_list("pk", flat=True))
+        removed.delete(using=database)
+        # A signal's receiver may want to know which it was.
+        removed.pk = credential
+    logger.info("Unlinked provider %s from identity %s", removed.provider, identity.pk)
+    credential_unlinked.send_robust(Credential, request=request, identity=identity, credential=removed)
+    sessions.end_sessions_by_key(opened, using=database)
+    if request.session.get(sessions.SIGN_IN) in opened:
+        logout(request)
+    return removed
+
+
+def may_unlink(request: HttpRequest, *, identity: Identity, credential: Credential) -> bool:
+    """Say whether the person could still sign in without this credential, as things are now."""
+    others = identity.credentials.exclude(pk=credential.pk)
+    return _usable(others) or _signs_in_otherwise(request, identity.user)
+
+
+def automatic_owner(
+    proof: Proof, mapped: Mapped, users: tuple[AbstractBaseUser, ...]
+) -> AbstractBaseUser | None:
+    """Return the user whom ``automatic`` linking connects at once, or nobody; DESIGN 5.6.
+
+    ``users`` are those who have a trusted address of the person. Every condition of the design is here;
+    where one does not hold, the visitor confirms.
+    """
+    provider, claims = proof.provider, proof.claims
+    if provider.account_linking_mode is not AccountLinkingMode.AUTOMATIC or len(users) != 1:
+        return None
+    # Another tenant's administrators can write any address into it (nOAuth).
+    if not provider.tenant.single or claims.is_guest or claims.denies_address:
+        return None
+    emails = [
+        email
+        for email in trusted_emails(provider, claims, mapped)
+        if email.rpartition("@")[2].lower() in provider.auto_link_domains
+    ]
+    if not users_with_any(emails):
+        return None
+    (user,) = users
+    if not user.is_active or getattr(user, "is_staff", False) or getattr(user, "is_superuser", False):
+        return None
+    identity = identity_of(user)
+    if identity is None:
+        return user if _is_unused(user) else None
+    if not identity.is_active or identity.credentials.filter(provider=provider.id).exists():
+        return None
+    return user if _has_verified(identity, emails) or _is_unused(user) else None
+
+
+def identity_of(user: AbstractBaseUser) -> Identity | None:
+    """Return the identity that a user has, if any."""
+    return Identity.objects.using(router.db_for_write(Identity)).filter(user=user.pk).first()
+
+
+def _is_unused(user: AbstractBaseUser) -> bool:
+    # Provisioned by an operator: nobody, and so no squatter, has ever been in.
+    return user.last_login is None and not user.has_usable_password()
+
+
+def _has_verified(identity: Identity, emails: list[str]) -> bool:
+    rows = identity.verifiable_addresses.filter(via="email", verified_at__isnull=False)
+    return rows.filter(normalised__in=[normalised(email) for email in emails]).exists()
+
+
+def _locked_identity(user: AbstractBaseUser, mapped: Mapped, database: str) -> Identity:
+    rows = Identity.objects.using(database).filter(user=user.pk)
+    if not rows.lock():
+        try:
+            with transaction.atomic(using=database):
+                Identity.objects.using(database).create(
+                    user=user,  # type: ignore[misc]  # AUTH_USER_MODEL, whatever it is
+                    traits=mapped.traits,
+                    metadata_public=mapped.metadata_public or {},
+                    metadata_admin=mapped.metadata_admin or {},
+                    self_asserted=list(mapped.self_asserted),
+                )
+        except IntegrityError:
+            # Another request made it at the same moment, or the user is gone.
+            if not rows.lock():
+                raise
+    identity = rows.select_related("user").get()
+    if not identity.is_active:
+        raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
+    if not identity.user.is_active:
+        raise UserInactive(f"the user of identity {identity.pk} has is_active off")
+    return identity
+
+
+def _credential_of(identity: Identity, proof: Proof, database: str) -> tuple[Credential, bool]:
+    provider, claims = proof.provider, proof.claims
+    credential, created = Credential.objects.using(database).get_or_create(
+        key=credential_key(provider.id, proof.subject),
+        defaults={
+            "identity": identity,
+            "provider": provider.id,
+            "subject": proof.subject,
+            "subject_source": provider.subject_source.value,
+            "tenant": claims.tid,
+            "object_id": claims.oid,
+            "account": account_name(claims),
+        },
+    )
+    if credential.identity_id != identity.pk:
+        raise CredentialTaken(f"the Microsoft account belongs to identity {credential.identity_id}")
+    return credential, created
+
+
+def _free(addresses: tuple[Address, ...], user: AbstractBaseUser) -> tuple[Address, ...]:
+    return tuple(
+        address
+        for address in addresses
+        if address.via != "email" or not users_with_any([address.value], besides=user)
+    )
+
+
+def _usable(credentials: Iterable[Credential]) -> bool:
+    # As in Kratos: an account of a provider that was taken out of the settings signs nobody in.
+    known = {provider.id for provider in conf.get_config().providers}
+    return any(credential.provider in known for credential in credentials)
+
+
+def _signs_in_otherwise(request: HttpRequest, user: AbstractBaseUser) -> bool:
+    """Say whether the person can sign in without Microsoft, as far as anybody can tell."""
+    others = [path for path in settings.AUTHENTICATION_BACKENDS if not _is(path, IdentityBackend)]
+    if others and user.has_usable_password():
+        return True
+    if any(_has_some(user, name) for name in OTHERS_LINKS if hasattr(get_user_model(), name)):
+        return True
+    # A backend of the project's own let this very session in, by something that is no password.
+    here = request.session.get(BACKEND_SESSION_KEY, "")
+    return here in others and not _is(here, ModelBackend)
+
+
+def _has_some(user: AbstractBaseUser, related: str) -> bool:
+    return bool(getattr(user, related).exists())
+
+
+def _is(path: str, kind: type[object]) -> bool:
+    backend = import_string(path)
+    return isinstance(backend, type) and issubclass(backend, kind)

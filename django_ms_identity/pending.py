@@ -1,0 +1,177 @@
+"""A sign-in that waits for its visitor: for traits to be typed, or a link to be confirmed; DESIGN 5.6, 5.9.
+
+One per browser. It lies sealed in the session, and opens only with a cookie that this host alone can set: a
+session planted in somebody's browser brings no step with it that they could finish. Logging out, or in as
+somebody else, empties the session and so drops it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from . import conf, links, raw_cookies, wiring
+from .crypto import SealBroken
+from .entra.tokens import Claims
+from .exceptions import PendingMissing
+from .mapping.result import Address, Mapped, UserFields
+
+LIFESPAN = 10 * 60
+"""Seconds that a step waits."""
+SESSION_KEY = "_ms_identity_pending"
+_COOKIE = "ms_identity_pending"
+
+
+class Step(StrEnum):
+    """What a sign-in waits for."""
+
+    COMPLETE = "complete"
+    CONFIRM_LINK = "confirm_link"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """Somebody whom Microsoft has proved, and who is not let in yet."""
+
+    step: Step
+    provider: str
+    """Its id: the settings may change meanwhile."""
+    claims: Claims
+    subject: str = field(repr=False)
+    mapped: Mapped = field(repr=False)
+    return_to: str
+    owners: tuple[str, ...] = ()
+    """Keys of the users that the account may be linked to, as text; none for a registration."""
+    created_at: float = 0.0
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A step was kept: where the visitor goes on, and what binds their browser to it."""
+
+    step: Step
+    binder: str = field(repr=False)
+
+
+def keep(request: HttpRequest, pending: Pending) -> Waiting:
+    """Keep a step in the session, in place of another; its cookie must be set by ``bind``."""
+    binder = secrets.token_urlsafe(24)
+    request.session[SESSION_KEY] = wiring.keyring().seal(
+        json.dumps(_told(pending) | {"created_at": time.time()}).encode(),
+        kind="pending",
+        context=(_digest(binder),),
+    )
+    return Waiting(step=pending.step, binder=binder)
+
+
+def bind(request: HttpRequest, response: HttpResponse, waiting: Waiting) -> None:
+    """Give the browser the cookie without which the step cannot go on."""
+    secure = links.has_secure_cookies(request, config=conf.get_config())
+    response.set_cookie(
+        _cookie(secure=secure),
+        waiting.binder,
+        max_age=LIFESPAN,
+        secure=secure,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def recall(request: HttpRequest, *steps: Step) -> Pending:
+    """Return what waits for this browser in one of these steps, or raise ``PendingMissing``."""
+    sealed = request.session.get(SESSION_KEY)
+    binder = _binder(request)
+    if not isinstance(sealed, str) or not binder:
+        raise PendingMissing("nothing waits in this session, or its cookie is missing or came twice")
+    try:
+        opened = wiring.keyring().open(sealed, kind="pending", context=(_digest(binder),))
+        pending = _read(json.loads(opened))
+    except (SealBroken, KeyError, TypeError, ValueError):  # The latter: sealed by another release.
+        raise PendingMissing("what waits in this session does not belong to this browser's cookie") from None
+    if not pending.created_at <= time.time() < pending.created_at + LIFESPAN:
+        raise PendingMissing("what waited is past its time")
+    if pending.step not in steps:
+        raise PendingMissing(f"what waits is the step {pending.step}")
+    return pending
+
+
+def ticket(request: HttpRequest) -> str:
+    """Name what waits, for the form that finishes it: in another tab something else may wait by then."""
+    return _digest(f"form:{_binder(request)}")[:32]
+
+
+def drop(request: HttpRequest) -> None:
+    """Forget what waits: it was used, or must not be."""
+    request.session.pop(SESSION_KEY, None)
+
+
+def _cookie(*, secure: bool) -> str:
+    return f"{raw_cookies.prefix(secure=secure)}{_COOKIE}"
+
+
+def _binder(request: HttpRequest) -> str:
+    secure = links.has_secure_cookies(request, config=conf.get_config())
+    values = raw_cookies.values_of(request.META.get("HTTP_COOKIE", ""), _cookie(secure=secure))
+    return values[0] if len(values) == 1 else ""
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _told(pending: Pending) -> dict[str, object]:
+    claims, mapped = pending.claims, pending.mapped
+    user = mapped.user
+    return {
+        "step": pending.step.value,
+        "provider": pending.provider,
+        "claims": {
+            "tid": claims.tid,
+            "sub": claims.sub,
+            "oid": claims.oid,
+            "payload": dict(claims.payload),
+        },
+        "subject": pending.subject,
+        "mapped": {
+            "traits": mapped.traits,
+            "metadata_public": mapped.metadata_public,
+            "metadata_admin": mapped.metadata_admin,
+            "verified_addresses": [asdict(address) for address in mapped.verified_addresses],
+            "user": user and {"fields": dict(user.fields), "groups": user.groups},
+            "replaced_traits": mapped.replaced_traits,
+            "self_asserted": mapped.self_asserted,
+        },
+        "return_to": pending.return_to,
+        "owners": pending.owners,
+    }
+
+
+def _read(told: Any) -> Pending:  # Any: what we sealed ourselves; another release's raises.
+    mapped, user = told["mapped"], told["mapped"]["user"]
+    addresses = tuple(Address(**address) for address in mapped["verified_addresses"])
+    fields = user and UserFields(
+        fields=user["fields"], groups=None if user["groups"] is None else tuple(user["groups"])
+    )
+    rest = {
+        "verified_addresses": addresses,
+        "user": fields,
+        "self_asserted": tuple(mapped["self_asserted"]),
+    }
+    return Pending(
+        step=Step(told["step"]),
+        provider=told["provider"],
+        claims=Claims(**told["claims"]),
+        subject=told["subject"],
+        mapped=Mapped(**mapped | rest),
+        return_to=told["return_to"],
+        owners=tuple(told["owners"]),
+        created_at=told["created_at"],
+    )

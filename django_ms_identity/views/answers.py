@@ -1,0 +1,45 @@
+"""Reads what Microsoft sent back: the query of a callback, or the form of a form_post."""
+
+from __future__ import annotations
+
+from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.http import HttpRequest, QueryDict, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
+
+from django_ms_identity.exceptions import CallbackInvalid
+from django_ms_identity.flow import Answer
+
+MAX_CODE = 2800
+"""Characters of a code that fit into a cookie (4,096 bytes) once sealed; Microsoft's have about 1,200."""
+PARAMETERS = ("state", "code", "error", "error_description")
+
+
+def take(request: HttpRequest) -> QueryDict:
+    """Take what Microsoft sent out of the request, so that no template, report or later code shows it."""
+    try:
+        query = request.POST if request.method == "POST" else request.GET
+    except (
+        BadRequest,
+        LookupError,  # a charset that decodes no text
+        MultiPartParserError,
+        SuspiciousOperation,
+        UnreadablePostError,
+    ) as error:
+        raise CallbackInvalid(f"the request cannot be read: {type(error).__name__}") from None
+    finally:
+        request.GET = QueryDict()
+        for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI"):
+            if name in request.META:
+                request.META[name] = ""
+    return query
+
+
+def parse(query: QueryDict) -> Answer:
+    """Read the code or the error, or raise ``CallbackInvalid``."""
+    code, error = query.get("code", ""), query.get("error", "")
+    if code and error:
+        raise CallbackInvalid("code and error came together")
+    # RFC 6749 appendix A.11; also what the cookie's size counts on.
+    if len(code) > MAX_CODE or not (code.isascii() and code.isprintable()):
+        raise CallbackInvalid("the code is too long or holds characters that no code has")
+    return Answer(code=code, error=error[:64], description=query.get("error_description", "")[:1024])

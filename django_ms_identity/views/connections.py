@@ -1,0 +1,128 @@
+"""The page of the Microsoft accounts that are connected to whoever is signed in."""
+
+from __future__ import annotations
+
+import time
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_protect
+
+from django_ms_identity import conf, connecting, linking, sessions
+from django_ms_identity.conf import Config
+from django_ms_identity.flow import Intent
+
+from . import notices
+from .notices import Notice
+from .pages import private_page
+from .start import to_microsoft
+from .step_up import Need, prove_again
+
+RESUME_SECONDS = 10 * 60
+"""How long an action waits for the person to prove who they are."""
+_RESUME = "_ms_identity_resume"
+
+
+@private_page("GET", "HEAD")
+def connections(request: HttpRequest) -> HttpResponse:
+    """Show what is connected, and go on with what waited for the person to prove who they are."""
+    config, user = conf.get_config(), _user(request)
+    if (resumed := _resume(request, config, user)) is not None:
+        return resumed
+    identity = linking.identity_of(user)
+    labels = {provider.id: provider.label for provider in config.providers}
+    connected = identity.credentials.with_last_use().order_by("created_at") if identity else ()
+    rows = [
+        {
+            "id": credential.pk,
+            "label": labels.get(credential.provider, credential.provider),
+            "account": credential.account,
+            "tenant": credential.tenant,
+            "created_at": credential.created_at,
+            "last_used_at": getattr(credential, "last_used_at", None),
+            "usable": credential.provider in labels,
+            "may_unlink": linking.may_unlink(request, identity=credential.identity, credential=credential),
+        }
+        for credential in connected
+    ]
+    providers = [{"id": provider.id, "label": provider.label} for provider in config.providers]
+    context = {"connections": rows, "providers": providers, "notice": notices.take(request)}
+    return render(request, "ms_identity/connections.html", context)
+
+
+@csrf_protect
+@private_page("POST")
+def link(request: HttpRequest, provider: str) -> HttpResponse:
+    """Send the person to Microsoft to connect another account."""
+    config, user = conf.get_config(), _user(request)
+    chosen = config.provider(provider)
+    if not _is_recent(request, config):
+        return _prove_first(request, config, user, "link", provider)
+    return _link(request, config, user, chosen.id)
+
+
+@csrf_protect
+@private_page("POST")
+def unlink(request: HttpRequest, credential: int) -> HttpResponse:
+    """Disconnect an account; the sessions that it opened end."""
+    config, user = conf.get_config(), _user(request)
+    if not _is_recent(request, config):
+        return _prove_first(request, config, user, "unlink", credential)
+    return _unlink(request, user, credential)
+
+
+def _link(request: HttpRequest, config: Config, user: AbstractBaseUser, provider: str) -> HttpResponse:
+    return to_microsoft(
+        request,
+        config.provider(provider),
+        config=config,
+        return_to=reverse("ms_identity:connections"),
+        # Microsoft would silently take the account that is connected already.
+        prompt="select_account",
+        intent=Intent.LINK,
+        starter=user,
+    )
+
+
+def _unlink(request: HttpRequest, user: AbstractBaseUser, credential: int) -> HttpResponse:
+    connecting.disconnect(request, user=user, credential=credential)
+    page = reverse("ms_identity:connections")
+    if sessions.user_of(request) is None:
+        # It was the account that had opened this session.
+        return redirect_to_login(page)
+    notices.leave(request, Notice.UNLINKED)
+    return HttpResponseRedirect(page)
+
+
+def _prove_first(
+    request: HttpRequest, config: Config, user: AbstractBaseUser, action: str, target: str | int
+) -> HttpResponse:
+    # Posted with a CSRF token by this very person: after the proof it needs no second click.
+    request.session[_RESUME] = [action, target, sessions.user_key(user), time.time()]
+    page = reverse("ms_identity:connections")
+    return prove_again(request, need=Need.RECENT, user=user, config=config, return_to=page)
+
+
+def _resume(request: HttpRequest, config: Config, user: AbstractBaseUser) -> HttpResponse | None:
+    waiting = request.session.get(_RESUME)
+    if request.method != "GET" or not isinstance(waiting, list):
+        return None
+    del request.session[_RESUME]
+    action, target, owner, began = waiting
+    proved = sessions.signed_in_after(request, began) and _is_recent(request, config)
+    if not proved or owner != sessions.user_key(user) or time.time() > began + RESUME_SECONDS:
+        return None
+    return _link(request, config, user, target) if action == "link" else _unlink(request, user, target)
+
+
+def _is_recent(request: HttpRequest, config: Config) -> bool:
+    return sessions.is_recent(request, seconds=config.privileged_session_max_age)
+
+
+def _user(request: HttpRequest) -> AbstractBaseUser:
+    user = sessions.user_of(request)
+    assert user is not None  # noqa: S101  # private_page lets nobody else in
+    return user

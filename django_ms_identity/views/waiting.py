@@ -1,0 +1,121 @@
+"""Where visitors go after Microsoft has proved who they are, and what the pages of a step share."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+from typing import assert_never
+
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_protect
+
+from django_ms_identity import links, pending, wiring
+from django_ms_identity.accounts import account_name
+from django_ms_identity.conf import Config
+from django_ms_identity.entra.clouds import CONSUMER_TENANT
+from django_ms_identity.entra.keys import configured_tenant
+from django_ms_identity.entra.proof import Proof
+from django_ms_identity.entra.tokens import check_tenant
+from django_ms_identity.exceptions import PendingMissing
+from django_ms_identity.models import Credential
+from django_ms_identity.pending import Pending, Step, Waiting
+from django_ms_identity.sign_in import Arrived
+
+from . import notices
+from .notices import Notice
+from .pages import public_page
+
+
+def page() -> Callable[[Callable[[HttpRequest], HttpResponse]], Callable[[HttpRequest], HttpResponse]]:
+    """Make a page of a step that waits: GET to see it, POST with CSRF to go on."""
+
+    def decorate(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+        # Also where the project has no CSRF middleware.
+        return csrf_protect(public_page("GET", "HEAD", "POST")(view))
+
+    return decorate
+
+
+def proof_of(step: Pending, *, config: Config) -> Proof:
+    """Return what Microsoft proved, if the settings still let such a person in.
+
+    Raises ``ProviderUnknown`` or ``TenantNotAllowed``; a tenant given by its domain may have to be asked for.
+    """
+    provider = config.provider(step.provider)
+    tenant = configured_tenant(provider, wiring.documents())
+    check_tenant(step.claims.tid, provider=provider, tenant=tenant)
+    return Proof(provider=provider, claims=step.claims, subject=step.subject)
+
+
+def refuse_another_ticket(request: HttpRequest) -> None:
+    """Raise ``PendingMissing`` for the form of another step than the one that waits now."""
+    if not hmac.compare_digest(
+        request.POST.get("ticket", "").encode("utf-8", "replace"), pending.ticket(request).encode()
+    ):
+        raise PendingMissing("the form belongs to another step, from another tab perhaps")
+
+
+def whose(step: Pending, proof: Proof) -> dict[str, object]:
+    """Say whose Microsoft account it is, for the visitor to recognise."""
+    claims = proof.claims
+    return {
+        "name": claims.text("name"),
+        "account": account_name(claims),
+        "tenant": claims.tid,
+        "personal": claims.tid == CONSUMER_TENANT,
+        "provider_label": proof.provider.label,
+    }
+
+
+def after(
+    request: HttpRequest, outcome: Arrived | Waiting, *, provider: str, return_to: str, config: Config
+) -> HttpResponse:
+    """Answer a sign-in that arrived, or that waits for another step."""
+    if isinstance(outcome, Waiting):
+        return go_on(request, outcome)
+    if outcome is Arrived.REGISTERED:
+        return registered(request, provider, return_to=return_to)
+    return onwards(request, return_to, config=config)
+
+
+def after_linking(
+    request: HttpRequest, connected: Credential | Waiting, return_to: str, *, config: Config
+) -> HttpResponse:
+    """Answer a link that was made, or that waits for another step."""
+    if isinstance(connected, Waiting):
+        return go_on(request, connected)
+    notices.leave(request, Notice.LINKED)
+    return onwards(request, return_to, config=config)
+
+
+def go_on(request: HttpRequest, waiting: Waiting) -> HttpResponse:
+    """Redirect to the page of a step, and bind the browser to it."""
+    match waiting.step:
+        case Step.COMPLETE:
+            page = "complete"
+        case Step.CONFIRM_LINK:
+            page = "confirm_link"
+        case _:
+            assert_never(waiting.step)
+    response = HttpResponseRedirect(reverse(f"ms_identity:{page}"))
+    pending.bind(request, response, waiting)
+    return response
+
+
+def onwards(request: HttpRequest, return_to: str, *, config: Config) -> HttpResponse:
+    """Redirect to where the visitor wanted to go."""
+    # Checked when stored too, but the settings or the host may have changed since.
+    target = links.safe_return_to(request, return_to, config=config)
+    return HttpResponseRedirect(target or links.default_return_to())
+
+
+def registered(request: HttpRequest, provider: str, *, return_to: str) -> HttpResponse:
+    """Say that there is an account now and that its session is still to be opened."""
+    # Whoever else is signed in here, the visitor has just proved to be another person.
+    if request.user.is_authenticated:
+        logout(request)
+    url = links.start_url(provider, next_url=return_to)
+    return render(request, "ms_identity/registered.html", {"sign_in_url": url})

@@ -1,0 +1,189 @@
+"""``account_linking_mode: automatic``: only under every one of its conditions."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+
+from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
+from tests.builders import make_identity, make_schema, make_settings
+from tests.web import Browser
+
+from .steps import pick
+
+pytestmark = pytest.mark.django_db
+
+EMAIL = "ines.okafor@contoso.example"
+AUTOMATIC = {"account_linking_mode": "automatic", "auto_link_domains": ["Contoso.example"]}
+
+
+@pytest.fixture(autouse=True)
+def _automatic(settings):
+    settings.MS_IDENTITY = make_settings(AUTOMATIC)
+
+
+@pytest.fixture
+def provisioned():
+    """Somebody whom an operator made, and who has never been here."""
+    user = get_user_model().objects.create_user("ines", email=EMAIL)
+    assert not user.has_usable_password()
+    return user
+
+
+def arrive(client, emulator, persona="work"):
+    return pick(client, emulator, persona).send(client).headers["Location"]
+
+
+def test_who_was_provisioned_and_never_here_is_linked_at_once(client, ms_identity_emulator, provisioned):
+    assert arrive(client, ms_identity_emulator) == "/home/"
+
+    assert client.get("/home/").content == b"ines"
+    assert Credential.objects.get().identity.user == provisioned
+    assert Identity.objects.get().traits["email"] == EMAIL
+    assert arrive(Browser(), ms_identity_emulator) == "/home/"
+    assert Identity.objects.count() == 1
+
+
+def test_who_has_the_address_verified_here_is_linked_at_once(client, ms_identity_emulator):
+    identity = make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
+    get_user_model().objects.update(last_login=timezone.now())
+
+    assert arrive(client, ms_identity_emulator) == "/home/"
+
+    assert identity.credentials.count() == 2
+
+
+def test_the_persons_other_sessions_end(client, ms_identity_emulator, settings):
+    settings.MS_IDENTITY = make_settings(
+        AUTOMATIC, {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
+    )
+    elsewhere = Browser()
+    ms_identity_emulator.sign_in(elsewhere, provider="second")
+    assert elsewhere.get("/home/").content == EMAIL.encode()
+
+    assert arrive(client, ms_identity_emulator) == "/home/"
+
+    assert elsewhere.get("/home/").content == b"nobody"
+    ended, current = SignIn.objects.order_by("pk")
+    assert (ended.ended_at is None, current.ended_at is None) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        pytest.param({"account_linking_mode": "confirm_with_existing_credential"}, id="another mode"),
+        pytest.param({"auto_link_domains": ["other.example"]}, id="another domain"),
+        pytest.param({"auto_link_domains": []}, id="no domain"),
+        pytest.param({"auto_link_domains": ["example"]}, id="a part of the domain"),
+        pytest.param({"microsoft_tenant": "organizations"}, id="more than one tenant"),
+    ],
+)
+def test_the_provider_must_allow_it(client, ms_identity_emulator, settings, provisioned, provider):
+    settings.MS_IDENTITY = make_settings(AUTOMATIC | provider)
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+    assert Credential.objects.count() == 0
+
+
+@pytest.mark.parametrize("claims", [{"xms_edov": False}, {"xms_edov": 0}, {"xms_edov": "false"}])
+def test_an_address_that_microsoft_does_not_vouch_for_is_not_enough(
+    client, ms_identity_emulator, provisioned, claims
+):
+    ms_identity_emulator.persona("work", claims=claims)
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"acct": 1}, id="acct"),
+        pytest.param({"idp": "https://sts.windows.net/11111111-0000-4000-8000-000000000000/"}, id="idp"),
+    ],
+)
+def test_a_guest_is_never_linked_at_once(client, ms_identity_emulator, settings, provisioned, claims):
+    ms_identity_emulator.persona("work", claims=claims)
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+    assert Credential.objects.count() == 0
+
+
+def staff(user):
+    user.is_staff = True
+
+
+def superuser(user):
+    user.is_superuser = True
+
+
+def inactive(user):
+    user.is_active = False
+
+
+def was_here(user):
+    user.last_login = timezone.now()
+
+
+def has_password(user):
+    """A squatter can register any address, and wait."""
+    user.set_password("pw")
+
+
+@pytest.mark.parametrize("change", [staff, superuser, inactive, was_here, has_password])
+def test_the_user_must_fit(client, ms_identity_emulator, provisioned, change):
+    change(provisioned)
+    provisioned.save()
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+    assert Credential.objects.count() == 0
+
+
+def test_two_users_with_the_address_are_too_many(client, ms_identity_emulator, provisioned):
+    get_user_model().objects.create_user("ines2", email=EMAIL.upper())
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+
+def test_who_has_a_credential_of_this_provider_is_not_linked(client, ms_identity_emulator):
+    """A recycled address: the new colleague must not get the old one's account."""
+    make_identity(username="ines", subject="the colleague before", verified=(EMAIL,))
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+
+def test_an_inactive_identity_is_not_linked(client, ms_identity_emulator):
+    make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
+    Identity.objects.update(state=Identity.State.INACTIVE)
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+
+def test_an_address_that_only_the_user_model_has_is_not_verified_here(client, ms_identity_emulator):
+    identity = make_identity(username="ines", provider="second", subject="x")
+    get_user_model().objects.update(email=EMAIL, last_login=timezone.now())
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+    assert identity.credentials.count() == 1
+
+
+def test_an_address_that_nobody_verified_is_not_enough(client, ms_identity_emulator):
+    identity = make_identity(username="ines", provider="second", subject="x")
+    get_user_model().objects.update(email=EMAIL, last_login=timezone.now())
+    VerifiableAddress.objects.create(identity=identity, via="email", value=EMAIL, normalised=EMAIL)
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+
+def test_who_would_have_to_be_asked_for_traits_confirms_first(
+    client, ms_identity_emulator, settings, provisioned
+):
+    schema = make_schema({"team": {"type": "string"}}, required=["team"])
+    settings.MS_IDENTITY = make_settings(AUTOMATIC, IDENTITY_SCHEMA_URL=schema)
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+    assert Identity.objects.count() == 0

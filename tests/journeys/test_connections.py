@@ -1,0 +1,533 @@
+"""Connected accounts: what is shown, connecting, disconnecting, and proving who one is before it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import RequestFactory
+
+from django_ms_identity import linking, sessions, signals
+from django_ms_identity.models import Credential, Identity, SignIn
+from tests import hook_functions
+from tests.builders import make_identity, make_mapper, make_schema, make_settings
+from tests.web import Browser
+
+from .steps import asked, code_of, page
+
+pytestmark = pytest.mark.django_db
+
+URL = "/ms/connections/"
+LINK = "/ms/connections/microsoft/link/"
+LONG_AGO = 2 * 3600
+SECOND = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
+
+
+def unlink_url(credential):
+    return f"/ms/connections/{credential.pk}/unlink/"
+
+
+@pytest.fixture
+def local(client):
+    user = get_user_model().objects.create_user("local", password="pw")
+    assert client.login(username="local", password="pw")
+    return user
+
+
+def age(client, seconds=LONG_AGO):
+    """Let time pass since the person proved who they are."""
+    session = client.session
+    session[sessions.AUTHENTICATED_AT] -= seconds
+    session[sessions.SIGNED_IN_AT] -= seconds
+    session.save()
+
+
+def link(client, emulator, persona="work", provider="microsoft"):
+    response = client.post(f"/ms/connections/{provider}/link/")
+    return emulator.callback(response.headers["Location"], persona).send(client)
+
+
+def who(client):
+    return client.get("/home/").content.decode()
+
+
+# What is shown
+
+
+def test_what_is_connected_is_shown(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+
+    shown = page(client.get(URL))
+
+    assert "ines.okafor@contoso.example" in shown
+    assert "Connected since" in shown
+    assert "Last used" in shown
+    assert "This is your only way to sign in." in shown
+    assert "Disconnect" not in shown
+
+
+def test_who_has_nothing_connected_is_told_so(client, local):
+    shown = page(client.get(URL))
+
+    assert "No Microsoft account is connected yet." in shown
+    assert "Connect a Microsoft account" in shown
+
+
+def test_an_account_of_a_provider_that_is_gone_is_marked(client, ms_identity_emulator, settings):
+    ms_identity_emulator.sign_in(client)
+    settings.MS_IDENTITY = make_settings(SECOND)
+
+    shown = client.get(URL)
+
+    assert shown.status_code == 200
+    assert "this site has switched it off" in page(shown)
+
+
+@pytest.mark.parametrize("url", [URL, LINK, "/ms/connections/1/unlink/"])
+def test_anonymous_visitors_are_sent_to_sign_in(client, url):
+    response = client.get(url) if url == URL else client.post(url)
+
+    assert response.headers["Location"] == "/accounts/login/?next=/ms/connections/"
+
+
+@pytest.mark.parametrize("url", [LINK, "/ms/connections/1/unlink/"])
+def test_a_link_cannot_change_anything(client, local, url):
+    assert client.get(url).status_code == 405
+
+
+@pytest.mark.parametrize("url", [LINK, "/ms/connections/1/unlink/"])
+def test_a_change_needs_its_csrf_token(local, url):
+    strict = Browser(enforce_csrf_checks=True)
+    assert strict.login(username="local", password="pw")
+
+    assert strict.post(url).status_code == 403
+
+
+# Connecting
+
+
+def test_an_account_is_connected(client, ms_identity_emulator, local, listen):
+    heard = []
+    listen(signals.credential_linked, lambda credential, **_: heard.append(credential.account))
+
+    response = link(client, ms_identity_emulator)
+
+    assert response.headers["Location"] == URL
+    assert "The Microsoft account is connected." in page(client.get(URL))
+    assert "is connected." not in page(client.get(URL))
+    assert Credential.objects.get().identity.user == local
+    assert heard == ["ines.okafor@contoso.example"]
+    assert who(client) == "local"
+    ms_identity_emulator.sign_in(visitor := Browser())
+    assert who(visitor) == "local"
+
+
+def test_microsoft_is_asked_to_let_the_person_choose(client, local):
+    assert asked(client.post(LINK).headers["Location"])["prompt"] == "select_account"
+
+
+def test_two_accounts_of_one_provider_can_be_connected(client, ms_identity_emulator, local):
+    link(client, ms_identity_emulator)
+    link(client, ms_identity_emulator, "admin")
+
+    assert Credential.objects.filter(identity__user=local).count() == 2
+    shown = page(client.get(URL))
+    assert "ines.okafor@contoso.example" in shown
+    assert "marek.lindqvist@contoso.example" in shown
+
+
+def test_connecting_again_changes_nothing(client, ms_identity_emulator, local):
+    link(client, ms_identity_emulator)
+
+    assert link(client, ms_identity_emulator).headers["Location"] == URL
+    assert Credential.objects.count() == 1
+
+
+def test_an_account_that_belongs_to_somebody_else_is_refused(client, ms_identity_emulator, local):
+    ms_identity_emulator.sign_in(Browser())
+
+    response = link(client, ms_identity_emulator)
+
+    assert (code_of(response), response.status_code) == ("credential_taken", 409)
+    assert response.context["retry_url"] == URL
+    assert Credential.objects.get().identity.user != local
+    assert who(client) == "local"
+
+
+def test_connecting_works_while_registration_is_off(client, ms_identity_emulator, settings, local):
+    settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
+
+    link(client, ms_identity_emulator)
+
+    assert Credential.objects.count() == 1
+
+
+def test_missing_traits_of_a_new_identity_are_asked(client, ms_identity_emulator, settings, local):
+    schema = make_schema({"team": {"type": "string"}}, required=["team"])
+    settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
+
+    response = link(client, ms_identity_emulator)
+
+    assert response.headers["Location"] == "/ms/complete/"
+    assert Credential.objects.count() == 0
+    ticket = client.get("/ms/complete/").context["ticket"]
+    response = client.post("/ms/complete/", {"ticket": ticket, "trait-0": "Tools"})
+    assert response.headers["Location"] == URL
+    assert Credential.objects.get().identity.traits["team"] == "Tools"
+
+
+def test_a_step_that_belongs_to_the_user_is_not_finished_after_a_sign_out(
+    client, ms_identity_emulator, settings, local
+):
+    schema = make_schema({"team": {"type": "string"}}, required=["team"])
+    settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
+    link(client, ms_identity_emulator)
+    client.post("/ms/sign-out/")
+
+    assert code_of(client.get("/ms/complete/")) == "pending_missing"
+
+
+def test_a_mapper_that_fails_connects_nothing(client, ms_identity_emulator, settings, local):
+    settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper("error 'planted'")})
+
+    assert code_of(link(client, ms_identity_emulator)) == "mapper_runtime_failed"
+    assert Credential.objects.count() == 0
+
+
+# A flow that connects never becomes a login, and belongs to one session
+
+
+def test_a_flow_of_somebody_who_signed_out_is_refused(client, ms_identity_emulator, local):
+    callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
+    client.post("/ms/sign-out/")
+
+    response = callback.send(client)
+
+    assert (code_of(response), who(client)) == ("flow_mismatch", "nobody")
+    assert Credential.objects.count() == Identity.objects.count() == 0
+
+
+def test_a_flow_is_not_finished_in_another_users_session(client, ms_identity_emulator, local):
+    get_user_model().objects.create_user("other", password="pw")
+    callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
+    client.login(username="other", password="pw")
+
+    assert code_of(callback.send(client)) == "flow_mismatch"
+    assert Credential.objects.count() == 0
+
+
+def test_a_flow_is_not_finished_in_another_session_of_the_same_user(client, ms_identity_emulator, local):
+    """The attacker's flow, finished by the victim, would connect the attacker's account to the victim."""
+    callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
+    victim = Browser()
+    victim.login(username="local", password="pw")
+    for name, cookie in client.cookies.items():
+        if name.startswith("ms_identity_flow_"):
+            victim.cookies[name] = cookie.value
+
+    assert code_of(callback.send(victim)) == "flow_mismatch"
+    assert Credential.objects.count() == 0
+
+
+def test_a_refused_flow_costs_microsoft_no_request(client, ms_identity_emulator, local):
+    callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
+    client.post("/ms/sign-out/")
+    before = len(ms_identity_emulator.requests)
+
+    callback.send(client)
+
+    assert len(ms_identity_emulator.requests) == before
+
+
+def test_a_callback_that_is_repeated_is_harmless(client, ms_identity_emulator, local):
+    callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
+    callback.send(client)
+
+    assert callback.send(client).headers["Location"] == URL
+    assert Credential.objects.count() == 1
+
+
+# Disconnecting
+
+
+def test_an_account_is_disconnected(client, ms_identity_emulator, local, listen):
+    heard = []
+    listen(
+        signals.credential_unlinked,
+        lambda identity, credential, **_: heard.append((identity.user.username, credential.subject)),
+    )
+    link(client, ms_identity_emulator)
+    credential = Credential.objects.get()
+
+    response = client.post(unlink_url(credential))
+
+    assert response.headers["Location"] == URL
+    assert "The Microsoft account is disconnected." in page(client.get(URL))
+    assert Credential.objects.count() == 0
+    assert heard == [("local", credential.subject)]
+    assert who(client) == "local"
+
+
+def test_the_sessions_of_the_account_end(client, ms_identity_emulator, local):
+    link(client, ms_identity_emulator)
+    ms_identity_emulator.sign_in(elsewhere := Browser())
+    assert who(elsewhere) == "local"
+
+    client.post(unlink_url(Credential.objects.get()))
+
+    assert who(elsewhere) == "nobody"
+    assert SignIn.objects.get().ended_at is not None
+
+
+def test_the_session_that_the_account_opened_ends_too(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    user = get_user_model().objects.get()
+    session = client.session
+    link(client, ms_identity_emulator, "admin")
+    own = Credential.objects.get(account="ines.okafor@contoso.example")
+
+    response = client.post(unlink_url(own))
+
+    assert response.headers["Location"] == "/accounts/login/?next=/ms/connections/"
+    assert who(client) == "nobody"
+    assert not session.exists(session.session_key)
+    assert user.ms_identity.credentials.count() == 1
+
+
+def test_the_last_way_in_stays(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+
+    response = client.post(unlink_url(Credential.objects.get()))
+
+    assert (code_of(response), response.status_code) == ("last_credential", 409)
+    assert Credential.objects.count() == 1
+    assert who(client) == "ines.okafor@contoso.example"
+
+
+def test_an_account_of_a_provider_that_is_gone_is_no_way_in(client, ms_identity_emulator, settings):
+    settings.MS_IDENTITY = make_settings({}, SECOND)
+    ms_identity_emulator.sign_in(client)
+    link(client, ms_identity_emulator, provider="second")
+    settings.MS_IDENTITY = make_settings()
+
+    kept = Credential.objects.get(provider="microsoft")
+    gone = Credential.objects.get(provider="second")
+    assert code_of(client.post(unlink_url(kept))) == "last_credential"
+    assert client.post(unlink_url(gone)).headers["Location"] == URL
+
+
+def test_a_password_is_no_way_in_where_no_backend_takes_it(client, ms_identity_emulator, settings):
+    ms_identity_emulator.sign_in(client)
+    user = get_user_model().objects.get()
+    user.set_password("pw")
+    user.save()
+    client = Browser()
+    ms_identity_emulator.sign_in(client)
+    settings.AUTHENTICATION_BACKENDS = [sessions.BACKEND]
+
+    assert code_of(client.post(unlink_url(Credential.objects.get()))) == "last_credential"
+
+
+def test_another_packages_link_is_a_way_in(client, ms_identity_emulator, monkeypatch):
+    ms_identity_emulator.sign_in(client)
+
+    class Links:
+        def exists(self):
+            return True
+
+    monkeypatch.setattr(get_user_model(), linking.OTHERS_LINKS[0], Links(), raising=False)
+
+    response = client.post(unlink_url(Credential.objects.get()))
+
+    assert response.headers["Location"] == "/accounts/login/?next=/ms/connections/"
+    assert Credential.objects.count() == 0
+
+
+def test_somebody_elses_account_cannot_be_disconnected(client, ms_identity_emulator, local):
+    credential = make_identity(username="victim").credentials.get()
+
+    response = client.post(unlink_url(credential))
+
+    assert (code_of(response), response.status_code) == ("credential_missing", 404)
+    link(client, ms_identity_emulator)
+    assert code_of(client.post(unlink_url(credential))) == "credential_missing"
+    assert Credential.objects.filter(pk=credential.pk).exists()
+
+
+def test_disconnecting_twice_is_said(client, ms_identity_emulator, local):
+    link(client, ms_identity_emulator)
+    credential = Credential.objects.get()
+    client.post(unlink_url(credential))
+
+    assert code_of(client.post(unlink_url(credential))) == "credential_missing"
+
+
+# Hooks
+
+
+def test_the_hooks_after_settings_run(client, ms_identity_emulator, settings, local):
+    hook_functions.calls.clear()
+    settings.MS_IDENTITY = make_settings(HOOKS={"after_settings": [{"hook": "tests.hook_functions.first"}]})
+
+    link(client, ms_identity_emulator)
+    client.post(unlink_url(Credential.objects.get()))
+
+    linked = [facts["linked"] for _, facts in hook_functions.calls]
+    assert linked == [True, False]
+
+
+def test_revocation_after_settings_ends_other_sessions(client, ms_identity_emulator, settings, local):
+    settings.MS_IDENTITY = make_settings(
+        {}, SECOND, HOOKS={"after_settings": [{"hook": "revoke_active_sessions"}]}
+    )
+    link(client, ms_identity_emulator)
+    ms_identity_emulator.sign_in(elsewhere := Browser())
+    link(client, ms_identity_emulator, provider="second")
+
+    client.post(unlink_url(Credential.objects.get(provider="second")))
+
+    assert who(elsewhere) == "nobody"
+    assert who(client) == "local"
+
+
+# Proving who one is
+
+
+def test_connecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    age(client)
+
+    location = client.post(LINK).headers["Location"]
+    assert asked(location)["max_age"] == "0"
+    assert '"auth_time":{"essential":true}' in asked(location)["claims"]
+    back = ms_identity_emulator.callback(location).send(client)
+    assert back.headers["Location"] == URL
+    resumed = client.get(URL)
+    response = ms_identity_emulator.callback(resumed.headers["Location"], "admin").send(client)
+
+    assert response.headers["Location"] == URL
+    assert Credential.objects.count() == 2
+
+
+def test_disconnecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    link(client, ms_identity_emulator, "admin")
+    other = Credential.objects.get(account="marek.lindqvist@contoso.example")
+    age(client)
+
+    location = client.post(unlink_url(other)).headers["Location"]
+    assert Credential.objects.count() == 2
+    ms_identity_emulator.callback(location).send(client)
+    client.get(URL)
+
+    assert [credential.account for credential in Credential.objects.all()] == ["ines.okafor@contoso.example"]
+    assert who(client) == "ines.okafor@contoso.example"
+
+
+def test_without_a_connected_account_the_project_asks(client, ms_identity_emulator, local):
+    age(client)
+
+    response = client.post(LINK)
+
+    assert response.headers["Location"] == "/accounts/login/?next=/ms/connections/"
+    assert client.login(username="local", password="pw")
+    resumed = client.get(URL)
+    assert ms_identity_emulator.callback(resumed.headers["Location"]).send(client).headers["Location"] == URL
+    assert Credential.objects.count() == 1
+
+
+def test_what_waits_goes_on_once_and_only_after_the_proof(client, ms_identity_emulator, local):
+    age(client)
+    client.post(LINK)
+
+    assert client.get(URL).status_code == 200
+    client.login(username="local", password="pw")
+    assert client.get(URL).status_code == 200
+
+
+def test_what_waits_is_not_for_whoever_comes_next(client, ms_identity_emulator, local):
+    get_user_model().objects.create_user("other", password="pw")
+    age(client)
+    client.post(LINK)
+    client.login(username="other", password="pw")
+
+    assert client.get(URL).status_code == 200
+
+
+def test_what_waits_is_forgotten_after_ten_minutes(client, ms_identity_emulator, local, monkeypatch):
+    age(client)
+    client.post(LINK)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 601)
+    client.login(username="local", password="pw")
+
+    assert client.get(URL).status_code == 200
+
+
+def test_another_person_at_microsoft_is_no_proof(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(Browser(), "admin")
+    ms_identity_emulator.sign_in(client)
+    age(client)
+    location = client.post(LINK).headers["Location"]
+
+    response = ms_identity_emulator.callback(location, "admin").send(client)
+
+    assert (code_of(response), response.status_code) == ("reauthentication_failed", 403)
+    assert who(client) == "ines.okafor@contoso.example"
+    assert client.get(URL).status_code == 200
+
+
+def test_a_person_who_is_not_known_is_no_proof(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    age(client)
+    location = client.post(LINK).headers["Location"]
+
+    response = ms_identity_emulator.callback(location, "admin").send(client)
+
+    assert code_of(response) == "reauthentication_failed"
+    assert Identity.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("claims", "hint"),
+    [
+        pytest.param({"auth_time": None}, "optional claim auth_time", id="absent"),
+        pytest.param({"auth_time": 1}, "earlier sign-in", id="long ago"),
+        pytest.param({"auth_time": "soon"}, "optional claim auth_time", id="no number"),
+        pytest.param({"auth_time": True}, "optional claim auth_time", id="boolean"),
+    ],
+)
+def test_a_proof_that_does_not_say_when_is_none(client, ms_identity_emulator, caplog, claims, hint):
+    ms_identity_emulator.sign_in(client)
+    age(client)
+    ms_identity_emulator.persona("work", claims=claims)
+    location = client.post(LINK).headers["Location"]
+
+    response = ms_identity_emulator.callback(location).send(client)
+
+    assert code_of(response) == "reauthentication_failed"
+    assert hint in caplog.text
+    assert not sessions.is_recent(request_of(client), seconds=3600)
+
+
+def test_a_sign_in_that_was_old_at_microsoft_is_no_recent_one(client, ms_identity_emulator):
+    """Microsoft's own session may be days old: an unlocked computer must not be enough."""
+    ms_identity_emulator.persona("work", claims={"auth_time": int(time.time()) - LONG_AGO})
+    ms_identity_emulator.sign_in(client)
+
+    assert asked(client.post(LINK).headers["Location"])["max_age"] == "0"
+
+
+def test_a_session_without_a_stamp_is_no_recent_one(client, local):
+    session = client.session
+    del session[sessions.AUTHENTICATED_AT]
+    session.save()
+
+    assert client.post(LINK).headers["Location"].startswith("/accounts/login/")
+
+
+def request_of(client):
+    request = RequestFactory().get("/")
+    request.session = client.session
+    return request

@@ -1,0 +1,424 @@
+"""Views that ask for a second factor or a recent sign-in, and the way to Microsoft and back."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.views import LoginView
+from django.http import HttpResponse
+from django.urls import include, path
+from django.views.generic import View
+
+from django_ms_identity import sessions
+from django_ms_identity.decorators import (
+    AAL2RequiredMixin,
+    RecentSignInRequiredMixin,
+    aal2_required,
+    recent_sign_in_required,
+)
+from django_ms_identity.models import SignIn
+from tests.builders import make_settings
+from tests.urls import home
+from tests.web import Browser
+
+from .steps import asked, code_of, pick
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
+
+CONTEXTS = {"aal2_auth_contexts": ["c1"]}
+MFA = {"claims": {"acrs": ["c1"]}}
+
+
+@aal2_required
+def vault(request, shelf=""):
+    """Show the vault."""
+    return HttpResponse(f"vault {shelf}")
+
+
+@aal2_required
+async def async_vault(request):
+    return HttpResponse("vault")
+
+
+@recent_sign_in_required
+def money(request):
+    return HttpResponse("money")
+
+
+@recent_sign_in_required(max_age=timedelta(minutes=1))
+def gold(request):
+    return HttpResponse("gold")
+
+
+class Vault(AAL2RequiredMixin, View):
+    def get(self, request):
+        return HttpResponse("vault")
+
+
+class Money(RecentSignInRequiredMixin, View):
+    max_age = 60
+
+    def get(self, request):
+        return HttpResponse("money")
+
+
+urlpatterns = [
+    path("home/", home),
+    path("ms/", include("django_ms_identity.urls")),
+    path("vault/", vault),
+    path("vault/<str:shelf>/", vault),
+    path("async-vault/", async_vault),
+    path("class-vault/", Vault.as_view()),
+    path("money/", money),
+    path("gold/", gold),
+    path("class-money/", Money.as_view()),
+    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True)),
+]
+
+
+@pytest.fixture(autouse=True)
+def _contexts(settings):
+    settings.MS_IDENTITY = make_settings(CONTEXTS)
+
+
+def age(client, seconds):
+    session = client.session
+    session[sessions.AUTHENTICATED_AT] -= seconds
+    session.save()
+
+
+def step_up(client, url):
+    """Follow the view's redirect up to Microsoft's address."""
+    response = client.get(url)
+    assert response.headers["Location"].startswith("/ms/step-up/?need="), response.headers["Location"]
+    return client.get(response.headers["Location"])
+
+
+# Second factors
+
+
+@pytest.mark.parametrize("url", ["/vault/", "/class-vault/"])
+def test_who_lacks_the_second_factor_is_sent_for_it_and_comes_back(client, ms_identity_emulator, url):
+    ms_identity_emulator.sign_in(client)
+    ms_identity_emulator.persona("work", **MFA)
+
+    location = step_up(client, f"{url}?a=1&b=2").headers["Location"]
+    assert json.loads(asked(location)["claims"]) == {"id_token": {"acrs": {"essential": True, "value": "c1"}}}
+    back = ms_identity_emulator.callback(location).send(client)
+
+    assert back.headers["Location"] == f"{url}?a=1&b=2"
+    assert client.get(back.headers["Location"]).content.startswith(b"vault")
+    assert [sign_in.aal for sign_in in SignIn.objects.order_by("pk")] == ["aal1", "aal2"]
+
+
+def test_who_comes_back_without_it_is_refused_and_not_sent_again(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    ms_identity_emulator.persona("work", claims={"acrs": None})
+    location = step_up(client, "/vault/").headers["Location"]
+
+    response = ms_identity_emulator.callback(location).send(client)
+
+    assert (code_of(response), response.status_code) == ("step_up_failed", 403)
+    assert response.context["retry_url"] == "/vault/"
+    assert client.get("/home/").content == b"ines.okafor@contoso.example"
+    assert SignIn.objects.count() == 1
+
+
+def test_another_context_is_not_enough(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    ms_identity_emulator.persona("work", claims={"acrs": ["c2"]})
+    location = step_up(client, "/vault/").headers["Location"]
+
+    assert code_of(ms_identity_emulator.callback(location).send(client)) == "step_up_failed"
+
+
+def test_who_signed_in_with_it_is_let_in_at_once(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", **MFA)
+    ms_identity_emulator.sign_in(client)
+
+    assert client.get("/vault/top/").content == b"vault top"
+
+
+def test_the_second_factor_of_somebody_else_does_not_count(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(Browser(), "admin")
+    ms_identity_emulator.sign_in(client)
+    ms_identity_emulator.persona("admin", **MFA)
+    location = step_up(client, "/vault/").headers["Location"]
+
+    response = ms_identity_emulator.callback(location, "admin").send(client)
+
+    assert code_of(response) == "reauthentication_failed"
+    assert client.get("/vault/").status_code == 302
+    assert client.get("/home/").content == b"ines.okafor@contoso.example"
+
+
+def test_a_step_up_is_not_finished_in_another_session(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    ms_identity_emulator.persona("work", **MFA)
+    location = step_up(client, "/vault/").headers["Location"]
+    client.post("/ms/sign-out/")
+
+    response = ms_identity_emulator.callback(location).send(client)
+
+    assert code_of(response) == "flow_mismatch"
+    assert client.get("/home/").content == b"nobody"
+
+
+def test_the_key_of_the_session_changes_with_its_level(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    before = client.session.session_key
+    ms_identity_emulator.persona("work", **MFA)
+    ms_identity_emulator.callback(step_up(client, "/vault/").headers["Location"]).send(client)
+
+    assert client.session.session_key != before
+    assert not client.session.exists(before)
+
+
+def test_a_password_sign_in_takes_the_level_away(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", **MFA)
+    ms_identity_emulator.sign_in(client)
+    user = get_user_model().objects.get()
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+
+    assert client.get("/vault/").status_code == 302
+
+
+def test_who_has_no_account_that_can_show_one_is_told_so(client, ms_identity_emulator, settings):
+    settings.MS_IDENTITY = make_settings()
+    ms_identity_emulator.sign_in(client)
+
+    response = step_up(client, "/vault/")
+
+    assert (code_of(response), response.status_code) == ("step_up_failed", 403)
+
+
+def test_a_user_without_a_microsoft_account_is_told_so(client):
+    client.force_login(
+        get_user_model().objects.create_user("local"), "django.contrib.auth.backends.ModelBackend"
+    )
+
+    assert code_of(step_up(client, "/vault/")) == "step_up_failed"
+
+
+@pytest.mark.parametrize("url", ["/vault/", "/class-vault/", "/money/", "/class-money/"])
+def test_anonymous_visitors_sign_in_first(client, url):
+    assert client.get(url).headers["Location"] == f"/accounts/login/?next={url}"
+
+
+def test_a_step_up_link_of_an_anonymous_visitor_leads_to_a_sign_in(client):
+    response = client.get("/ms/step-up/?need=aal2&next=/vault/")
+
+    assert response.headers["Location"] == "/accounts/login/?next=/vault/"
+
+
+def test_a_step_up_link_that_is_not_needed_leads_on(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", **MFA)
+    ms_identity_emulator.sign_in(client)
+
+    assert client.get("/ms/step-up/?need=aal2&next=/vault/").headers["Location"] == "/vault/"
+
+
+@pytest.mark.parametrize("query", ["", "?need=aal3", "?need=", "?next=/vault/"])
+def test_a_step_up_link_to_nothing_is_none(client, query):
+    assert client.get(f"/ms/step-up/{query}").status_code == 404
+
+
+def test_a_step_up_leads_nowhere_else(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    ms_identity_emulator.persona("work", **MFA)
+    response = client.get("/ms/step-up/?need=aal2&next=https://evil.example/")
+
+    back = ms_identity_emulator.callback(response.headers["Location"]).send(client)
+
+    assert back.headers["Location"] == "/home/"
+
+
+def test_the_provider_that_opened_the_session_is_asked(client, ms_identity_emulator, settings):
+    second = CONTEXTS | {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
+    settings.MS_IDENTITY = make_settings(CONTEXTS, second)
+    ms_identity_emulator.sign_in(client)
+    link = client.post("/ms/connections/second/link/")
+    ms_identity_emulator.callback(link.headers["Location"], "admin").send(client)
+    ms_identity_emulator.sign_in(other := Browser(), "admin", provider="second")
+
+    assert asked(step_up(client, "/vault/").headers["Location"])["client_id"].startswith("1111")
+    assert asked(step_up(other, "/vault/").headers["Location"])["client_id"].startswith("9999")
+
+
+def test_async_views_are_guarded_too(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", **MFA)
+    ms_identity_emulator.sign_in(client)
+
+    assert inspect.iscoroutinefunction(async_vault)
+    assert client.get("/async-vault/").content == b"vault"
+    assert Browser().get("/async-vault/").headers["Location"] == "/accounts/login/?next=/async-vault/"
+
+
+def test_the_views_keep_their_names():
+    assert (vault.__name__, vault.__doc__) == ("vault", "Show the vault.")
+
+
+# Recent sign-ins
+
+
+def test_a_recent_sign_in_is_let_in(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+
+    assert client.get("/money/").content == b"money"
+    assert client.get("/gold/").content == b"gold"
+    assert client.get("/class-money/").content == b"money"
+
+
+def test_an_older_one_is_asked_for_anew_and_comes_back(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    age(client, 2 * 3600)
+
+    location = step_up(client, "/money/?a=1").headers["Location"]
+    assert asked(location)["max_age"] == "0"
+    back = ms_identity_emulator.callback(location).send(client)
+
+    assert back.headers["Location"] == "/money/?a=1"
+    assert client.get("/money/").content == b"money"
+
+
+@pytest.mark.parametrize("url", ["/gold/", "/class-money/"])
+def test_the_view_says_what_is_recent(client, ms_identity_emulator, url):
+    ms_identity_emulator.sign_in(client)
+    age(client, 120)
+
+    assert client.get("/money/").status_code == 200
+    location = step_up(client, url).headers["Location"]
+    ms_identity_emulator.callback(location).send(client)
+    assert client.get(url).status_code == 200
+
+
+def test_a_sign_in_of_the_future_is_none(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    age(client, -3600)
+
+    assert client.get("/money/").status_code == 302
+
+
+def test_a_login_page_that_sends_people_back_ends_in_a_refusal_and_no_loop(client, caplog):
+    user = get_user_model().objects.create_user("local", password="pw")
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    age(client, 2 * 3600)
+
+    url, hops = "/money/", 0
+    while (response := client.get(url)).status_code == 302 and hops < 10:
+        url, hops = response.headers["Location"], hops + 1
+
+    assert code_of(response) == "reauthentication_failed"
+    assert "redirect_authenticated_user" in caplog.text
+
+
+def test_who_took_their_time_is_sent_to_sign_in_again(client, monkeypatch):
+    user = get_user_model().objects.create_user("local", password="pw")
+    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    age(client, 2 * 3600)
+    assert step_up(client, "/money/").headers["Location"].startswith("/accounts/login/")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 60)
+
+    assert step_up(client, "/money/").headers["Location"].startswith("/accounts/login/")
+
+
+# Other ways to name a second factor
+
+
+@pytest.mark.parametrize(
+    ("provider", "claims", "aal"),
+    [
+        pytest.param({"aal2_amr_values": ["mfa"]}, {"amr": ["pwd", "mfa"]}, "aal2", id="amr"),
+        pytest.param({"aal2_amr_values": ["mfa"]}, {"amr": ["pwd"]}, "aal1", id="amr without it"),
+        pytest.param({"aal2_acr_values": ["1"]}, {"acr": "1"}, "aal2", id="acr"),
+    ],
+)
+def test_the_level_and_the_methods_are_kept(client, ms_identity_emulator, settings, provider, claims, aal):
+    settings.MS_IDENTITY = make_settings(provider)
+    ms_identity_emulator.persona("work", claims=claims)
+    ms_identity_emulator.sign_in(client)
+
+    sign_in = SignIn.objects.get()
+    assert (sign_in.aal, sign_in.amr) == (aal, claims.get("amr", []))
+    assert (client.get("/vault/").status_code == 200) is (aal == "aal2")
+
+
+def test_the_claims_of_the_settings_are_asked_for_too(client, ms_identity_emulator, settings):
+    settings.MS_IDENTITY = make_settings(
+        CONTEXTS | {"requested_claims": {"id_token": {"ctry": None}, "userinfo": {"x": None}}}
+    )
+    ms_identity_emulator.sign_in(client)
+
+    claims = json.loads(asked(step_up(client, "/vault/").headers["Location"])["claims"])
+
+    assert claims["userinfo"] == {"x": None}
+    assert claims["id_token"] == {"ctry": None, "acrs": {"essential": True, "value": "c1"}}
+
+
+# Signing out
+
+
+def test_signing_out_can_go_by_way_of_microsoft(client, ms_identity_emulator, settings):
+    settings.LOGOUT_REDIRECT_URL = "/home/"
+    ms_identity_emulator.persona("work", claims={"login_hint": "O.hint"})
+    ms_identity_emulator.sign_in(client)
+
+    location = client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"]
+
+    assert location.startswith(
+        "https://login.microsoftonline.com/8eaef023-2b34-4da1-9baa-8bc8c9d6a490/oauth2/v2.0/logout?"
+    )
+    assert asked(location) == {
+        "post_logout_redirect_uri": "http://testserver/home/",
+        "logout_hint": "O.hint",
+    }
+    assert client.get("/home/").content == b"nobody"
+    assert SignIn.objects.get().ended_at is not None
+
+
+def test_without_being_asked_microsofts_session_stays(client, ms_identity_emulator, settings):
+    settings.LOGOUT_REDIRECT_URL = "/home/"
+    ms_identity_emulator.sign_in(client)
+
+    assert client.post("/ms/sign-out/").headers["Location"] == "/home/"
+
+
+def test_who_signed_in_otherwise_is_not_sent_to_microsoft(client, settings):
+    settings.LOGOUT_REDIRECT_URL = "/home/"
+    client.force_login(
+        get_user_model().objects.create_user("local"), "django.contrib.auth.backends.ModelBackend"
+    )
+
+    assert client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"] == "/home/"
+
+
+def test_a_provider_that_is_gone_does_not_keep_anybody_signed_in(client, ms_identity_emulator, settings):
+    settings.LOGOUT_REDIRECT_URL = "/home/"
+    ms_identity_emulator.sign_in(client)
+    settings.MS_IDENTITY = make_settings({"id": "other"})
+
+    assert client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"] == "/home/"
+    assert client.get("/home/").content == b"nobody"
+
+
+def test_the_emulator_stands_in_for_microsoft(client, ms_identity_emulator, settings):
+    ms_identity_emulator.sign_in(client)
+    settings.DEBUG = True
+    settings.MS_IDENTITY = {**settings.MS_IDENTITY, "EMULATOR_URL": "http://localhost:8000/emulator"}
+
+    location = client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"]
+
+    assert location.startswith("http://localhost:8000/emulator/login.microsoftonline.com/")
+
+
+def test_a_sign_in_after_a_step_up_is_still_a_login(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", **MFA)
+    ms_identity_emulator.sign_in(client)
+
+    assert pick(client, ms_identity_emulator, prompt="login").send(client).headers["Location"] == "/home/"
