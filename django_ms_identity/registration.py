@@ -23,7 +23,13 @@ from .accounts import (
 )
 from .entra.providers import Provider
 from .entra.tokens import Claims
-from .exceptions import AccountExists, MapperResultInvalid, RegistrationDisabled, UserInvalid
+from .exceptions import (
+    AccountExists,
+    IdentityInactive,
+    MapperResultInvalid,
+    RegistrationDisabled,
+    UserInvalid,
+)
 from .mapping.result import Address, Mapped
 from .models import Credential, Identity, VerifiableAddress, credential_key, normalised
 from .signals import identity_registering
@@ -75,6 +81,25 @@ def register(
         raise UserInvalid(
             "the database refuses the user", hint="A unique field of the user model has this value already."
         ) from None
+
+
+def settle_tenant(credential: Credential, claims: Claims) -> None:
+    """Give a credential without a tenant the one that it signs in from, unless another request was faster.
+
+    The credential has the tenant that is stored afterwards. Raises ``IdentityInactive`` for one that was
+    deleted meanwhile.
+    """
+    rows = Credential.objects.using(credential._state.db or router.db_for_write(Credential))
+    tenant, object_id = claims.tid, claims.oid or credential.object_id
+    settled = rows.filter(pk=credential.pk, tenant="").update(
+        tenant=tenant, object_id=object_id, updated_at=timezone.now()
+    )
+    if not settled:
+        stored = rows.filter(pk=credential.pk).values_list("tenant", "object_id").first()
+        if stored is None:
+            raise IdentityInactive("the credential was deleted while it signed in")
+        tenant, object_id = stored
+    credential.tenant, credential.object_id = tenant, object_id
 
 
 def users_with_any(

@@ -106,11 +106,8 @@ def open_session(
 ) -> None:
     """Open the session of a known credential, unless something speaks against it."""
     identity = credential.identity
-    if credential.tenant and credential.tenant != claims.tid:
-        # The same subject from another tenant is not the same person; DESIGN 5.6.
-        raise TenantChanged(
-            f"credential {credential.pk} belongs to tenant {credential.tenant}, not {claims.tid}"
-        )
+    if credential.tenant:
+        _refuse_another_tenant(credential, claims)
     if not identity.is_active:
         raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
     if not identity.user.is_active:
@@ -127,6 +124,10 @@ def open_session(
     identity_signing_in.send(Identity, **facts)
     # Before the session, as in Kratos: a hook that keeps somebody out must find nobody in.
     after_login.send(Identity, **facts, registered=registered)
+    if not credential.tenant:
+        # Only now: whoever was kept out must not have decided whose credential it is.
+        registration.settle_tenant(credential, claims)
+        _refuse_another_tenant(credential, claims)
     _rename(credential, claims)
     sessions.open_session(request, identity=identity, credential=credential, provider=provider, claims=claims)
     logger.info(
@@ -138,6 +139,14 @@ def open_session(
     )
     # Django logs a receiver that fails.
     identity_signed_in.send_robust(Identity, **facts, registered=registered)
+
+
+def _refuse_another_tenant(credential: Credential, claims: Claims) -> None:
+    # The same subject from another tenant is not the same person; DESIGN 5.6.
+    if credential.tenant != claims.tid:
+        raise TenantChanged(
+            f"credential {credential.pk} belongs to tenant {credential.tenant}, not {claims.tid}"
+        )
 
 
 def _open(request: HttpRequest, proof: Proof, credential: Credential) -> Arrived:
