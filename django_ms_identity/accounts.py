@@ -66,6 +66,16 @@ def account_for(provider: Provider, claims: Claims, mapped: Mapped, *, subject: 
     return Account(fields=fields, groups=_groups(mapped, privileged=privileged) or ())
 
 
+def account_without_claims(provider: Provider, mapped: Mapped, *, subject: str) -> Account:
+    """As ``account_for``, for somebody of whom no token tells: verified addresses alone are trusted."""
+    emails = tuple(address.value for address in mapped.verified_addresses if address.via == "email")
+    fields = dict(_allowed(_wanted(mapped), privileged=False, emails=emails))
+    _set_email(fields, emails)
+    _refuse_borrowed_name(fields, emails)
+    _set_username(fields, provider=provider, subject=subject)
+    return Account(fields=fields, groups=())
+
+
 def changes_for(provider: Provider, claims: Claims, mapped: Mapped, *, user: AbstractBaseUser) -> Account:
     """Return what a sign-in says of a user who exists; as ``account_for``, but it renames nobody.
 

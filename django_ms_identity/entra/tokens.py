@@ -113,6 +113,12 @@ def subject_of(claims: Claims, source: SubjectSource) -> str:
     return subject
 
 
+def is_subject(text: str) -> bool:
+    """Say whether a text can be a subject: what cannot could neither be hashed nor stored."""
+    # OpenID Connect Core section 2.
+    return 0 < len(text) <= 255 and text.isascii() and text.isprintable()
+
+
 def _kid(token: str) -> str:
     if len(token) > MAX_TOKEN:
         raise TokenRejected("the ID token is too large")
@@ -162,9 +168,7 @@ def _check_types(payload: Mapping[str, object]) -> None:
         # PyJWT takes numeric text and booleans too (RFC 7519 section 2: NumericDate is a number).
         if type(payload[name]) not in (int, float):
             raise TokenRejected(f"{name} is not a number")
-    sub = str(payload["sub"])
-    # OpenID Connect Core section 2; what is not could neither be hashed nor stored.
-    if len(sub) > 255 or not sub.isascii() or not sub.isprintable():
+    if not is_subject(str(payload["sub"])):
         raise TokenRejected("sub is not ASCII text of at most 255 characters")
 
 

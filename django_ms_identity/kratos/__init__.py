@@ -1,0 +1,1 @@
+"""What Ory Kratos writes of its identities, read into values. No Django, no network."""
