@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from itertools import islice
 from uuid import UUID
 
 from django.conf import settings
@@ -14,93 +12,58 @@ from django.db import IntegrityError, router, transaction
 from django.utils import timezone
 
 from .accounts import Account, account_without_claims, build_user, username_is_email, with_suffix
-from .entra.clouds import GUID, TenantKind
-from .entra.providers import PROVIDER_ID, Provider, SubjectSource
-from .entra.tokens import is_subject
+from .entra.providers import SubjectSource
 from .exceptions import EmailUnverified, MSIdentityError
-from .kratos.identities import ExportedCredential, ExportedIdentity, Misshapen
-from .mapping.json_text import JSONObject
-from .mapping.result import Address, Mapped, Scalar, UserFields
-from .models import Credential, Identity, VerifiableAddress, credential_key, normalised
-from .registration import address_rows, refuse_unstorable, user_with_any
+from .import_plans import (
+    Outcome,
+    Plan,
+    PlannedCredential,
+    Skip,
+    Verdict,
+    credentials_for,
+    is_foreign,
+    mapped_for,
+)
+from .kratos.identities import ExportedIdentity, Misshapen
+from .mapping.result import Address, Mapped
+from .models import Credential, Identity, VerifiableAddress, normalised
+from .registration import address_rows, emails_in_use, refuse_unstorable
 
-if TYPE_CHECKING:
-    from .mapping.schema import IdentitySchema
-
-
-class Outcome(StrEnum):
-    """What became of one entry of the export."""
-
-    IMPORTED = "imported"
-    ALREADY_HERE = "already here"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
-
-class Skip(StrEnum):
-    """Why an identity stays out, though nothing is wrong with it."""
-
-    NO_CREDENTIAL = "no credential is left to sign in with"
-    ACCOUNT_EXISTS = "a verified address belongs to an existing user"
-    CREDENTIAL_TAKEN = "a credential belongs to another identity here"
-    EMAIL_UNVERIFIED = "the user model needs a verified e-mail address and there is none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What became of one entry; nothing in it is personal."""
-
-    name: str
-    """The identity's id, or its place in the export."""
-    outcome: Outcome
-    reason: str = ""
-    left_out: tuple[str, ...] = ()
-    """Why credentials were not taken over."""
-    has_invalid_traits: bool = False
-    has_foreign_subject: bool = False
-    """Whether a subject looks like an object id although the provider's subjects are another thing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How an export becomes rows."""
-
-    providers: Mapping[str, Provider]
-    """Kratos' ids of providers to ours."""
-    tenant: str
-    """Whose people they all are; empty where the first sign-in is to settle it."""
-    schema: IdentitySchema | None
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Key:
-    """A credential to be written."""
-
-    provider: Provider
-    subject: str
-    key: str
+_BATCH = 50
 
 
 class Import:
-    """One run; a class because a dry run must remember what it would have written."""
+    """One run; a class because it remembers who is here, and a dry run who would be."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._database = router.db_for_write(Identity)
-        self._would_hold: dict[str, UUID] = {}
-        self._would_exist: set[UUID] = set()
-        self._would_have: set[str] = set()
+        self._ids: set[UUID] = set()
+        self._holders: dict[str, UUID] = {}
+        """Keys of credentials to the identities that have them."""
+        self._emails: set[str] = set()
+        """Normalised, of anybody."""
 
-    def take(self, entry: ExportedIdentity | Misshapen) -> Verdict:
-        """Import one entry in a transaction of its own, and say what became of it; raises nothing."""
+    def take(self, entries: Iterable[ExportedIdentity | Misshapen]) -> Iterator[Verdict]:
+        """Import each entry in a transaction of its own, and say what became of it.
+
+        Who is here is looked up for a few dozen entries at a time, for the user model may have no index on
+        its e-mail field. Somebody who registers in between is still found where the database keeps things
+        unique: by id, credential and user name.
+        """
+        iterator = iter(entries)
+        while batch := list(islice(iterator, _BATCH)):
+            self._look_up([entry for entry in batch if isinstance(entry, ExportedIdentity)])
+            yield from map(self._take, batch)
+
+    def _take(self, entry: ExportedIdentity | Misshapen) -> Verdict:
         if isinstance(entry, Misshapen):
             return Verdict(name=entry.name, outcome=Outcome.FAILED, reason="; ".join(entry.faults))
-        keys, left_out = self._keys(entry)
+        credentials, left_out = credentials_for(entry, self._plan)
         is_invalid = False
         try:
             is_invalid = self._plan.schema is not None and bool(self._plan.schema.problems(entry.traits))
-            outcome, reason = self._decide(entry, keys)
+            outcome, reason = self._decide(entry, credentials)
         except EmailUnverified:
             outcome, reason = Outcome.SKIPPED, Skip.EMAIL_UNVERIFIED.value
         except MSIdentityError as error:
@@ -115,60 +78,62 @@ class Import:
             reason=reason,
             left_out=left_out,
             has_invalid_traits=is_invalid,
-            has_foreign_subject=any(map(_is_foreign, keys)),
+            has_foreign_subject=any(map(is_foreign, credentials)),
         )
 
-    def _keys(self, exported: ExportedIdentity) -> tuple[tuple[_Key, ...], tuple[str, ...]]:
-        """Return the credentials that can be taken over, and why the others cannot."""
-        keys: dict[str, _Key] = {}
-        left_out = []
-        for credential in exported.credentials:
-            provider = self._plan.providers.get(credential.provider)
-            if reason := _why_not(credential, provider, self._plan.tenant):
-                left_out.append(reason)
-            elif provider is not None:
-                key = credential_key(provider.id, credential.subject)
-                keys[key] = _Key(provider=provider, subject=credential.subject, key=key)
-        return tuple(keys.values()), tuple(dict.fromkeys(left_out))
+    def _look_up(self, batch: list[ExportedIdentity]) -> None:
+        if not self._plan.dry_run:
+            # What this run wrote is in the database.
+            self._ids, self._holders, self._emails = set(), {}, set()
+        ids = [exported.id for exported in batch]
+        keys = [it.key for exported in batch for it in credentials_for(exported, self._plan)[0]]
+        emails = {
+            it.address.value
+            for exported in batch
+            for it in exported.verified_addresses
+            if it.address.via == "email"
+        }
+        identities = Identity.objects.using(self._database).filter(pk__in=ids)
+        self._ids |= set(identities.values_list("pk", flat=True))
+        credentials = Credential.objects.using(self._database).filter(key__in=keys)
+        self._holders |= dict(credentials.values_list("key", "identity_id"))
+        self._emails |= emails_in_use(emails)
 
-    def _decide(self, exported: ExportedIdentity, keys: tuple[_Key, ...]) -> tuple[Outcome, str]:
-        if known := self._known(exported, keys):
+    def _decide(
+        self, exported: ExportedIdentity, credentials: tuple[PlannedCredential, ...]
+    ) -> tuple[Outcome, str]:
+        if known := self._known(exported, credentials):
             return known
-        if not keys:
+        if not credentials:
             return Outcome.SKIPPED, Skip.NO_CREDENTIAL
-        mapped = _mapped(exported)
+        mapped = mapped_for(exported)
         refuse_unstorable(mapped)
-        emails = {address.value for address in mapped.verified_addresses if address.via == "email"}
-        if user_with_any(emails) is not None or not self._would_have.isdisjoint(map(normalised, emails)):
+        emails = {normalised(it.value) for it in mapped.verified_addresses if it.via == "email"}
+        if not self._emails.isdisjoint(emails):
             return Outcome.SKIPPED, Skip.ACCOUNT_EXISTS
-        account = account_without_claims(keys[0].provider, mapped, subject=keys[0].subject)
-        if self._plan.dry_run:
-            build_user(account)
-            self._would_exist.add(exported.id)
-            self._would_hold |= {key.key: exported.id for key in keys}
-            self._would_have |= set(map(normalised, emails))
-            return Outcome.IMPORTED, ""
+        account = account_without_claims(credentials[0].provider, mapped, subject=credentials[0].subject)
         try:
-            self._write(exported, keys, mapped, account)
+            self._write(exported, credentials, mapped, account)
         except IntegrityError:
             # Somebody registered meanwhile, or the user name is taken.
-            if known := self._known(exported, keys):
+            self._look_up([exported])
+            if known := self._known(exported, credentials):
                 return known
             if username_is_email():
                 return Outcome.SKIPPED, Skip.ACCOUNT_EXISTS
-            self._write(exported, keys, mapped, with_suffix(account))
+            self._write(exported, credentials, mapped, with_suffix(account))
+        self._ids.add(exported.id)
+        self._holders |= {it.key: exported.id for it in credentials}
+        self._emails |= emails
         return Outcome.IMPORTED, ""
 
-    def _known(self, exported: ExportedIdentity, keys: tuple[_Key, ...]) -> tuple[Outcome, str] | None:
-        wanted = {key.key for key in keys}
-        rows = Credential.objects.using(self._database).filter(key__in=wanted)
-        holders = dict(rows.values_list("key", "identity_id"))
-        holders |= {key: self._would_hold[key] for key in wanted & self._would_hold.keys()}
-        is_here = (
-            exported.id in self._would_exist
-            or Identity.objects.using(self._database).filter(pk=exported.id).exists()
-        )
-        others = {key: holder for key, holder in holders.items() if holder != exported.id}
+    def _known(
+        self, exported: ExportedIdentity, credentials: tuple[PlannedCredential, ...]
+    ) -> tuple[Outcome, str] | None:
+        wanted = {it.key for it in credentials}
+        is_here = exported.id in self._ids
+        others = {key: self._holders[key] for key in wanted & self._holders.keys()}
+        others = {key: holder for key, holder in others.items() if holder != exported.id}
         # Who signed in here before the import is the same person under another id.
         is_same_person = not is_here and others.keys() == wanted and len(set(others.values())) == 1
         if others and not is_same_person:
@@ -176,9 +141,15 @@ class Import:
         return (Outcome.ALREADY_HERE, "") if is_here or others else None
 
     def _write(
-        self, exported: ExportedIdentity, keys: tuple[_Key, ...], mapped: Mapped, account: Account
+        self,
+        exported: ExportedIdentity,
+        credentials: tuple[PlannedCredential, ...],
+        mapped: Mapped,
+        account: Account,
     ) -> None:
         user = build_user(account)
+        if self._plan.dry_run:
+            return
         with transaction.atomic(using=self._database):
             user.save(using=self._database, force_insert=True)
             rows = Identity.objects.using(self._database)
@@ -197,14 +168,14 @@ class Import:
             Credential.objects.using(self._database).bulk_create(
                 Credential(
                     identity=identity,
-                    provider=key.provider.id,
-                    subject=key.subject,
-                    subject_source=key.provider.subject_source.value,
+                    provider=it.provider.id,
+                    subject=it.subject,
+                    subject_source=it.provider.subject_source.value,
                     tenant=self._plan.tenant,
-                    object_id=key.subject if key.provider.subject_source is SubjectSource.OID else "",
-                    key=key.key,
+                    object_id=it.subject if it.provider.subject_source is SubjectSource.OID else "",
+                    key=it.key,
                 )
-                for key in keys
+                for it in credentials
             )
             if addresses := address_rows(identity, mapped.verified_addresses):
                 times = {it.address: it.verified_at for it in exported.verified_addresses}
@@ -212,63 +183,6 @@ class Import:
                     verified_at = times[Address(via=row.via, value=row.value)]
                     row.verified_at = _storable(verified_at) or row.verified_at
                 VerifiableAddress.objects.using(self._database).bulk_create(addresses)
-
-
-def _why_not(credential: ExportedCredential, provider: Provider | None, tenant: str) -> str:
-    """Say why a credential cannot be taken over, or nothing."""
-    if provider is None:
-        shown = credential.provider if PROVIDER_ID.fullmatch(credential.provider) else "…"
-        return f"provider {shown!r} is not configured here"
-    if credential.auto_link:
-        return f"an entry of provider {provider.id!r} has use_auto_link, so nobody proved it yet"
-    if tenant and provider.tenant.kind is TenantKind.GUID and provider.tenant.value != tenant:
-        return f"provider {provider.id!r} is for another tenant, so nobody of {tenant} could sign in"
-    if not is_subject(credential.subject):
-        return f"a subject of provider {provider.id!r} is none that Microsoft gives"
-    if provider.subject_source is SubjectSource.OID and not GUID.fullmatch(credential.subject):
-        return f"a subject of provider {provider.id!r} is no object id, and its subject_source is oid"
-    return ""
-
-
-def _is_foreign(key: _Key) -> bool:
-    return key.provider.subject_source is SubjectSource.USERINFO and bool(GUID.fullmatch(key.subject))
-
-
-def _mapped(exported: ExportedIdentity) -> Mapped:
-    """Return the identity as if a mapper had made it; its user is what traits of the usual names say."""
-    traits = exported.traits
-    email = normalised(str(traits.get("email") or ""))
-    # The address that the person goes by comes first: the user gets one.
-    addresses = sorted(
-        (it.address for it in exported.verified_addresses), key=lambda it: normalised(it.value) != email
-    )
-    wanted: dict[str, Scalar] = {
-        "username": _username(traits, {normalised(it.value) for it in addresses if it.via == "email"}),
-        "first_name": _name(traits, "first"),
-        "last_name": _name(traits, "last"),
-    }
-    return Mapped(
-        traits=traits,
-        verified_addresses=tuple(addresses),
-        user=UserFields(fields={name: value for name, value in wanted.items() if value}),
-    )
-
-
-def _username(traits: JSONObject, verified: set[str]) -> str:
-    for name in ("username", "preferred_username", "email"):
-        value = traits.get(name)
-        if isinstance(value, str) and (
-            normalised(value) in verified or (name == "username" and "@" not in value)
-        ):
-            return value
-    return ""
-
-
-def _name(traits: JSONObject, part: str) -> str:
-    names = traits.get("name")
-    nested = names.get(part) if isinstance(names, dict) else None
-    value = traits.get(f"{part}_name", nested)
-    return value if isinstance(value, str) else ""
 
 
 def _storable(moment: datetime | None) -> datetime | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
 from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import Q
+from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -132,6 +133,25 @@ def users_with_any(
     return tuple({user.pk: user for user in found if besides is None or user.pk != besides.pk}.values())
 
 
+def emails_in_use(emails: Collection[str]) -> set[str]:
+    """Return the normalised forms of those addresses that are somebody's: as ``user_with_any``, for many."""
+    wanted = {normalised(email) for email in emails}
+    if not wanted:
+        return set()
+    database = router.db_for_write(Identity)
+    rows = VerifiableAddress.objects.using(database).filter(via="email", normalised__in=wanted)
+    found = set(rows.values_list("normalised", flat=True))
+    if field := getattr(get_user_model(), "EMAIL_FIELD", ""):
+        # One pass over the table: SQLite would compare every row with every address. It lowers ASCII alone.
+        spelled = {
+            form for email in {*emails, *wanted} for form in (email, email.lower(), _ascii_lower(email))
+        }
+        users = get_user_model()._default_manager.using(database).alias(lowered=Lower(field))
+        values = users.filter(lowered__in=spelled).values_list(field, flat=True)
+        found |= {normalised(str(value or "")) for value in values}
+    return found & wanted
+
+
 def address_rows(identity: Identity, addresses: Iterable[Address]) -> list[VerifiableAddress]:
     """Return unsaved rows for addresses, one per normalised value, verified now."""
     now = timezone.now()
@@ -192,6 +212,10 @@ def _write(
             hint="A value that the mapper emits is longer than its column or holds U+0000.",
         ) from None
     return credential
+
+
+def _ascii_lower(text: str) -> str:
+    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
 
 
 def _groups_for(user: AbstractBaseUser, names: tuple[str, ...], database: str) -> list[Group]:

@@ -11,7 +11,8 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.db.models.signals import post_save
 
-from django_ms_identity.importing import Import, Outcome, Plan, Skip
+from django_ms_identity.import_plans import Outcome, Plan, Skip
+from django_ms_identity.importing import Import
 from django_ms_identity.kratos.export import read
 from django_ms_identity.mapping.schema import parse_schema
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key
@@ -58,8 +59,7 @@ def plan(**changes):
 
 
 def take(*entries, **changes):
-    run = Import(plan(**changes))
-    return [run.take(entry) for entry in read(json.dumps(entries))]
+    return list(Import(plan(**changes)).take(read(json.dumps(entries))))
 
 
 def take_one(entry, **changes):
