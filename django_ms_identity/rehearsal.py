@@ -12,6 +12,7 @@ from .entra.keys import configured_tenant, parse_keys
 from .entra.providers import Provider
 from .mapping.mapper import EMPTY_IDENTITY, map_claims
 from .mapping.result import Mapped
+from .mapping.traits import TraitProblem
 
 _WORK_TENANT = "00000000-1111-4222-8333-444444444444"
 
@@ -34,6 +35,15 @@ def rehearse(provider: Provider) -> Mapped:
         # The sample is nobody's, so the engine may say what it stumbled over.
         explain=True,
     )
+
+
+def sample_problems(provider: Provider) -> tuple[TraitProblem, ...]:
+    """Say what the identity schema has against the invented person's traits; nothing where there is none.
+
+    Raises a leaf of ``MapperFailed``, ``SchemaUnavailable`` or ``SchemaInvalid``.
+    """
+    schema = wiring.identity_schema()
+    return () if schema is None else schema.problems(rehearse(provider).traits)
 
 
 def ask_microsoft(provider: Provider) -> tuple[str, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
@@ -21,6 +22,7 @@ from .accounts import Account, apply, changes_for
 from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import IdentityInactive, UserInvalid
+from .mapping.json_text import JSON
 from .mapping.mapper import map_claims
 from .mapping.merging import overlay, same
 from .mapping.result import Address, Mapped
@@ -65,7 +67,8 @@ def update(request: HttpRequest, *, provider: Provider, credential: Credential, 
     """
     identity = credential.identity
     database = identity._state.db or router.db_for_write(Identity)
-    wanted = _wanted(provider, credential, claims, database)
+    mapped = _mapped(provider, credential, claims)
+    wanted = _wanted(provider, identity, claims, mapped, database)
     changes = _set(identity, wanted, database)
     if not wanted.addresses and changes == _NOTHING:
         return identity
@@ -103,22 +106,49 @@ def update(request: HttpRequest, *, provider: Provider, credential: Credential, 
     return identity
 
 
-def _wanted(provider: Provider, credential: Credential, claims: Claims, database: str) -> _Wanted:
+def pending_changes(
+    *, provider: Provider, credential: Credential, claims: Claims, mapped: Mapped
+) -> tuple[str, ...]:
+    """Say in words what ``update`` would write for a mapping; nothing is saved, but the identity is changed.
+
+    Raises ``UserInvalid`` and ``MapperResultInvalid`` as ``update`` does.
+    """
     identity = credential.identity
-    mapped = map_claims(
+    database = identity._state.db or router.db_for_write(Identity)
+    wanted = _wanted(provider, identity, claims, mapped, database)
+    changes = _set(identity, wanted, database)
+    return (
+        *(name for name in changes.columns if name in _DATA),
+        *(f"user.{name}" for name in changes.user_fields),
+        *(f"joins the group {group.name}" for group in changes.joined),
+        *(f"leaves the group {group.name}" for group in changes.left),
+        *(f"verified address {address.value}" for address in wanted.addresses),
+    )
+
+
+def mapper_identity(identity: Identity) -> Mapping[str, JSON]:
+    """Return what a mapper sees in ``std.extVar('identity')`` of somebody who is known."""
+    return {
+        "traits": identity.traits,
+        "metadata_public": identity.metadata_public,
+        "metadata_admin": identity.metadata_admin,
+        "self_asserted": identity.self_asserted,
+    }
+
+
+def _mapped(provider: Provider, credential: Credential, claims: Claims) -> Mapped:
+    return map_claims(
         mapper_url=provider.mapper_url,
         payload=claims.payload,
         subject=credential.subject,
-        identity={
-            "traits": identity.traits,
-            "metadata_public": identity.metadata_public,
-            "metadata_admin": identity.metadata_admin,
-            "self_asserted": identity.self_asserted,
-        },
+        identity=mapper_identity(credential.identity),
         transport=wiring.transport(),
         timeout=conf.get_config().mapper_timeout,
         allow_http=wiring.allows_http(),
     )
+
+
+def _wanted(provider: Provider, identity: Identity, claims: Claims, mapped: Mapped, database: str) -> _Wanted:
     refuse_unstorable(mapped)
     # A mapper may hand on what it finds in `identity`; what a visitor typed must not become Microsoft's word.
     vouched = dataclasses.replace(mapped, self_asserted=tuple(identity.self_asserted))

@@ -191,6 +191,33 @@ def test_nothing_secret_is_printed():
     assert PROVIDER["client_secret"] not in broken + healthy
 
 
+def test_the_schemas_verdict_on_the_sample_is_printed_and_does_not_fail(tmp_path):
+    schema = tmp_path / "schema.json"
+    schema.write_text(
+        json.dumps({"properties": {"traits": {"type": "object", "required": ["phone", "name"]}}})
+    )
+
+    with override_settings(MS_IDENTITY=provider() | {"IDENTITY_SCHEMA_URL": schema.as_uri()}):
+        shown, ready = run("check")
+
+    assert ready
+    assert "traits that the identity schema refuses:\n    phone: missing\n" in shown
+    assert "name: missing" not in shown
+
+
+def test_nothing_is_said_of_the_sample_where_any_traits_are_valid():
+    assert "sample claims" not in run("check")[0]
+
+
+def test_a_schema_that_cannot_be_read_is_reported_once():
+    with override_settings(MS_IDENTITY=provider() | {"IDENTITY_SCHEMA_URL": "file:///nowhere"}):
+        shown, ready = run("check")
+
+    assert ready
+    assert shown.count(ids.W_SCHEMA) == 1
+    assert "sample claims" not in shown
+
+
 # check --online
 
 
@@ -370,11 +397,13 @@ def program(*arguments, **environment):
     )
 
 
-def test_help_names_both_commands():
+def test_help_names_every_command():
     answer = program("--help")
 
     assert answer.returncode == 0
     assert re.search(r"check +run every check", answer.stdout)
+    assert re.search(r"map +try a mapper", answer.stdout)
+    assert re.search(r"import-kratos +take over", answer.stdout)
     assert re.search(r"clear-sign-ins +delete old rows", answer.stdout)
 
 

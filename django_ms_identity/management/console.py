@@ -1,0 +1,47 @@
+"""What the subcommands share: reading a named file, and writing values for an operator to read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.core.management.base import CommandError
+
+from django_ms_identity.mapping.json_text import JSON, well_formed
+from django_ms_identity.mapping.traits import TraitPath, TraitProblem
+
+
+def read_text(name: str) -> str:
+    """Return the text of a file, or of standard input for ``-``; raise ``CommandError`` with the reason."""
+    try:
+        content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror or type(error).__name__}.") from None
+    try:
+        # Windows' editors begin a file with a byte order mark.
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise CommandError(f"{name} is not in UTF-8.") from None
+
+
+def pretty(value: JSON) -> str:
+    """Write JSON on lines of its own."""
+    return well_formed(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def dotted(path: TraitPath) -> str:
+    """Write the path of a trait as people say it."""
+    return ".".join(map(str, path)) or "(all traits together)"
+
+
+def problem_line(problem: TraitProblem) -> str:
+    """Say what is wrong with a trait, without its value."""
+    limit = "" if problem.limit is None else f" (limit {problem.limit:g})"
+    return f"{dotted(problem.path)}: {problem.kind}{limit}"
+
+
+def one_of(names: Iterable[str]) -> str:
+    """List ids for a message."""
+    return ", ".join(map(repr, names)) or "none"

@@ -1,0 +1,186 @@
+"""``manage.py ms_identity map``: what a mapper makes of real claims, and what would become of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from django_ms_identity import conf, preview, wiring
+from django_ms_identity.entra.providers import Provider, UpdateOnLogin
+from django_ms_identity.exceptions import MSIdentityError, ProviderUnknown, TraitNotAskable
+from django_ms_identity.mapping.json_text import JSON, JSONObject, NotJSON, clean_object, kind_of
+from django_ms_identity.mapping.result import Mapped
+from django_ms_identity.models import Credential
+from django_ms_identity.preview import ClaimsIncomplete, Visitor
+
+from .console import one_of, pretty, problem_line, read_text
+
+HELP = "try a mapper on the claims of a token, and say what would be written; writes nothing"
+
+
+def add_arguments(parser: CommandParser) -> None:
+    parser.add_argument("--provider", required=True, metavar="ID", help="whose mapper runs")
+    parser.add_argument(
+        "--claims",
+        required=True,
+        metavar="FILE",
+        help="the payload of an ID token, a JSON object; - reads standard input",
+    )
+    parser.add_argument(
+        "--subject", default="", help="what Graph calls the person (subject_source me); else the claim oid"
+    )
+
+
+def run(command: BaseCommand, *, provider: str, claims: str, subject: str) -> None:
+    """Print each step of a sign-in as far as it comes; raise ``CommandError`` for the one that fails."""
+    try:
+        visitor = preview.visitor_for(_provider(provider), _payload(claims), subject=subject)
+    except ClaimsIncomplete as error:
+        raise CommandError(f"{claims}: {error}.") from None
+    try:
+        _preview(command, visitor)
+    except MSIdentityError as error:
+        raise CommandError(f"{error.code}: {error.detail}\n{error.hint}".strip()) from None
+
+
+def _preview(command: BaseCommand, visitor: Visitor) -> None:
+    command.stdout.write(
+        command.style.WARNING(
+            "These claims are taken as they are: no signature, time or tenant is verified, and no hook runs."
+        )
+    )
+    if visitor.filled:
+        command.stdout.write(f"Filled in, because they are missing: {', '.join(visitor.filled)}.")
+    _section(command, "Mapper input: claims", preview.mapper_input(visitor))
+    _section(command, "Mapper input: identity", dict(visitor.stored))
+    mapped = preview.mapper_output(visitor)
+    _section(command, "Mapper output", _output(mapped))
+    askable = _judge(command, preview.traits_after(visitor, mapped))
+    _say_what_is_written(command, visitor, mapped)
+    if askable is not None:
+        raise askable
+
+
+def _judge(command: BaseCommand, traits: JSONObject) -> TraitNotAskable | None:
+    """Print the verdict of the identity schema; return why a form cannot mend it, if it cannot."""
+    _section(command, "Identity schema")
+    schema = wiring.identity_schema()
+    if schema is None:
+        command.stdout.write("no schema: IDENTITY_SCHEMA_URL is not set, so any traits are valid")
+        return None
+    problems = schema.problems(traits)
+    if not problems:
+        command.stdout.write("the traits are valid")
+        return None
+    for problem in problems:
+        command.stdout.write(problem_line(problem))
+    try:
+        fields = schema.fields(problem.path for problem in problems)
+    except TraitNotAskable as error:
+        command.stdout.write(command.style.ERROR(error.detail))
+        return error
+    asked = ", ".join(f"{'.'.join(field.path)} ({field.kind})" for field in fields)
+    command.stdout.write(f"complete/ would have to ask for: {asked}")
+    return None
+
+
+def _say_what_is_written(command: BaseCommand, visitor: Visitor, mapped: Mapped) -> None:
+    _section(command, "What would be written")
+    for obstacle in preview.obstacles(visitor, mapped):
+        command.stdout.write(command.style.ERROR(f"Refused: {obstacle}"))
+    if visitor.credential is not None:
+        _known(command, visitor, visitor.credential, mapped)
+        return
+    newcomer = preview.newcomer(visitor, mapped)
+    command.stdout.write(f"A new person, by subject {visitor.subject}:")
+    command.stdout.write(
+        pretty(
+            {
+                "user": _shown(newcomer.user),
+                "groups": list(newcomer.groups),
+                "traits": mapped.traits,
+                "metadata_public": mapped.metadata_public or {},
+                "metadata_admin": mapped.metadata_admin or {},
+                "verified_addresses": _addresses(mapped),
+            }
+        )
+    )
+    if newcomer.is_name_taken:
+        command.stdout.write("The user name is taken: it gets a suffix.")
+    if newcomer.unknown_groups:
+        command.stdout.write(f"No such groups here: {', '.join(newcomer.unknown_groups)}.")
+
+
+def _known(command: BaseCommand, visitor: Visitor, credential: Credential, mapped: Mapped) -> None:
+    command.stdout.write(f"Identity {credential.identity_id} is known by subject {visitor.subject}.")
+    is_automatic = visitor.provider.update_identity_on_login is UpdateOnLogin.AUTOMATIC
+    changes = preview.update(visitor, credential, mapped)
+    named = "; ".join(changes) or "nothing"
+    if is_automatic:
+        command.stdout.write(f"The update on login would change: {named}")
+    else:
+        command.stdout.write("Nothing: update_identity_on_login is never.")
+        command.stdout.write(f"With automatic, it would change: {named}")
+
+
+def _provider(provider_id: str) -> Provider:
+    try:
+        config = conf.get_config()
+        return config.provider(provider_id)
+    except ProviderUnknown:
+        known = one_of(provider.id for provider in config.providers)
+        raise CommandError(f"No provider {provider_id!r} is configured. There is: {known}.") from None
+    except MSIdentityError as error:
+        raise CommandError(f"{error.code}: {error.detail}\n{error.hint}") from None
+
+
+def _payload(name: str) -> JSONObject:
+    text = read_text(name)
+    try:
+        payload = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise CommandError(f"{name} is not JSON: {error}.") from None
+    except (ValueError, RecursionError):
+        raise CommandError(f"{name} holds a number that is too long, or is nested too deeply.") from None
+    if not isinstance(payload, dict):
+        raise CommandError(
+            f"{name} is {kind_of(payload)}; expected is an object, the payload of an ID token."
+        )
+    try:
+        return clean_object(payload)
+    except NotJSON as error:
+        raise CommandError(f"{name} holds {error}.") from None
+
+
+def _output(mapped: Mapped) -> JSON:
+    identity: JSONObject = {
+        "traits": mapped.traits,
+        "metadata_public": mapped.metadata_public,
+        "metadata_admin": mapped.metadata_admin,
+        "verified_addresses": _addresses(mapped),
+    }
+    if mapped.user is None:
+        return {"identity": identity, "user": None}
+    groups = mapped.user.groups
+    user: JSONObject = {**mapped.user.fields, "groups": None if groups is None else list(groups)}
+    return {"identity": identity, "user": user}
+
+
+def _addresses(mapped: Mapped) -> JSON:
+    return [{"via": address.via, "value": address.value} for address in mapped.verified_addresses]
+
+
+def _shown(fields: Mapping[str, object]) -> JSONObject:
+    # A field of the user model may hold a date, or whatever else it made of the mapper's value.
+    return {
+        name: value if isinstance(value, bool | int | float | str | None) else str(value)
+        for name, value in fields.items()
+    }
+
+
+def _section(command: BaseCommand, title: str, value: JSON = None) -> None:
+    command.stdout.write(command.style.MIGRATE_HEADING(f"\n{title}"))
+    if value is not None:
+        command.stdout.write(pretty(value))
