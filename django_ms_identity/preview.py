@@ -22,7 +22,7 @@ from .mapping.mapper import EMPTY_IDENTITY, map_claims
 from .mapping.merging import overlay
 from .mapping.result import Mapped
 from .models import Credential, Identity
-from .registration import refuse_unstorable, user_with_any
+from .registration import refuse_unstorable, users_with_any
 from .rehearsal import sample_claims
 from .updating import mapper_identity, pending_changes
 
@@ -179,8 +179,7 @@ def _subject(source: SubjectSource, claims: Claims, given: str) -> str:
 
 
 def _against_newcomer(visitor: Visitor, mapped: Mapped) -> Iterator[str]:
-    user = user_with_any(trusted_emails(visitor.provider, visitor.claims, mapped))
-    if user is not None:
+    for user in users_with_any(trusted_emails(visitor.provider, visitor.claims, mapped)):
         yield f"{AccountExists.code}: a trusted address belongs to the existing user {user.pk}"
     if not conf.get_config().registration_enabled:
         yield f"{RegistrationDisabled.code}: REGISTRATION_ENABLED is off"

@@ -134,7 +134,7 @@ def users_with_any(
 
 
 def emails_in_use(emails: Collection[str]) -> set[str]:
-    """Return the normalised forms of those addresses that are somebody's: as ``user_with_any``, for many."""
+    """Return the normalised forms of those addresses that are somebody's: as ``users_with_any``, for many."""
     wanted = {normalised(email) for email in emails}
     if not wanted:
         return set()

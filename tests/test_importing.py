@@ -337,6 +337,51 @@ def test_a_subject_that_looks_like_an_object_id_is_noticed():
     assert not take_one(exported(id=BEN, verifiable_addresses=[])).has_foreign_subject
 
 
+def test_who_registers_during_the_run_is_already_here():
+    """The look-up for the whole batch is over by then; the database knows better."""
+    ben = exported("microsoft:ben", id=BEN, verifiable_addresses=[])
+    verdicts = Import(plan()).take(read(json.dumps([exported(), ben])))
+    next(verdicts)
+    make_identity(subject="ben")
+    before = rows()
+
+    verdict = next(verdicts)
+
+    assert verdict.outcome is Outcome.ALREADY_HERE
+    assert rows() == before
+
+
+def test_an_address_is_found_whatever_the_batch():
+    crowd = [
+        exported(f"microsoft:{place}", id=str(UUID(int=place)), verifiable_addresses=[])
+        for place in range(1, 51)
+    ]
+
+    verdicts = take(exported(), *crowd, exported("microsoft:other", id=BEN))
+
+    assert verdicts[-1].reason == Skip.ACCOUNT_EXISTS
+    assert Identity.objects.count() == 51
+
+
+def test_one_more_identity_costs_a_statement_per_row():
+    """User, identity, credential, address: who is here is asked for all of them together."""
+
+    def costs(*places):
+        entries = [
+            exported(
+                f"microsoft:{place}",
+                id=str(UUID(int=place)),
+                verifiable_addresses=verified(f"{place}@contoso.example"),
+            )
+            for place in places
+        ]
+        with statements() as gathered:
+            assert {verdict.outcome for verdict in take(*entries)} == {Outcome.IMPORTED}
+        return len(gathered)
+
+    assert costs(1, 2, 3) - costs(4, 5) == 4
+
+
 # Traits and schema
 
 

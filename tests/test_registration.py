@@ -16,7 +16,7 @@ from django_ms_identity.exceptions import (
 )
 from django_ms_identity.mapping.result import Address, Mapped
 from django_ms_identity.models import Identity, VerifiableAddress, credential_key
-from django_ms_identity.registration import SubjectTaken, admit, register
+from django_ms_identity.registration import SubjectTaken, admit, emails_in_use, register, users_with_any
 from django_ms_identity.signals import identity_registering
 from tests.builders import (
     make_claims,
@@ -26,7 +26,7 @@ from tests.builders import (
     make_provider,
     make_settings,
 )
-from tests.journeys.steps import NOTHING, code_of, page, rows
+from tests.journeys.steps import NOTHING, code_of, page, rows, statements
 from tests.web import Browser
 
 pytestmark = pytest.mark.django_db
@@ -469,3 +469,33 @@ def test_a_collision_leads_to_the_page_that_connects_accounts(client, ms_identit
 
     assert (response.status_code, response.headers["Location"]) == (302, "/ms/confirm-link/")
     assert rows() == NOTHING | {"User": 1, "Session": 1}
+
+
+# Many addresses at once
+
+
+@pytest.mark.parametrize(
+    "stored", [EMAIL, "INES@contoso.example", "Ünal@contoso.example", "ÜNAL@CONTOSO.example"]
+)
+@pytest.mark.parametrize(
+    "asked", [EMAIL, "Ines@Contoso.example", "Ünal@contoso.example", "ÜNAL@CONTOSO.example"]
+)
+def test_many_addresses_are_found_as_one_is(stored, asked):
+    get_user_model().objects.create(username="somebody", email=stored)
+
+    found = emails_in_use([asked, "nobody@contoso.example"])
+
+    assert bool(found) is bool(users_with_any([asked]))
+
+
+def test_verified_addresses_are_found_in_any_spelling():
+    make_identity(verified=("straße@contoso.example",))
+
+    assert emails_in_use(["STRASSE@contoso.example", EMAIL]) == {"strasse@contoso.example"}
+
+
+def test_nothing_is_asked_for_no_address():
+    with statements() as gathered:
+        assert emails_in_use([]) == set()
+
+    assert gathered == []

@@ -5,6 +5,9 @@ Run by tests/test_other_project.py in a process of its own: AUTH_USER_MODEL cann
 
 from __future__ import annotations
 
+import json
+import uuid
+
 import pytest
 from django.conf import settings as project
 from django.core.management import call_command
@@ -12,8 +15,11 @@ from django.db import IntegrityError, connections
 from django.urls import get_resolver
 
 from django_ms_identity import signals
+from django_ms_identity.import_plans import Outcome, Plan, Skip
+from django_ms_identity.importing import Import
+from django_ms_identity.kratos.export import read
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests.builders import make_mapper, make_settings
+from tests.builders import make_mapper, make_provider, make_settings
 from tests.other_project.models import Member
 from tests.web import Browser
 
@@ -180,3 +186,53 @@ def test_a_member_is_updated_but_not_renamed(client, ms_identity_emulator, setti
     member = Member.objects.get()
     assert (member.email, member.nickname) == ("before@contoso.example", "Ines")
     assert Identity.objects.using("people").get().traits["visits"] == 1
+
+
+def imported(*addresses, verified=True):
+    listed = [{"via": "email", "value": value, "verified": verified} for value in addresses]
+    entry = {
+        "id": str(uuid.uuid4()),
+        "traits": {"email": addresses[0]},
+        "verifiable_addresses": listed,
+        "credentials": {"oidc": {"identifiers": [f"microsoft:{uuid.uuid4()}"]}},
+    }
+    plan = Plan(providers={"microsoft": make_provider()}, tenant="", schema=None)
+    [verdict] = Import(plan).take(read(json.dumps([entry])))
+    return verdict
+
+
+def test_people_are_imported_by_a_verified_address():
+    assert imported(EMAIL).outcome is Outcome.IMPORTED
+    assert Member.objects.get().email == EMAIL
+    assert VerifiableAddress.objects.using("people").count() == 1
+
+
+def test_without_a_verified_address_nobody_is_imported():
+    assert imported(EMAIL, verified=False).reason == Skip.EMAIL_UNVERIFIED
+    assert not Member.objects.exists()
+
+
+def test_an_existing_member_is_never_attached():
+    Member.objects.create_user(EMAIL)
+
+    assert imported(EMAIL).reason == Skip.ACCOUNT_EXISTS
+    assert not Identity.objects.exists()
+
+
+def test_a_member_who_joins_during_the_run_is_never_attached():
+    entries = [
+        {
+            "id": str(uuid.uuid4()),
+            "traits": {},
+            "verifiable_addresses": [{"via": "email", "value": value, "verified": True}],
+            "credentials": {"oidc": {"identifiers": [f"microsoft:{value}"]}},
+        }
+        for value in ("first@contoso.example", EMAIL)
+    ]
+    plan = Plan(providers={"microsoft": make_provider()}, tenant="", schema=None)
+    verdicts = Import(plan).take(read(json.dumps(entries)))
+    next(verdicts)
+    Member.objects.create_user(EMAIL)
+
+    assert next(verdicts).reason == Skip.ACCOUNT_EXISTS
+    assert Identity.objects.count() == 1
