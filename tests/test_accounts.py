@@ -7,7 +7,14 @@ from django.contrib.auth import get_user_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_ms_identity.accounts import Account, account_for, build_user, trusted_emails, with_suffix
+from django_ms_identity.accounts import (
+    Account,
+    account_for,
+    account_without_claims,
+    build_user,
+    trusted_emails,
+    with_suffix,
+)
 from django_ms_identity.entra.clouds import CONSUMER_TENANT
 from django_ms_identity.exceptions import UserInvalid
 from django_ms_identity.mapping.result import Address, Mapped, UserFields
@@ -312,6 +319,28 @@ def test_a_user_has_no_password_that_could_be_used():
     user = build_user(account_for(SINGLE, make_claims(), make_mapped(username="ines"), subject="subject"))
 
     assert not user.has_usable_password()
+
+
+# Without claims
+
+
+def test_without_claims_only_verified_addresses_are_trusted():
+    unverified = account_without_claims(SINGLE, make_mapped(email=EMAIL, username=EMAIL), subject="subject")
+    verified = account_without_claims(
+        SINGLE, make_mapped(email=EMAIL, username=EMAIL, verified=(EMAIL,)), subject="subject"
+    )
+
+    assert unverified.fields.keys() == {"username"}
+    assert "@" not in str(unverified.fields["username"])
+    assert verified.fields == {"username": EMAIL, "email": EMAIL}
+
+
+def test_without_claims_nobody_is_privileged():
+    mapped = make_mapped(user={"username": "ines", "is_staff": True, "is_superuser": True}, groups=("staff",))
+
+    account = account_without_claims(SINGLE, mapped, subject="subject")
+
+    assert account == Account(fields={"username": "ines"}, groups=())
 
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
