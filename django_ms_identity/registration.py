@@ -149,6 +149,7 @@ def emails_in_use(emails: Collection[str]) -> set[str]:
         users = get_user_model()._default_manager.using(database).alias(lowered=Lower(field))
         values = users.filter(lowered__in=spelled).values_list(field, flat=True)
         found |= {normalised(str(value or "")) for value in values}
+    # Some collations find more than they should.
     return found & wanted
 
 

@@ -174,7 +174,8 @@ def test_nothing_personal_is_shown():
     [
         pytest.param({"id": "ann"}, "id is no UUID", id="id"),
         pytest.param({"id": None}, "id is no UUID", id="no id"),
-        pytest.param({"id": "{" + "0" * 34 + "}"}, "id is no UUID", id="braces"),
+        pytest.param({"id": f"{{{ANN}}}"}, "id is no UUID", id="braces"),
+        pytest.param({"id": ANN.replace("-", "")}, "id is no UUID", id="no hyphens"),
         pytest.param({"state": "gone"}, "state is neither", id="state"),
         pytest.param({"state": []}, None, id="empty state"),
         pytest.param({"created_at": "yesterday"}, "created_at is no time", id="time"),
@@ -199,6 +200,7 @@ def test_nothing_personal_is_shown():
         pytest.param({"credentials": {"oidc": 1}}, "oidc is an integer", id="oidc"),
         pytest.param(oidc(5), "credentials.oidc.config.providers[0] is an integer", id="provider"),
         pytest.param(oidc({"provider": "m"}), "providers[0].subject is no text or empty", id="no subject"),
+        pytest.param(oidc({"provider": "m", "subject": "\0"}), "subject is no text", id="NUL in subject"),
         pytest.param(oidc(identifiers=["microsoft"]), "identifiers[0] is not", id="no colon"),
         pytest.param(oidc(identifiers=[None]), "identifiers[0] is not", id="no text"),
     ],
