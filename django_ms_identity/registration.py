@@ -93,13 +93,15 @@ def settle_tenant(credential: Credential, claims: Claims) -> None:
     rows = Credential.objects.using(credential._state.db or router.db_for_write(Credential))
     tenant, object_id = claims.tid, claims.oid or credential.object_id
     settled = rows.filter(pk=credential.pk, tenant="").update(
-        tenant=tenant, object_id=object_id, updated_at=timezone.now()
+        tenant=tenant, object_id=object_id, account=account_name(claims), updated_at=timezone.now()
     )
     if not settled:
         stored = rows.filter(pk=credential.pk).values_list("tenant", "object_id").first()
         if stored is None:
             raise IdentityInactive("the credential was deleted while it signed in")
         tenant, object_id = stored
+    else:
+        credential.account = account_name(claims)
     credential.tenant, credential.object_id = tenant, object_id
 
 
