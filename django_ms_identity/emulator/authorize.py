@@ -18,7 +18,7 @@ from .guard import endpoint
 from .microsoft import Microsoft
 from .personas import CANCEL, Persona
 from .tenants import Authority, Tenant
-from .tokens import client_info
+from .tokens import client_info, login_hint
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _requested_claims(text: str) -> dict[str, object]:
 
 
 def _auth_contexts(wish: object) -> tuple[str, ...]:
-    """Read which authentication contexts are asked for; the emulator's people can meet every one."""
+    """Read which authentication contexts are asked for."""
     if not isinstance(wish, dict):
         return ()
     values = wish.get("values") or [wish.get("value")]
@@ -175,11 +175,17 @@ def _auth_contexts(wish: object) -> tuple[str, ...]:
 
 def _picker(query: QueryDict, authority: Authority, reply: Reply, microsoft: Microsoft) -> HttpResponse:
     offered = [persona for persona in microsoft.personas if microsoft.tenant_of(persona, authority)]
-    hint = query.get("login_hint", "").lower()
-    hinted = next((one for one in offered if hint and hint in (one.username.lower(), one.email)), None)
+    hint = query.get("login_hint", "")
+    hinted = next((one for one in offered if hint and _is_meant(one, hint, microsoft)), None)
     offered.sort(key=lambda persona: persona is not hinted)
     choices = [(persona, _link(query, persona=persona.id), persona is hinted) for persona in offered]
     return pages.picker(choices, cancel=_link(query, persona=CANCEL), app=reply.redirect_uri)
+
+
+def _is_meant(persona: Persona, hint: str, microsoft: Microsoft) -> bool:
+    if hint.lower() in (persona.username.lower(), persona.email):
+        return True
+    return hint == login_hint(persona, home=microsoft.home(persona))
 
 
 def _stranger(persona: Persona, authority: Authority, reply: Reply) -> Refusal:
@@ -212,6 +218,7 @@ def _signed_in(
     reply: Reply,
     microsoft: Microsoft,
 ) -> HttpResponse:
+    now = microsoft.clock()
     authorization = Authorization(
         client_id=reply.client_id,
         redirect_uri=reply.redirect_uri,
@@ -221,11 +228,13 @@ def _signed_in(
         authority=authority,
         persona=persona,
         tenant=tenant,
-        with_auth_time=ask.with_auth_time,
-        auth_contexts=ask.auth_contexts,
+        auth_time=int(now) if ask.with_auth_time else None,
+        # Who cannot meet a context comes back all the same, as from a tenant without a policy for it.
+        auth_contexts=ask.auth_contexts if persona.mfa else (),
+        sid=str(uuid.uuid4()),
     )
     logger.info("Signed in %s to %s", persona.id, tenant.name)
-    parameters = {"code": microsoft.grants.issue_code(authorization, microsoft.clock())}
+    parameters = {"code": microsoft.grants.issue_code(authorization, now)}
     if query.get("client_info") == "1":
         parameters["client_info"] = client_info(authorization, home=microsoft.home(persona))
-    return reply.send(parameters | {"session_state": str(uuid.uuid4())})
+    return reply.send(parameters | {"session_state": authorization.sid})

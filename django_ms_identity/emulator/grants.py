@@ -29,8 +29,12 @@ class Authorization:
     persona: Persona
     tenant: Tenant
     """The tenant signed in to: for a guest not the home tenant."""
-    with_auth_time: bool
+    auth_time: int | None
+    """When the person signed in, if the app asked."""
     auth_contexts: tuple[str, ...]
+    """Those that were asked for and met."""
+    sid: str = field(repr=False)
+    """Microsoft's own session: whoever knows it can end it."""
 
     @property
     def guest(self) -> bool:

@@ -40,8 +40,11 @@ class Persona:
     """Object ids; more than ``GROUPS_IN_TOKEN`` make an overage."""
     xms_edov: bool | None = None
     """Whether the e-mail's domain is verified by its owner; nothing: Microsoft does not say."""
+    mfa: bool = False
+    """Whether this person can pass a second factor, and so meets whatever authentication context is asked."""
     claims: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    """Laid over the finished ID token claims: ``{"amr": ["mfa"]}`` adds, a value of ``None`` takes away."""
+    """Laid over the finished ID token claims: ``{"amr": ["mfa"]}`` adds, a value of ``None`` takes away, and
+    ``{"auth_time": …}`` says that the password was typed at another time than now."""
     refusal: Refusal | None = None
     """Why Microsoft does not let this person through."""
 
@@ -92,6 +95,36 @@ PERSONAS = (
         oid="9ed08227-2642-4645-b62c-02ef38ef7a68",
         roles=("Admin",),
         xms_edov=True,
+        mfa=True,
+    ),
+    Persona(
+        id="mfa",
+        description="Work account with a second factor",
+        given_name="Noor",
+        family_name="Castellan",
+        username="noor.castellan@contoso.example",
+        email="noor.castellan@contoso.example",
+        oid="3617b54e-836e-4c92-8638-34996085d27e",
+        xms_edov=True,
+        mfa=True,
+    ),
+    Persona(
+        id="collides",
+        description="Work account whose address may be a local user's already",
+        given_name="Lena",
+        family_name="Farrow",
+        username="lena.farrow@contoso.example",
+        email="lena.farrow@contoso.example",
+        oid="564fb78c-1505-4f87-b380-a8f96fc45eae",
+        xms_edov=True,
+    ),
+    Persona(
+        id="no-email",
+        description="Work account without e-mail",
+        given_name="Tomasz",
+        family_name="Adeyemi",
+        username="tomasz.adeyemi@contoso.example",
+        oid="4924ca7b-e571-4a73-9efe-dfddede1f0f8",
     ),
     Persona(
         id="guest",

@@ -9,7 +9,7 @@ import secrets
 
 from .grants import Authorization
 from .keys import PERSONAL, WORK, signing_key
-from .personas import GROUPS_IN_TOKEN
+from .personas import GROUPS_IN_TOKEN, Persona
 from .tenants import CONSUMERS, Tenant, issuer_for
 
 BACKDATED = 5 * 60
@@ -34,6 +34,12 @@ def subject(authorization: Authorization) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
+def login_hint(persona: Persona, *, home: Tenant) -> str:
+    """Name an account in Microsoft's own words, for ``login_hint`` and ``logout_hint`` to hand back."""
+    digest = hashlib.sha256(f"{home.id}|{persona.oid}".encode()).digest()
+    return f"O.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+
+
 def client_info(authorization: Authorization, *, home: Tenant) -> str:
     """Name the account at home, in the form that MSAL keys its cache by."""
     text = json.dumps({"uid": authorization.persona.oid, "utid": home.id})
@@ -55,6 +61,9 @@ def _claims(authorization: Authorization, *, home: Tenant, now: int) -> dict[str
         "tid": tenant.id,
         "uti": secrets.token_urlsafe(16),
         "ver": "2.0",
+        # Optional claims, which an app has to be configured for.
+        "sid": authorization.sid,
+        "login_hint": login_hint(authorization.persona, home=home),
     }
     if "profile" in authorization.scope:
         claims |= {
@@ -73,8 +82,8 @@ def _claims(authorization: Authorization, *, home: Tenant, now: int) -> dict[str
     if persona.roles:
         claims["roles"] = list(persona.roles)
     claims |= _group_claims(authorization)
-    if authorization.with_auth_time:
-        claims["auth_time"] = now
+    if authorization.auth_time is not None:
+        claims["auth_time"] = authorization.auth_time
     if authorization.auth_contexts:
         claims["acrs"] = list(authorization.auth_contexts)
     return claims

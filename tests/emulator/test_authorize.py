@@ -17,7 +17,7 @@ from django_ms_identity.emulator.microsoft import ENVIRON_KEY, Microsoft
 
 from .wire import QUERY, REDIRECT_URI, query_of
 
-WORKERS = {"work", "admin", "many-groups", "disabled", "admin-consent"}
+WORKERS = {"work", "admin", "mfa", "collides", "no-email", "many-groups", "disabled", "admin-consent"}
 FABRIKAM = "fabrikam.example"
 
 
@@ -180,11 +180,21 @@ def test_an_unknown_persona_is_asked_again(wire):
     assert "work" in offered(wire.authorize(persona="nobody"))
 
 
-def test_a_login_hint_puts_its_account_first(wire):
-    page = wire.authorize(login_hint="Dagny.Moreau@contoso.example").content.decode()
+@pytest.mark.parametrize("hint", ["Dagny.Moreau@contoso.example", "claim"])
+def test_a_login_hint_puts_its_account_first(wire, hint):
+    if hint == "claim":
+        hint = wire.claims(persona="many-groups")["login_hint"]
+
+    page = wire.authorize(login_hint=hint).content.decode()
 
     assert page.index("Dagny") < page.index("Ines")
     assert page.count("autofocus") == 1
+
+
+@pytest.mark.parametrize("prompt", ["login", "select_account", "consent"])
+def test_a_prompt_shows_the_picker_and_then_signs_in(wire, prompt):
+    assert "work" in offered(wire.authorize(prompt=prompt))
+    assert query_of(wire.authorize(prompt=prompt, persona="work"))["code"]
 
 
 def test_links_of_the_picker_keep_the_request(wire):

@@ -24,8 +24,9 @@ def authorization() -> Authorization:
         authority=Authority(host="login.microsoftonline.com", segment="common", tenant=None),
         persona=PERSONAS[0],
         tenant=CONTOSO,
-        with_auth_time=False,
+        auth_time=None,
         auth_contexts=(),
+        sid="microsofts-session",
     )
 
 
@@ -78,5 +79,6 @@ def test_nothing_secret_is_in_a_repr(authorization, microsoft):
     shown = repr((grants, microsoft, signing_key(WORK)))
 
     assert code not in shown
+    assert "microsofts-session" not in repr(authorization)
     assert token not in shown
     assert "other-secret" not in shown

@@ -12,7 +12,7 @@ from django_ms_identity.emulator import CLIENT_ID, TENANT_ID
 from django_ms_identity.emulator.microsoft import ENVIRON_KEY
 from django_ms_identity.emulator.tenants import CONSUMERS, FABRIKAM
 
-from .wire import LOGIN, NOW, QUERY, payload_of
+from .wire import LOGIN, NOW, QUERY, payload_of, query_of
 
 
 def key_for(wire, tenant, token):
@@ -52,6 +52,7 @@ def test_a_work_token_has_the_claims_of_one(wire):
 
     assert set(claims) == {
         *("aud", "iss", "iat", "nbf", "exp", "nonce", "sub", "tid", "uti", "ver", "rh", "acct", "oid"),
+        *("sid", "login_hint"),
         *("name", "given_name", "family_name", "preferred_username", "email", "xms_edov", "groups"),
     }
     assert claims["iat"] == claims["nbf"] == NOW[0] - 300
@@ -73,6 +74,13 @@ def test_a_personal_account_without_email_has_a_number_for_a_name(wire):
 
     assert "email" not in claims
     assert claims["preferred_username"].startswith("+44")
+
+
+def test_a_work_account_may_have_no_email_either(wire):
+    claims = wire.claims(persona="no-email")
+
+    assert not {"email", "xms_edov"} & set(claims)
+    assert claims["preferred_username"].endswith("@contoso.example")
 
 
 def test_a_guest_is_somebody_else_than_at_home(wire):
@@ -122,11 +130,50 @@ def test_the_subject_stays_and_is_another_one_for_each_app(wire):
 
 
 @pytest.mark.parametrize(
-    "asked", [{"max_age": "60"}, {"claims": '{"id_token": {"auth_time": {"essential": true}}}'}]
+    "asked",
+    [
+        {"max_age": "60"},
+        {"max_age": "0", "prompt": "login"},
+        {"claims": '{"id_token": {"auth_time": {"essential": true}}}'},
+        {"claims": '{"id_token": {"auth_time": null}}'},
+    ],
 )
 def test_the_time_of_authentication_is_told_when_asked(wire, asked):
     assert wire.claims(**asked)["auth_time"] == NOW[0]
     assert "auth_time" not in wire.claims()
+
+
+def test_the_time_of_authentication_is_not_that_of_the_token(wire):
+    began = NOW[0]
+    code = wire.code(max_age="0")
+    NOW[0] += 60
+
+    token = wire.redeem(code).json()["id_token"]
+
+    assert payload_of(token)["auth_time"] == began
+
+
+def test_a_persona_may_have_signed_in_at_another_time(wire, microsoft):
+    work = replace(microsoft.personas[0], claims={"auth_time": 1_700_000_000})
+    wire.client.defaults[ENVIRON_KEY] = replace(microsoft, personas=(work,))
+
+    assert wire.claims(max_age="0")["auth_time"] == 1_700_000_000
+
+
+def test_each_sign_in_is_a_session_of_its_own(wire):
+    answer = query_of(wire.authorize(persona="work"))
+
+    claims = payload_of(wire.redeem(answer["code"]).json()["id_token"])
+
+    assert claims["sid"] == answer["session_state"]
+    assert claims["sid"] != wire.claims()["sid"]
+
+
+def test_the_login_hint_is_the_accounts_and_says_nothing_about_it(wire):
+    abroad, home = wire.claims(persona="guest"), wire.claims("organizations", persona="guest")
+
+    assert abroad["login_hint"] == home["login_hint"] != wire.claims()["login_hint"]
+    assert "tuva" not in abroad["login_hint"].lower()
 
 
 @pytest.mark.parametrize(
@@ -139,10 +186,36 @@ def test_the_time_of_authentication_is_told_when_asked(wire, asked):
         (None, None),
     ],
 )
-def test_authentication_contexts_are_granted_as_asked(wire, wish, granted):
-    claims = wire.claims(claims=json.dumps({"id_token": {"acrs": wish}}))
+def test_who_has_a_second_factor_meets_the_authentication_contexts(wire, wish, granted):
+    claims = wire.claims(persona="mfa", claims=json.dumps({"id_token": {"acrs": wish}}))
 
     assert claims.get("acrs") == granted
+
+
+def test_who_has_no_second_factor_comes_back_without_the_context(wire):
+    wish = {"acrs": {"essential": True, "value": "c1"}, "auth_time": {"essential": True}}
+
+    claims = wire.claims(persona="work", claims=json.dumps({"id_token": wish}))
+
+    assert "acrs" not in claims
+    assert claims["auth_time"] == NOW[0]
+
+
+def test_a_context_and_the_time_of_authentication_may_be_asked_together(wire):
+    wish = {"acrs": {"essential": True, "value": "c1"}, "auth_time": {"essential": True}}
+
+    claims = wire.claims(persona="mfa", claims=json.dumps({"id_token": wish}))
+
+    assert (claims["acrs"], claims["auth_time"]) == (["c1"], NOW[0])
+
+
+@pytest.mark.parametrize("persona", ["mfa", "work"])
+def test_methods_that_are_asked_for_are_not_told(wire, persona):
+    wish = {"amr": {"essential": True, "value": "mfa"}, "acr": None}
+
+    claims = wire.claims(persona=persona, claims=json.dumps({"id_token": wish}))
+
+    assert not {"amr", "acr"} & set(claims)
 
 
 def test_a_personas_own_claims_have_the_last_word(wire, microsoft):
