@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode, urlsplit
@@ -71,8 +72,8 @@ class Emulator:
 
     def __init__(self) -> None:
         self.personas: dict[str, Persona] = {persona.id: persona for persona in PERSONAS}
-        """Who can sign in, by id: work, admin, guest, personal, personal-without-email, many-groups,
-        disabled, admin-consent."""
+        """Who can sign in, by id: work, admin, mfa (has a second factor, as admin has), collides, no-email,
+        guest, personal, personal-without-email, many-groups, disabled, admin-consent."""
         self.requests: list[tuple[str, str]] = []
         """Method and URL of every request that the app sent to Microsoft, in order. Signing keys are asked
         for once in a process, so the first test that signs somebody in sees a request more."""
@@ -143,22 +144,33 @@ class Emulator:
         response = self._ask("GET", f"{location}&{urlencode({'persona': persona, 'return': '1'})}")
         if "Location" in response.headers:
             return Callback(url=response.headers["Location"])
-        page = response.content.decode() if isinstance(response, HttpResponse) else ""
+        page = _content(response).decode()
         action = re.search(r'<form method="post" action="([^"]*)"', page)
         if action is None:
-            reason = re.search(r"AADSTS\d+: [^<]*", page)
-            raise ShownByMicrosoft(html.unescape(reason[0]) if reason else page)
+            raise ShownByMicrosoft(_reason_on(response))
         fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', page)
         return Callback(
             url=html.unescape(action[1]),
             fields={html.unescape(name): html.unescape(value) for name, value in fields},
         )
 
+    def sign_out(self, location: str) -> str:
+        """Open Microsoft's sign-out page at ``location``; return where it sends the browser, or nothing.
+
+        Nothing, when the person stays there; ``ShownByMicrosoft``, when an error is shown.
+        """
+        if not _HOSTS.match(location):
+            raise ValueError(f"not an address of Microsoft: {location}")
+        response = self._ask("GET", location)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            raise ShownByMicrosoft(_reason_on(response))
+        return response.headers.get("Location", "")
+
     def persona(self, like: str = "work", /, **changes: object) -> Persona:
         """Change a persona for the rest of the test, or make another one by giving it an ``id``.
 
         ``changes`` are the fields of ``Persona``: ``email=None``, ``groups=("…",)``, ``tenant="Northwind"``,
-        ``claims={"acct": 1, "oid": None}``. A new id has an object id of its own.
+        ``mfa=True``, ``claims={"acct": 1, "oid": None}``. A new id has an object id of its own.
         """
         changed_id = changes.get("id", like)
         if changed_id != like:
@@ -209,8 +221,7 @@ class Emulator:
         body = request.body or b""
         octets = body.encode() if isinstance(body, str) else bytes(body)
         response = self._ask(method, url, body=octets, headers=dict(request.headers))
-        content = response.content if isinstance(response, HttpResponse) else b""
-        return response.status_code, dict(response.headers), content
+        return response.status_code, dict(response.headers), _content(response)
 
     def _ask(
         self, method: str, url: str, *, body: bytes = b"", headers: Mapping[str, str] = MappingProxyType({})
@@ -234,6 +245,16 @@ class Emulator:
         finally:
             set_urlconf(before)
         return response
+
+
+def _content(response: HttpResponseBase) -> bytes:
+    return response.content if isinstance(response, HttpResponse) else b""
+
+
+def _reason_on(response: HttpResponseBase) -> str:
+    page = _content(response).decode()
+    reason = re.search(r"AADSTS\d+: [^<]*", page)
+    return html.unescape(reason[0]) if reason else page
 
 
 def _endpoint(url: str) -> Endpoint | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -139,6 +140,37 @@ def test_a_persona_may_be_given_by_value(ms_identity_emulator):
     stranger = replace(ms_identity_emulator.personas["work"], id="stranger", tenant="Northwind")
 
     assert "AADSTS50020" in ms_identity_emulator.authorize(LOCATION, stranger)
+
+
+LOGOUT = f"{LOGIN}/{TENANT}/oauth2/v2.0/logout"
+
+
+@pytest.mark.parametrize("back", ["https://app.example/bye/", "http://testserver/bye/"])
+def test_signing_out_leads_back_to_the_app(ms_identity_emulator, back):
+    query = urlencode({"post_logout_redirect_uri": back, "logout_hint": "O.opaque"})
+
+    assert ms_identity_emulator.sign_out(f"{LOGOUT}?{query}") == back
+
+
+@pytest.mark.parametrize("query", ["", "?post_logout_redirect_uri=http://evil.example/"])
+def test_signing_out_without_a_way_back_ends_at_microsoft(ms_identity_emulator, query):
+    assert ms_identity_emulator.sign_out(f"{LOGOUT}{query}") == ""
+
+
+def test_an_error_at_sign_out_fails_the_test(ms_identity_emulator):
+    with pytest.raises(ShownByMicrosoft, match="AADSTS90002"):
+        ms_identity_emulator.sign_out(LOGOUT.replace(TENANT, "nobody.example"))
+
+
+def test_only_microsofts_sign_out_is_opened(ms_identity_emulator):
+    with pytest.raises(ValueError, match="not an address of Microsoft"):
+        ms_identity_emulator.sign_out("/ms/sign-out/")
+
+
+def test_a_second_factor_can_be_given_to_anybody(ms_identity_emulator):
+    assert not ms_identity_emulator.personas["work"].mfa
+
+    assert ms_identity_emulator.persona("work", mfa=True).mfa
 
 
 def test_changes_end_with_the_test(ms_identity_emulator):
