@@ -83,7 +83,7 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "django_ms_identity.backends.IdentityBackend",
 ]
-LOGIN_URL = "ms_identity:sign_in"
+LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "profile"
 LOGOUT_REDIRECT_URL = "home"
 

@@ -10,6 +10,7 @@ admin.site.login_template = "ms_identity/admin_login.html"
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("login/", views.Login.as_view(), name="login"),
     path("profile/", views.profile, name="profile"),
     path("favicon.ico", RedirectView.as_view(url=static("example_project/icon.svg"))),
     path("admin/", admin.site.urls),

@@ -1,17 +1,22 @@
-"""Two pages: where a visitor signs in, and what is then known about them."""
+"""The pages: where a visitor signs in, and what is then known about them."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
+from django import forms
 from django.apps import apps
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import AuthenticationForm, UsernameField
+from django.contrib.auth.views import LoginView
 from django.shortcuts import render
 
 from django_ms_identity.models import Identity
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from django.http import HttpRequest, HttpResponse
 
 RECENT = 5
@@ -23,6 +28,20 @@ def home(request: HttpRequest) -> HttpResponse:
         "example_project/home.html",
         {"emulated": apps.is_installed("django_ms_identity.emulator")},
     )
+
+
+class PasswordForm(AuthenticationForm):
+    """Django's own, less its autofocus, which would jump over the button of Microsoft."""
+
+    username = UsernameField(widget=forms.TextInput)
+
+
+class Login(LoginView):
+    template_name = "example_project/login.html"
+    authentication_form = PasswordForm
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return super().get_form_kwargs() | {"label_suffix": ""}
 
 
 @login_required

@@ -28,6 +28,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from django_ms_identity.emulator import TENANT_ID
 from django_ms_identity.models import Identity
+from example_project.management.commands.demo import PASSWORD, make_local_user
 
 IMAGES = Path(__file__).resolve().parent.parent.parent / "docs" / "images"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -181,7 +182,7 @@ def test_a_visitor_signs_in_sees_their_identity_and_signs_out(visit: Visit) -> N
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("link", name=BUTTON)).to_be_visible()
     page.goto("/profile/")
-    expect(page).to_have_url(re.compile(r"/ms/sign-in/\?next=/profile/$"))
+    expect(page).to_have_url(re.compile(r"/login/\?next=/profile/$"))
 
 
 def test_without_the_session_hook_a_new_visitor_is_told_to_sign_in(visit: Visit, site: str) -> None:
@@ -208,11 +209,26 @@ def test_a_second_sign_in_finds_the_same_identity(visit: Visit) -> None:
 
 def test_a_visitor_comes_back_to_the_page_that_asked_for_a_sign_in(visit: Visit) -> None:
     page = visit("/profile/")
-    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
     sign_in(page, "guest")
 
     expect(page).to_have_url(re.compile(r"/profile/$"))
     expect(page.get_by_role("heading", name="Tuva Reyes")).to_be_visible()
+
+
+def test_a_local_user_signs_in_with_a_password(visit: Visit) -> None:
+    make_local_user()
+    page = visit("/profile/")
+    page.get_by_label("Username").fill("lena")
+    page.get_by_label("Password", exact=True).fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect_to_fit(page)
+
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/profile/$"))
+    expect(page.get_by_role("heading", name="Lena Farrow")).to_be_visible()
 
 
 def test_the_admin_persona_sees_identities_in_the_admin(visit: Visit) -> None:
@@ -308,6 +324,8 @@ def test_every_page_fits_a_phone(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
     expect_to_fit(page)
     take_picture(page, "profile-phone")
+    page.goto("/login/")
+    expect_to_fit(page)
     page.goto("/ms/callback/microsoft/")
     expect(page.get_by_role("alert")).to_be_visible()
 
@@ -315,10 +333,20 @@ def test_every_page_fits_a_phone(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_sign_in_page_follows_the_colour_scheme(visit: Visit, scheme: str) -> None:
-    page = visit("/ms/sign-in/", color_scheme=scheme, viewport={"width": 640, "height": 400})
+@pytest.mark.parametrize(
+    ("path", "picture"),
+    [
+        pytest.param("/ms/sign-in/", "sign-in", id="of the app"),
+        pytest.param("/login/", None, id="of the example"),
+    ],
+)
+def test_the_sign_in_page_follows_the_colour_scheme(
+    visit: Visit, path: str, picture: str | None, scheme: str
+) -> None:
+    page = visit(path, color_scheme=scheme, viewport={"width": 640, "height": 400})
 
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, re.findall(r"\d+", back)[:3])) / 3
     assert (brightness > 128) is (scheme == "light")
-    take_picture(page, f"sign-in-{scheme}")
+    if picture:
+        take_picture(page, f"{picture}-{scheme}")

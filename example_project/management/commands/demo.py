@@ -7,11 +7,12 @@ import socket
 from typing import TYPE_CHECKING
 
 from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.autoreload import DJANGO_AUTORELOAD_ENV
 
-from django_ms_identity.emulator.personas import PERSONAS
+from django_ms_identity.emulator.personas import PERSONAS, Persona
 
 if TYPE_CHECKING:
     from typing import Any
@@ -22,7 +23,7 @@ EMULATED = """
   Open http://localhost:{port}/ and press "Sign in with Microsoft".
 
   The accounts that you can pick live in a small Microsoft on this computer: no Azure, no password.
-  {admin} has the role Admin and may open the admin: http://localhost:{port}/admin/
+{people}
 
   Ctrl+C stops the demo.
 """
@@ -33,6 +34,16 @@ REAL = """
   `python manage.py ms_identity check` prints the redirect URI to register in Entra.
   Ctrl+C stops the demo.
 """
+
+
+PEOPLE = {
+    "admin": "has the role Admin and may open the admin: http://localhost:{port}/admin/",
+    "mfa": "has a second factor and can open the vault",
+    "collides": "has the address of a local user: sign in as {username} (password: {password}) to link",
+    "no-email": "has no e-mail address and is asked for it",
+}
+"""What is worth seeing of whom."""
+PASSWORD = "demo"  # noqa: S105 - shown to whoever runs the demo, and good for nothing else
 
 
 class Command(BaseCommand):
@@ -55,9 +66,46 @@ class Command(BaseCommand):
             os.environ["PORT"] = str(port)
             call_command("migrate", verbosity=0)
             emulated = apps.is_installed("django_ms_identity.emulator")
-            admin = next(persona.name for persona in PERSONAS if persona.id == "admin")
-            self.stdout.write((EMULATED if emulated else REAL).format(port=port, admin=admin))
+            if emulated:
+                make_local_user()
+            self.stdout.write(greeting(port) if emulated else REAL.format(port=port))
         call_command("runserver", f"localhost:{port}")
+
+
+def greeting(port: int) -> str:
+    """Say what to open, and whom to pick there to see what."""
+    width = max(len(_persona(who).name) for who in PEOPLE)
+    lines = [
+        f"    {_persona(who).name:{width}}  {what.format(port=port, username=_username(), password=PASSWORD)}"
+        for who, what in PEOPLE.items()
+    ]
+    return EMULATED.format(port=port, people="\n".join(lines))
+
+
+def make_local_user() -> None:
+    """Make the user with a password whose address is also an account's at Microsoft, once.
+
+    One who is there already stays as they are: the password may have been changed.
+    """
+    users = get_user_model().objects
+    if users.filter(username=_username()).exists():
+        return
+    persona = _persona("collides")
+    users.create_user(
+        _username(),
+        persona.email,
+        PASSWORD,
+        first_name=persona.given_name,
+        last_name=persona.family_name,
+    )
+
+
+def _persona(who: str) -> Persona:
+    return next(persona for persona in PERSONAS if persona.id == who)
+
+
+def _username() -> str:
+    return _persona("collides").given_name.lower()
 
 
 def _is_taken(port: int) -> bool:
