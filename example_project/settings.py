@@ -96,8 +96,12 @@ if EMULATED:
                 "client_secret": CLIENT_SECRET,
                 "microsoft_tenant": TENANT_ID,
                 "mapper_url": (BASE_DIR / "example_project" / "mapper.jsonnet").as_uri(),
+                # The mapper gives rights, so who loses the role at Microsoft must lose them here.
+                "update_identity_on_login": "automatic",
+                "aal2_auth_contexts": ["c1"],
             }
         ],
+        "IDENTITY_SCHEMA_URL": (BASE_DIR / "example_project" / "identity.schema.json").as_uri(),
         "EMULATOR_URL": f"http://localhost:{PORT}/emulator",
     }
 

@@ -82,6 +82,27 @@ def test_the_example_uses_the_emulator_only_while_nothing_else_is_named(
     assert answer.stdout.split() == [str(emulated), str(emulated)]
 
 
+def test_the_example_project_keeps_its_promises() -> None:
+    """In a process of its own; the journeys are in tests/example."""
+    command = [sys.executable, "-m", "pytest", "tests/example/journeys.py", "-q", "--no-header"]
+    options = ["--ds=example_project.settings", "-p", "no:cacheprovider", "--no-cov"]
+    # Empty values beat a developer's .env.
+    clean = dict.fromkeys(env.VARIABLES, "") | {"DJANGO_DEBUG": "true", "DJANGO_SECRET_KEY": "key"}
+
+    finished = subprocess.run(
+        [*command, *options],
+        cwd=ROOT,
+        env=os.environ | clean,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "skipped" not in finished.stdout
+
+
 def test_the_example_takes_its_known_key_only_in_debug() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SECRET_KEY"}
 
