@@ -12,6 +12,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("login/", views.Login.as_view(), name="login"),
     path("profile/", views.profile, name="profile"),
+    path("vault/", views.vault, name="vault"),
     path("favicon.ico", RedirectView.as_view(url=static("example_project/icon.svg"))),
     path("admin/", admin.site.urls),
     path("ms/", include("django_ms_identity.urls")),

@@ -12,6 +12,7 @@ from django.contrib.auth.forms import AuthenticationForm, UsernameField
 from django.contrib.auth.views import LoginView
 from django.shortcuts import render
 
+from django_ms_identity.decorators import aal2_required
 from django_ms_identity.models import Identity
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ def profile(request: HttpRequest) -> HttpResponse:
             "sign_ins": identity.sign_ins.order_by("-created_at")[:RECENT],
         },
     )
+
+
+@aal2_required
+def vault(request: HttpRequest) -> HttpResponse:
+    """Show a page that takes more than a password to open."""
+    return render(request, "example_project/vault.html")
 
 
 def _pretty(value: object) -> str:

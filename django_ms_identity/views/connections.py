@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_protect
 
-from django_ms_identity import conf, connecting, linking, sessions
+from django_ms_identity import conf, connecting, linking, links, sessions
 from django_ms_identity.conf import Config
 from django_ms_identity.flow import Intent
 
@@ -49,7 +49,12 @@ def connections(request: HttpRequest) -> HttpResponse:
         for credential in connected
     ]
     providers = [{"id": provider.id, "label": provider.label} for provider in config.providers]
-    context = {"connections": rows, "providers": providers, "notice": notices.take(request)}
+    context = {
+        "connections": rows,
+        "providers": providers,
+        "notice": notices.take(request),
+        "back_url": links.default_return_to(),
+    }
     return render(request, "ms_identity/connections.html", context)
 
 

@@ -85,7 +85,7 @@ class TraitForm(forms.Form):
         for problem in problems:
             name = names.get(tuple(map(str, problem.path)))
             if name is not None and not self.has_error(name):
-                self.add_error(name, _text(problem))
+                self.add_error(name, _text(problem, self.fields[name].widget))
 
     def _value(self, name: str) -> JSON:
         value = self.cleaned_data[name]
@@ -167,7 +167,11 @@ def _whole(number: float | None) -> int | None:
     return None if number is None else int(number)
 
 
-def _text(problem: TraitProblem) -> _StrOrPromise:
+def _text(problem: TraitProblem, widget: forms.Widget) -> _StrOrPromise:
+    if problem.kind is ProblemKind.FORMAT and isinstance(widget, forms.EmailInput):
+        return _("Please enter an e-mail address, such as name@example.com.")
+    if problem.kind is ProblemKind.FORMAT and isinstance(widget, forms.URLInput):
+        return _("Please enter a whole address, such as https://example.com/.")
     text = _TEXTS.get(problem.kind)
     if text is None:
         return _("This is not accepted.")

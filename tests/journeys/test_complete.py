@@ -174,6 +174,45 @@ def test_an_answer_that_will_not_do_is_said_beside_its_field(client, ms_identity
     assert Identity.objects.count() == 0
 
 
+@pytest.mark.parametrize(
+    ("format_", "said"),
+    [
+        pytest.param("email", "Please enter an e-mail address", id="email"),
+        pytest.param("uri", "Please enter a whole address", id="uri"),
+        pytest.param("date", "Enter a valid date.", id="date"),
+    ],
+)
+def test_a_form_that_the_schema_wants_is_said_in_words(client, ms_identity_emulator, settings, format_, said):
+    schema = make_schema({"x": {"type": "string", "format": format_, "title": "X"}}, required=["x"])
+    settings.MS_IDENTITY = make_settings(
+        {"mapper_url": make_mapper("{identity: {traits: {}}}")}, IDENTITY_SCHEMA_URL=schema
+    )
+    arrive(client, ms_identity_emulator)
+
+    assert said in page(fill(client, X="nothing of the kind"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "typed", "said"),
+    [
+        pytest.param({"type": "integer", "minimum": 18}, "17", "greater than or equal to 18", id="minimum"),
+        pytest.param({"type": "number", "exclusiveMinimum": 1}, "1", "Please enter 1 or more.", id="bound"),
+        pytest.param({"type": "string", "const": "yes"}, "", "This field is required.", id="const"),
+        pytest.param({"type": "string", "not": {"const": "no"}}, "no", "This is not accepted.", id="other"),
+    ],
+)
+def test_what_the_schema_says_of_values_is_said_in_words(
+    client, ms_identity_emulator, settings, schema, typed, said
+):
+    url = make_schema({"x": schema | {"title": "X"}}, required=["x"])
+    settings.MS_IDENTITY = make_settings(
+        {"mapper_url": make_mapper("{identity: {traits: {}}}")}, IDENTITY_SCHEMA_URL=url
+    )
+    arrive(client, ms_identity_emulator)
+
+    assert said in page(fill(client, X=typed))
+
+
 def test_an_answer_can_be_corrected(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     fill(client, Team="x")
