@@ -75,7 +75,7 @@ class _ReadOnlyInline(_Inline):
 
 class CredentialInline(_ReadOnlyInline):
     model = Credential
-    fields = ("provider", "subject", "subject_source", "tenant", "object_id", "created_at")
+    fields = ("provider", "account", "subject", "subject_source", "tenant", "object_id", "created_at")
     readonly_fields = fields
 
 
@@ -108,7 +108,9 @@ class IdentityAdmin(_ModelAdmin):
     # Newest first only: no other order has an index to leaf through.
     sortable_by = ()
     list_filter = ("state", ProviderFilter)
-    search_help_text = _("Exact identity id, subject, object id, user name or verified address")
+    search_help_text = _(
+        "Exact identity id, subject, object id, user name, Microsoft account or verified address"
+    )
     # Any value turns the search box on; get_search_results decides what is searched.
     search_fields = ("pk__exact",)
     ordering = ("-created_at",)
@@ -125,6 +127,7 @@ class IdentityAdmin(_ModelAdmin):
         "state",
         "state_changed_at",
         "pretty_traits",
+        "typed_traits",
         "pretty_metadata_public",
         "pretty_metadata_admin",
         "created_at",
@@ -165,7 +168,7 @@ class IdentityAdmin(_ModelAdmin):
         term = search_term.strip()
         if not term:
             return queryset, False
-        credentials = Credential.objects.filter(Q(subject=term) | Q(object_id=term.lower()))
+        credentials = Credential.objects.filter(Q(subject=term) | Q(object_id=term.lower()) | Q(account=term))
         addresses = VerifiableAddress.objects.matching("email", term)
         found = {
             *credentials.values_list("identity", flat=True)[: self.list_per_page],
@@ -190,6 +193,10 @@ class IdentityAdmin(_ModelAdmin):
     @admin.display(description=_("traits"))
     def pretty_traits(self, identity: Identity) -> SafeString:
         return _pretty(identity.traits)
+
+    @admin.display(description=_("typed by the visitor"), empty_value="-")
+    def typed_traits(self, identity: Identity) -> str | None:
+        return ", ".join(identity.self_asserted) or None
 
     @admin.display(description=_("public metadata"))
     def pretty_metadata_public(self, identity: Identity) -> SafeString:

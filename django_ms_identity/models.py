@@ -123,6 +123,8 @@ class Credential(models.Model):
             models.Index(fields=["object_id", "tenant"], name="ms_identity_tenant_oid"),
             models.Index(fields=["provider", "subject_source"], name="ms_identity_provider"),
             models.Index(fields=["subject"], name="ms_identity_subject"),
+            # For the admin's search alone.
+            models.Index(fields=["account"], name="ms_identity_account"),
         ]
 
     def __str__(self) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group, PermissionsMixin
 from django.db import router
 
 from . import conf, wiring
@@ -21,6 +20,7 @@ from .mapping.json_text import JSON, JSONObject
 from .mapping.mapper import EMPTY_IDENTITY, map_claims
 from .mapping.merging import overlay
 from .mapping.result import Mapped
+from .memberships import memberships_of
 from .models import Credential, Identity
 from .registration import refuse_unstorable, users_with_any
 from .rehearsal import sample_claims
@@ -136,15 +136,13 @@ def newcomer(visitor: Visitor, mapped: Mapped) -> Newcomer:
     account = account_for(visitor.provider, visitor.claims, mapped, subject=visitor.subject)
     user = build_user(account)
     database = router.db_for_write(Identity)
-    wanted = account.groups or ()
-    existing: set[str] = set()
-    if wanted and isinstance(user, PermissionsMixin):
-        existing = set(Group.objects.using(database).filter(name__in=wanted).values_list("name", flat=True))
+    unsaved = Identity(user=user)  # type: ignore[misc]  # AUTH_USER_MODEL, whatever it is
+    granted = memberships_of(unsaved, account.groups, database).granted
     same_name = {get_user_model().USERNAME_FIELD: user.get_username()}
     return Newcomer(
         user={name: getattr(user, name) for name in account.fields},
-        groups=tuple(name for name in wanted if name in existing),
-        unknown_groups=tuple(name for name in wanted if name not in existing),
+        groups=granted,
+        unknown_groups=tuple(name for name in account.groups or () if name not in granted),
         is_name_taken=get_user_model()._default_manager.using(database).filter(**same_name).exists(),
     )
 

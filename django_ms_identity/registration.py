@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import DataError, IntegrityError, router, transaction
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils import timezone
 
-from . import conf
+from . import conf, memberships
 from .accounts import (
     Account,
     account_for,
@@ -186,15 +186,16 @@ def _write(
     try:
         with transaction.atomic(using=database):
             user.save(using=database, force_insert=True)
-            groups = _groups_for(user, account.groups or (), database)
-            identity = Identity.objects.using(database).create(
+            identity = Identity(
                 user=user,  # type: ignore[misc]  # AUTH_USER_MODEL, whatever it is
                 traits=mapped.traits,
                 metadata_public=mapped.metadata_public or {},
                 metadata_admin=mapped.metadata_admin or {},
                 self_asserted=list(mapped.self_asserted),
-                granted_groups=sorted(group.name for group in groups),
             )
+            groups = memberships.memberships_of(identity, account.groups, database)
+            identity.granted_groups = list(groups.granted)
+            identity.save(using=database, force_insert=True)
             credential = Credential.objects.using(database).create(
                 identity=identity,
                 provider=provider.id,
@@ -207,8 +208,7 @@ def _write(
             )
             if rows := address_rows(identity, mapped.verified_addresses):
                 VerifiableAddress.objects.using(database).bulk_create(rows)
-            if groups and isinstance(user, PermissionsMixin):
-                user.groups.add(*groups)
+            memberships.write(user, groups, database)
     except DataError:
         raise UserInvalid(
             "the database refuses a value",
@@ -219,14 +219,6 @@ def _write(
 
 def _ascii_lower(text: str) -> str:
     return "".join(letter.lower() if letter.isascii() else letter for letter in text)
-
-
-def _groups_for(user: AbstractBaseUser, names: tuple[str, ...], database: str) -> list[Group]:
-    # A project may have none, or a group model of its own.
-    if not names or not isinstance(user, PermissionsMixin):
-        return []
-    # Some collations find more than they should.
-    return [group for group in Group.objects.using(database).filter(name__in=names) if group.name in names]
 
 
 def _explain_conflict(provider: Provider, subject: str, emails: Iterable[str]) -> None:

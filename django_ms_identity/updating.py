@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import DataError, IntegrityError, router, transaction
-from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 
-from . import completing, conf, wiring
+from . import completing, conf, memberships, wiring
 from .accounts import Account, apply, changes_for
 from .entra.providers import Provider
 from .entra.tokens import Claims
@@ -27,6 +26,7 @@ from .mapping.mapper import map_claims
 from .mapping.merging import overlay, same
 from .mapping.result import Address, Mapped
 from .mapping.traits import values_at
+from .memberships import Memberships
 from .models import Credential, Identity, VerifiableAddress, normalised
 from .registration import address_rows, refuse_unstorable, users_with_any
 from .signals import identity_updated
@@ -51,11 +51,11 @@ class _Changes:
     columns: list[str]
     """Of the identity; the values are set already."""
     user_fields: list[str]
-    joined: list[Group]
-    left: list[Group]
+    groups: Memberships
 
-
-_NOTHING = _Changes(columns=[], user_fields=[], joined=[], left=[])
+    @property
+    def any(self) -> bool:
+        return bool(self.columns or self.user_fields or self.groups.joined or self.groups.left)
 
 
 def update(request: HttpRequest, *, provider: Provider, credential: Credential, claims: Claims) -> Identity:
@@ -70,7 +70,7 @@ def update(request: HttpRequest, *, provider: Provider, credential: Credential, 
     mapped = _mapped(provider, credential, claims)
     wanted = _wanted(provider, identity, claims, mapped, database)
     changes = _set(identity, wanted, database)
-    if not wanted.addresses and changes == _NOTHING:
+    if not wanted.addresses and not changes.any:
         return identity
     checked = identity.traits
     if "traits" in changes.columns:
@@ -120,8 +120,8 @@ def pending_changes(
     return (
         *(name for name in changes.columns if name in _DATA),
         *(f"user.{name}" for name in changes.user_fields),
-        *(f"joins the group {group.name}" for group in changes.joined),
-        *(f"leaves the group {group.name}" for group in changes.left),
+        *(f"joins the group {group.name}" for group in changes.groups.joined),
+        *(f"leaves the group {group.name}" for group in changes.groups.left),
         *(f"verified address {address.value}" for address in wanted.addresses),
     )
 
@@ -228,37 +228,12 @@ def _set(identity: Identity, wanted: _Wanted, database: str) -> _Changes:
         if value is not None and not same(getattr(identity, name), value):
             setattr(identity, name, value)
             columns.append(name)
-    joined, left, granted = _memberships(identity, wanted.account.groups, database)
-    if granted != identity.granted_groups:
-        identity.granted_groups = granted
+    groups = memberships.memberships_of(identity, wanted.account.groups, database)
+    if list(groups.granted) != identity.granted_groups:
+        identity.granted_groups = list(groups.granted)
         columns.append("granted_groups")
     user_fields = apply(identity.user, wanted.account.fields)
-    return _Changes(columns=columns, user_fields=user_fields, joined=joined, left=left)
-
-
-def _memberships(
-    identity: Identity, names: tuple[str, ...] | None, database: str
-) -> tuple[list[Group], list[Group], list[str]]:
-    """Return the groups to join and to leave, and the names of those that are then held by a mapper."""
-    user: AbstractBaseUser = identity.user
-    granted = list(identity.granted_groups)
-    if names is None or not isinstance(user, PermissionsMixin):
-        return [], [], granted
-    membership = user.groups.using(database).filter(pk=OuterRef("pk"))
-    rows = Group.objects.using(database).filter(name__in={*names, *granted})
-    joined: list[Group] = []
-    left: list[Group] = []
-    held: list[str] = []
-    for group in rows.annotate(is_member=Exists(membership)):
-        if group.name in names:
-            if not group.is_member:
-                joined.append(group)
-            if not group.is_member or group.name in granted:
-                held.append(group.name)
-        # Some collations find more than they should.
-        elif group.name in granted and group.is_member:
-            left.append(group)
-    return joined, left, sorted(held)
+    return _Changes(columns=columns, user_fields=user_fields, groups=groups)
 
 
 def _write(identity: Identity, wanted: _Wanted, changes: _Changes, database: str) -> None:
@@ -271,8 +246,4 @@ def _write(identity: Identity, wanted: _Wanted, changes: _Changes, database: str
         rows = address_rows(identity, wanted.addresses)
         # They were compared before the lock, so another sign-in may have added them.
         VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
-    if isinstance(user, PermissionsMixin):
-        if changes.joined:
-            user.groups.add(*changes.joined)
-        if changes.left:
-            user.groups.remove(*changes.left)
+    memberships.write(user, changes.groups, database)

@@ -53,6 +53,7 @@ def test_an_empty_dict_has_every_default():
         "providers": (),
         "base_redirect_uri": "",
         "hooks": {"after_registration": (Hook(name="session"),), "after_login": (), "after_settings": ()},
+        "create_groups": False,
         "identity_schema_url": "",
         "registration_enabled": True,
         "allowed_return_urls": (),
@@ -69,7 +70,7 @@ def test_every_key_is_a_field_of_the_value():
 
 
 def test_none_means_the_default():
-    given = {key: None for key in KEYS if key not in ("ENABLED", "REGISTRATION_ENABLED")}
+    given = {key: None for key in KEYS if key not in ("CREATE_GROUPS", "ENABLED", "REGISTRATION_ENABLED")}
 
     assert config_of(**given) == config_of()
 
@@ -78,6 +79,7 @@ def test_none_means_the_default():
     ("settings", "field", "value"),
     [
         pytest.param({"ENABLED": False}, "enabled", False, id="off"),
+        pytest.param({"CREATE_GROUPS": True}, "create_groups", True, id="groups"),
         pytest.param({"REGISTRATION_ENABLED": False}, "registration_enabled", False, id="closed"),
         pytest.param(
             {"BASE_REDIRECT_URI": "https://WWW.example.com/"},

@@ -462,6 +462,17 @@ def test_a_mapper_that_fails_does_not_stop_a_login(client, ms_identity_emulator,
     assert ms_identity_emulator.sign_in(client).status_code == 302
 
 
+def test_a_group_that_nobody_made_is_made_where_the_settings_say_so(client, ms_identity_emulator, settings):
+    program = "{identity: {traits: {}}, user: {groups: ['new']}}"
+    for create in (False, True):
+        settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)}, CREATE_GROUPS=create)
+        ms_identity_emulator.sign_in(Browser(), "admin" if create else "work")
+
+    first, second = Identity.objects.order_by("created_at")
+    assert (list(first.user.groups.all()), first.granted_groups) == ([], [])
+    assert ([group.name for group in second.user.groups.all()], second.granted_groups) == (["new"], ["new"])
+
+
 def test_a_collision_leads_to_the_page_that_connects_accounts(client, ms_identity_emulator):
     get_user_model().objects.create_user("local", "ines.okafor@contoso.example", "password")
 

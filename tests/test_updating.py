@@ -19,7 +19,7 @@ from django_ms_identity.exceptions import (
 )
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from django_ms_identity.updating import update
-from tests.builders import make_claims, make_identity, make_mapper, make_provider
+from tests.builders import make_claims, make_identity, make_mapper, make_provider, make_settings
 from tests.journeys.steps import statements
 
 pytestmark = pytest.mark.django_db
@@ -450,6 +450,18 @@ def test_groups_are_joined_and_left_as_the_mapper_says(three_groups):
     identity = updated(identity, program(user={"groups": []}))
     assert (groups(identity), identity.granted_groups) == (["by hand"], [])
     assert Group.objects.count() == 3
+
+
+def test_groups_are_made_where_the_settings_say_so(settings):
+    settings.MS_IDENTITY = make_settings(CREATE_GROUPS=True)
+    identity = stored_identity()
+
+    identity = updated(identity, program(user={"groups": ["new", "", "x" * 151]}))
+    assert (groups(identity), identity.granted_groups) == (["new"], ["new"])
+
+    identity = updated(identity, program(user={"groups": []}))
+    assert (groups(identity), identity.granted_groups) == ([], [])
+    assert Group.objects.filter(name="new").exists()
 
 
 def test_a_group_that_was_given_by_hand_stays_though_the_mapper_listed_it(three_groups):

@@ -28,6 +28,8 @@ class Config:
     providers: tuple[Provider, ...]
     base_redirect_uri: str
     hooks: Mapping[str, tuple[Hook, ...]] = field(hash=False)
+    create_groups: bool
+    """Whether groups that a mapper names and nobody has made are made."""
     identity_schema_url: str = field(repr=False)
     """Empty: any traits are valid. Not shown: it may hold the whole schema or a signed URL."""
     registration_enabled: bool
