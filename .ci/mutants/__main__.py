@@ -1,0 +1,200 @@
+"""Removes each guard once and sees whether a test notices: ``make mutants``, or ``make mutants ONLY=linking``.
+
+A guard is a condition before a refusal, or one operand of such a condition. Each is taken out in a copy of
+the tree, where the tests of its room then run until the first failure. What no test notices is a survivor:
+it needs a test, or a reason in survivors.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+PACKAGE = "django_ms_identity"
+TIMEOUT = 300
+"""Seconds for the tests of one mutant; who takes longer has noticed something."""
+COPIED = (
+    PACKAGE,
+    "tests",
+    "example_project",
+    "manage.py",
+    "pyproject.toml",
+    "docs",
+    "README.md",
+    "CHANGELOG.md",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """A guard taken out of a module."""
+
+    module: str
+    function: str
+    line: int
+    what: str
+    """The source of what is taken out; with module and function it names the mutant."""
+    source: str
+    """The whole module without it."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.module}:{self.function}: {self.what}"
+
+
+def mutants_of(module: str, source: str) -> Iterator[Mutant]:
+    """Take out each guard of a module, one at a time."""
+    tree = ast.parse(source)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for function in functions:
+        for node in _own(function):
+            for inner, replacement in _weakened(node):
+                what = ast.unparse(inner)
+                yield Mutant(
+                    module=module,
+                    function=function.name,
+                    line=inner.lineno,
+                    what=what if len(what) <= 160 else f"{what[:157]}...",
+                    source=_replaced(source, inner, replacement),
+                )
+
+
+def _own(function: ast.AST) -> Iterator[ast.AST]:
+    """Walk a function without the functions inside it, which are walked by themselves."""
+    for child in ast.iter_child_nodes(function):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield child
+            yield from _own(child)
+
+
+def _weakened(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+    """Return the parts of a guard, each with what takes its place."""
+    if isinstance(node, ast.If) and _refuses(node.body):
+        yield node.test, "False"
+        yield from _operands(node.test)
+    elif isinstance(node, ast.Return) and isinstance(node.value, ast.BoolOp):
+        yield from _operands(node.value)
+    elif isinstance(node, ast.comprehension):
+        for test in node.ifs:
+            yield test, "True"
+
+
+def _operands(test: ast.expr) -> Iterator[tuple[ast.expr, str]]:
+    if isinstance(test, ast.BoolOp):
+        neutral = "True" if isinstance(test.op, ast.And) else "False"
+        for operand in test.values:
+            yield operand, neutral
+            yield from _operands(operand)
+
+
+def _refuses(body: list[ast.stmt]) -> bool:
+    return isinstance(body[-1], ast.Raise | ast.Return | ast.Continue | ast.Break)
+
+
+def _replaced(source: str, node: ast.expr, replacement: str) -> str:
+    lines = source.encode().splitlines(keepends=True)
+    start = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
+    end = sum(map(len, lines[: (node.end_lineno or node.lineno) - 1])) + (node.end_col_offset or 0)
+    octets = source.encode()
+    return (octets[:start] + f"({replacement})".encode() + octets[end:]).decode()
+
+
+class Copies:
+    """Copies of the tree, one for each worker; a class because they outlive the mutants."""
+
+    def __init__(self, count: int, folder: Path) -> None:
+        self._free: SimpleQueue[Path] = SimpleQueue()
+        for number in range(count):
+            copy = folder / str(number)
+            copy.mkdir()
+            for name in COPIED:
+                source = ROOT / name
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
+            self._free.put(copy)
+
+    def survives(self, mutant: Mutant, tests: list[str]) -> bool:
+        """Run the tests on a mutant; say whether they all pass."""
+        copy = self._free.get()
+        path = copy / PACKAGE / mutant.module
+        before = path.read_text(encoding="utf-8")
+        path.write_text(mutant.source, encoding="utf-8")
+        try:
+            return _run(tests, copy)
+        finally:
+            path.write_text(before, encoding="utf-8")
+            self._free.put(copy)
+
+
+def _run(tests: list[str], folder: Path) -> bool:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        *tests,
+    ]
+    environment = os.environ | {"CI": "true", "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode not in (0, 1, 2):
+        raise SystemExit(
+            f"pytest ended with {done.returncode}:\n{done.stdout.decode()}{done.stderr.decode()}"
+        )
+    return done.returncode == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
+    parser.add_argument("only", nargs="*", help="modules whose path contains one of these texts")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    options = parser.parse_args()
+    rooms = tomllib.loads((HERE / "rooms.toml").read_text(encoding="utf-8"))
+    reasons = tomllib.loads((HERE / "survivors.toml").read_text(encoding="utf-8"))
+    work = [
+        (mutant, tests)
+        for module, tests in rooms.items()
+        if not options.only or any(part in module for part in options.only)
+        for mutant in mutants_of(module, (ROOT / PACKAGE / module).read_text(encoding="utf-8"))
+    ]
+    began = time.monotonic()
+    unexplained = 0
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
+        copies = Copies(options.jobs, Path(folder))
+        if not all(_run(tests, Path(folder) / "0") for tests in {tuple(t): t for _, t in work}.values()):
+            raise SystemExit("The tests fail before anything is taken out.")
+        outcomes = pool.map(lambda each: (each[0], copies.survives(*each)), work)
+        for number, (mutant, survives) in enumerate(outcomes, 1):
+            reason = reasons.get(mutant.name, "")
+            verdict = "noticed" if not survives else f"survives: {reason or 'NOBODY KNOWS WHY'}"
+            unexplained += survives and not reason
+            print(
+                f"{number}/{len(work)} {mutant.module}:{mutant.line} {mutant.function}: {mutant.what}: {verdict}"
+            )
+            sys.stdout.flush()
+    print(f"{len(work)} mutants in {time.monotonic() - began:.0f} s; {unexplained} survive without a reason")
+    sys.exit(unexplained > 0)
+
+
+if __name__ == "__main__":
+    main()
