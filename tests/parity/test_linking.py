@@ -401,7 +401,7 @@ def test_disconnecting_without_the_proof_changes_nothing(client, ms_identity_emu
     assert accounts() == [WORK, ADMIN]
 
 
-@row(90)
+@row(75)
 def test_an_account_whose_provider_is_gone_can_be_disconnected(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = make_settings({}, SECOND)
     ms_identity_emulator.sign_in(client)

@@ -153,12 +153,12 @@ def test_an_issuer_that_is_not_the_tenants_is_refused(client, ms_identity_emulat
 
 @row(22)
 def test_openid_is_always_asked_and_a_missing_id_token_is_told(client, ms_identity_emulator, settings):
-    settings.MS_IDENTITY = make_settings({"scope": ["email"]})
+    settings.MS_IDENTITY = make_settings({"scope": ["email", "offline_access"]})
     ms_identity_emulator.answer_next("token", body='{"access_token": "x", "token_type": "Bearer"}')
 
     response = ms_identity_emulator.sign_in(client)
 
-    assert "openid" in start(client)["scope"].split()
+    assert sorted(start(client)["scope"].split()) == ["email", "openid", "profile"]
     assert (code_of(response), response.status_code) == ("microsoft_answer_invalid", 502)
     assert response.context["retry_url"] == "/ms/start/microsoft/"
     assert rows() == NOTHING
