@@ -93,7 +93,7 @@ def changes_for(provider: Provider, claims: Claims, mapped: Mapped, *, user: Abs
 
 def account_name(claims: Claims) -> str:
     """Return what Microsoft calls the account, for people to tell two apart; never to find anybody by."""
-    return _clean(claims.text("preferred_username") or claims.text("email"))[:320]
+    return display_text(claims.text("preferred_username") or claims.text("email"))[:320]
 
 
 def apply(user: AbstractBaseUser, fields: Mapping[str, object]) -> list[str]:
@@ -177,7 +177,7 @@ def _allowed(
             _dropped(name, "the user model refuses the address")
         elif isinstance(value, str):
             # A name may be longer than the column; an address must not become another one.
-            yield name, value if _holds_email(field) else _clean(value)[: field.max_length]
+            yield name, value if _holds_email(field) else display_text(value)[: field.max_length]
         elif value is not None:
             yield name, value
 
@@ -247,8 +247,8 @@ def _limit(name: str) -> int | None:
     return field.max_length if field else None
 
 
-def _clean(text: str) -> str:
-    # Control characters and those that turn the direction of writing would forge what an operator reads.
+def display_text(text: str) -> str:
+    """Return text without what would deceive its reader: control characters, and turns of direction."""
     spaced = " ".join(text.split())
     return "".join(c for c in spaced if unicodedata.category(c) != "Cc" and c not in _BIDI)
 

@@ -75,7 +75,16 @@ class _ReadOnlyInline(_Inline):
 
 class CredentialInline(_ReadOnlyInline):
     model = Credential
-    fields = ("provider", "account", "subject", "subject_source", "tenant", "object_id", "created_at")
+    fields = (
+        "provider",
+        "account",
+        "subject",
+        "subject_source",
+        "tenant",
+        "object_id",
+        "assured",
+        "created_at",
+    )
     readonly_fields = fields
 
 
@@ -119,7 +128,7 @@ class IdentityAdmin(_ModelAdmin):
     paginator = UncountedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
-    actions = ("activate", "deactivate")
+    actions = ("activate", "deactivate", "trust_second_factors")
     inlines = (CredentialInline, AddressInline, SignInInline)
     fields = (
         "id",
@@ -215,6 +224,18 @@ class IdentityAdmin(_ModelAdmin):
     )
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
         self._set_state(request, queryset, active=False)
+
+    @admin.action(
+        description=_("Let all accounts of selected identities show a second factor"), permissions=["change"]
+    )
+    def trust_second_factors(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
+        changed = 0
+        for identity in queryset:
+            if identity.credentials.filter(assured=False).update(assured=True):
+                self.log_change(request, identity, "accounts: shows a second factor")
+                changed += 1
+        text = ngettext("%d identity changed.", "%d identities changed.", changed) % changed
+        self.message_user(request, text, messages.SUCCESS)
 
     def _set_state(self, request: HttpRequest, queryset: QuerySet[Identity], *, active: bool) -> None:
         changed = 0

@@ -10,7 +10,8 @@ from . import wiring
 from .exceptions import TraitsInvalid
 from .mapping.json_text import JSON, JSONObject
 from .mapping.result import Mapped
-from .mapping.traits import TraitPath, TraitProblem, merge
+from .mapping.trait_paths import shown, written
+from .mapping.traits import TraitProblem, merge
 
 if TYPE_CHECKING:
     from .mapping.schema import TraitField
@@ -29,7 +30,7 @@ def problems_of(traits: JSONObject) -> tuple[TraitProblem, ...]:
 def refuse_invalid(traits: JSONObject) -> None:
     """Raise ``TraitsInvalid`` for traits that the identity schema refuses, where nobody can be asked."""
     if problems := problems_of(traits):
-        raise TraitsInvalid(*dict.fromkeys(dotted(problem.path) for problem in problems))
+        raise TraitsInvalid(*dict.fromkeys(shown(problem.path) for problem in problems))
 
 
 def fields_for(problems: tuple[TraitProblem, ...]) -> tuple[TraitField, ...]:
@@ -44,10 +45,5 @@ def with_typed(mapped: Mapped, typed: Mapping[tuple[str, ...], JSON]) -> Mapped:
         mapped,
         traits=merge(mapped.traits, typed),
         replaced_traits=mapped.mapper_traits,
-        self_asserted=tuple(dict.fromkeys((*mapped.self_asserted, *map(dotted, typed)))),
+        self_asserted=tuple(dict.fromkeys((*mapped.self_asserted, *map(written, typed)))),
     )
-
-
-def dotted(path: TraitPath) -> str:
-    """Write a path as people do: ``address.city``."""
-    return ".".join(map(str, path)) or "(all of them)"

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Any, TypeVar, cast, overload
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.views import View
@@ -52,8 +51,7 @@ class AAL2RequiredMixin(View):
     """``aal2_required`` for a class-based view; write it before the other bases."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        asked = _ask_for_second_factor(request)
-        return super().dispatch(request, *args, **kwargs) if asked is None else asked
+        return _dispatched(self, _ask_for_second_factor, super().dispatch, request, args, kwargs)
 
 
 class RecentSignInRequiredMixin(View):
@@ -63,8 +61,10 @@ class RecentSignInRequiredMixin(View):
     """Seconds, or a timedelta; None: PRIVILEGED_SESSION_MAX_AGE."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        asked = _ask_for_recent_sign_in(request, self.max_age)
-        return super().dispatch(request, *args, **kwargs) if asked is None else asked
+        def check(request: HttpRequest) -> HttpResponse | None:
+            return _ask_for_recent_sign_in(request, self.max_age)
+
+        return _dispatched(self, check, super().dispatch, request, args, kwargs)
 
 
 def _ask_for_second_factor(request: HttpRequest) -> HttpResponse | None:
@@ -88,6 +88,28 @@ def _ask(request: HttpRequest, need: str) -> HttpResponse:
     if sessions.user_of(request) is None:
         return redirect_to_login(path)
     return HttpResponseRedirect(links.step_up_url(need, next_url=path))
+
+
+def _dispatched(
+    view: View,
+    check: _Check,
+    dispatch: Callable[..., HttpResponseBase],
+    request: HttpRequest,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> HttpResponseBase:
+    if not view.view_is_async:
+        asked = check(request)
+        return dispatch(request, *args, **kwargs) if asked is None else asked
+
+    async def dispatched() -> HttpResponseBase:
+        asked = await sync_to_async(check)(request)
+        if asked is not None:
+            return asked
+        return await cast("Awaitable[HttpResponseBase]", dispatch(request, *args, **kwargs))
+
+    # Django awaits what the dispatch of an asynchronous view returns.
+    return cast("HttpResponseBase", dispatched())
 
 
 def _guarded(view: _AnyView, check: _Check) -> _AnyView:

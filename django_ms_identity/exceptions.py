@@ -71,6 +71,14 @@ class CallbackInvalid(MSIdentityError):
     title = _("The answer that came back from Microsoft was incomplete.")
 
 
+class FormUnreadable(MSIdentityError):
+    """A form came in a charset or with text that cannot be read."""
+
+    code = "form_unreadable"
+    title = _("What you sent could not be read.")
+    advice = _("Please go back and send it again.")
+
+
 class EmbeddedRefused(MSIdentityError):
     """A page tried to start a sign-in in a frame, an image or a script (Fetch Metadata)."""
 

@@ -165,7 +165,7 @@ class Import:
             if exported.created_at is not None:
                 # auto_now_add overrules whatever create() is given.
                 rows.filter(pk=identity.pk).update(created_at=_storable(exported.created_at))
-            Credential.objects.using(self._database).bulk_create(
+            made = Credential.objects.using(self._database).bulk_create(
                 Credential(
                     identity=identity,
                     provider=it.provider.id,
@@ -177,7 +177,9 @@ class Import:
                 )
                 for it in credentials
             )
-            if addresses := address_rows(identity, mapped.verified_addresses):
+            # Of several nobody knows whose word it was: then the addresses are the identity's own.
+            only = made[0] if len(made) == 1 and made[0].pk else None
+            if addresses := address_rows(identity, mapped.verified_addresses, credential=only):
                 times = {it.address: it.verified_at for it in exported.verified_addresses}
                 for row in addresses:
                     verified_at = times[Address(via=row.via, value=row.value)]

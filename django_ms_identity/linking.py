@@ -33,21 +33,30 @@ OTHERS_LINKS = ("social_auth", "socialaccount_set")
 """Where python-social-auth and allauth keep a user's links, by which they can sign in too."""
 
 
-def link(request: HttpRequest, *, user: AbstractBaseUser, proof: Proof, mapped: Mapped) -> Credential:
+def link(
+    request: HttpRequest,
+    *,
+    user: AbstractBaseUser,
+    proof: Proof,
+    mapped: Mapped,
+    automatic: bool = False,
+) -> Credential:
     """Connect a proved Microsoft account to a user, and return the credential; once is enough.
 
-    The user's traits stay as they are; only who has no identity yet is given what was mapped. Ends the
-    user's other sessions that are known. Raises ``CredentialTaken``, ``IdentityInactive``, ``UserInactive``
-    or ``MapperResultInvalid``.
+    The user's traits stay as they are; only who has no identity yet is given what was mapped. Unless the
+    link is ``automatic``, an account beside others shows no second factor from then on that this session
+    did not have. Ends the user's other sessions that are known. Raises ``CredentialTaken``,
+    ``IdentityInactive``, ``UserInactive`` or ``MapperResultInvalid``.
     """
     refuse_unstorable(mapped)
     database = router.db_for_write(Identity)
     addresses = _free(mapped.verified_addresses, user)
     try:
         with transaction.atomic(using=database):
-            identity = _locked_identity(user, mapped, database)
-            credential, created = _credential_of(identity, proof, database)
-            if created and (rows := address_rows(identity, addresses)):
+            identity, is_new = _locked_identity(user, mapped, database)
+            assured = automatic or is_new or sessions.has_second_factor(request)
+            credential, created = _credential_of(identity, proof, database, assured=assured)
+            if created and (rows := address_rows(identity, addresses, credential=credential)):
                 VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
     except IntegrityError:
         raise UserInactive("the user was deleted meanwhile") from None
@@ -67,11 +76,14 @@ def link(request: HttpRequest, *, user: AbstractBaseUser, proof: Proof, mapped: 
 def unlink(request: HttpRequest, *, identity: Identity | None, credential: int) -> Credential:
     """Disconnect a credential of an identity, and end the sessions that it opened, this one too.
 
-    Returns what was deleted. Raises ``CredentialMissing``, and ``LastCredential`` for the only way that the
-    person can sign in by.
+    Returns what was deleted; the addresses that it vouched for go with it. Raises ``CredentialMissing``,
+    ``IdentityInactive``, and ``LastCredential`` for the only way that the person can sign in by.
     """
     if identity is None:
         raise CredentialMissing("the user has no identity")
+    if not identity.is_active:
+        # Else the Microsoft account could register anew, and be active.
+        raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
     database = identity._state.db or router.db_for_write(Identity)
     signs_in_otherwise = _signs_in_otherwise(request, identity.user)
     rows = SignIn.objects.using(database)
@@ -149,9 +161,11 @@ def _has_verified(identity: Identity, emails: list[str]) -> bool:
     return rows.filter(normalised__in=[normalised(email) for email in emails]).exists()
 
 
-def _locked_identity(user: AbstractBaseUser, mapped: Mapped, database: str) -> Identity:
+def _locked_identity(user: AbstractBaseUser, mapped: Mapped, database: str) -> tuple[Identity, bool]:
+    """Return the identity of a user, locked, and whether it was made for this."""
     rows = Identity.objects.using(database).filter(user=user.pk)
-    if not rows.lock():
+    is_new = not rows.lock()
+    if is_new:
         try:
             with transaction.atomic(using=database):
                 Identity.objects.using(database).create(
@@ -165,15 +179,18 @@ def _locked_identity(user: AbstractBaseUser, mapped: Mapped, database: str) -> I
             # Another request made it at the same moment, or the user is gone.
             if not rows.lock():
                 raise
+            is_new = False
     identity = rows.select_related("user").get()
     if not identity.is_active:
         raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
     if not identity.user.is_active:
         raise UserInactive(f"the user of identity {identity.pk} has is_active off")
-    return identity
+    return identity, is_new
 
 
-def _credential_of(identity: Identity, proof: Proof, database: str) -> tuple[Credential, bool]:
+def _credential_of(
+    identity: Identity, proof: Proof, database: str, *, assured: bool
+) -> tuple[Credential, bool]:
     provider, claims = proof.provider, proof.claims
     credential, created = Credential.objects.using(database).get_or_create(
         key=credential_key(provider.id, proof.subject),
@@ -185,6 +202,7 @@ def _credential_of(identity: Identity, proof: Proof, database: str) -> tuple[Cre
             "tenant": claims.tid,
             "object_id": claims.oid,
             "account": account_name(claims),
+            "assured": assured,
         },
     )
     if credential.identity_id != identity.pk:

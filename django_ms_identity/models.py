@@ -109,6 +109,9 @@ class Credential(models.Model):
     object_id = models.CharField(_("object id"), max_length=36, blank=True)
     account = models.CharField(_("account"), max_length=320, blank=True)
     """What Microsoft calls it, so that people can tell two apart. It may change hands: never looked up."""
+    assured = models.BooleanField(_("shows a second factor"), default=True)
+    """Off for an account that was connected to somebody known without a second factor: whoever has only their
+    password could connect one of their own, and would pass for them."""
     key = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
@@ -147,6 +150,15 @@ class VerifiableAddress(models.Model):
     value = models.CharField(_("value"), max_length=320)
     normalised = models.CharField(max_length=320, editable=False)
     verified_at = models.DateTimeField(_("verified at"), null=True, blank=True)
+    credential = models.ForeignKey(
+        Credential,
+        models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="verifiable_addresses",
+        verbose_name=_("credential"),
+    )
+    """The account whose word it is: with the account it goes."""
 
     objects = AddressQuerySet.as_manager()
 

@@ -62,8 +62,12 @@ class Waiting:
 
 
 def keep(request: HttpRequest, pending: Pending) -> Waiting:
-    """Keep a step in the session, in place of another; its cookie must be set by ``bind``."""
+    """Keep a step in the session, in place of another; its cookie must be set by ``bind``.
+
+    The session's key changes: whoever planted the session would else share it, and could sign in to it.
+    """
     binder = secrets.token_urlsafe(24)
+    request.session.cycle_key()
     request.session[SESSION_KEY] = wiring.keyring().seal(
         json.dumps(_told(pending) | {"created_at": time.time()}).encode(),
         kind="pending",

@@ -35,8 +35,8 @@ from .mapping.result import Address, Mapped
 from .models import Credential, Identity, VerifiableAddress, credential_key, normalised
 from .signals import identity_registering
 
-_MOST = 10
-"""Users with one address that are looked at: more have nothing to say."""
+_MOST = 1000
+"""Users with one address that are looked at, the oldest first: squatters must not crowd out the owner."""
 
 
 class SubjectTaken(Exception):
@@ -124,12 +124,13 @@ def users_with_any(
         normalised__in=wanted,
         verified_at__isnull=False,
     )
-    found = [row.identity.user for row in rows.select_related("identity__user")[:_MOST]]
+    rows = rows.select_related("identity__user").order_by("pk")
+    found = [row.identity.user for row in rows[:_MOST]]
     if field := getattr(get_user_model(), "EMAIL_FIELD", ""):
         spelled = Q()
         for email in {*emails, *wanted}:
             spelled |= Q(**{f"{field}__iexact": email})
-        users = get_user_model()._default_manager.using(database).filter(spelled)[:_MOST]
+        users = get_user_model()._default_manager.using(database).filter(spelled).order_by("pk")[:_MOST]
         # Some collations find more than they should.
         found += [user for user in users if normalised(str(getattr(user, field) or "")) in wanted]
     return tuple({user.pk: user for user in found if besides is None or user.pk != besides.pk}.values())
@@ -155,12 +156,15 @@ def emails_in_use(emails: Collection[str]) -> set[str]:
     return found & wanted
 
 
-def address_rows(identity: Identity, addresses: Iterable[Address]) -> list[VerifiableAddress]:
-    """Return unsaved rows for addresses, one per normalised value, verified now."""
+def address_rows(
+    identity: Identity, addresses: Iterable[Address], *, credential: Credential | None
+) -> list[VerifiableAddress]:
+    """Return unsaved rows for addresses, one per normalised value, verified now by the credential's word."""
     now = timezone.now()
     rows = {
         (address.via, normalised(address.value)): VerifiableAddress(
             identity=identity,
+            credential=credential,
             via=address.via,
             value=address.value,
             normalised=normalised(address.value),
@@ -206,7 +210,7 @@ def _write(
                 account=account_name(claims),
                 key=credential_key(provider.id, subject),
             )
-            if rows := address_rows(identity, mapped.verified_addresses):
+            if rows := address_rows(identity, mapped.verified_addresses, credential=credential):
                 VerifiableAddress.objects.using(database).bulk_create(rows)
             memberships.write(user, groups, database)
     except DataError:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 BACKEND = "django_ms_identity.backends.IdentityBackend"
 AUTHENTICATED_AT = "_ms_identity_authenticated_at"
-"""Session key: when the person last proved who they are, seconds since the epoch; as Microsoft says it, where
-it does: its own session may be days old."""
+"""Session key: when the person last proved who they are, seconds since the epoch. Of a sign-in at Microsoft
+only the claim auth_time says it, since its own session may be days old."""
 SIGNED_IN_AT = "_ms_identity_signed_in_at"
 """Session key: when somebody last signed in to this session, seconds since the epoch."""
 ASSURANCE = "_ms_identity_aal"
@@ -63,11 +63,12 @@ def open_session(
     if signed_in is not None and signed_in != user_key(user):
         logout(request)
         signed_in = None
+    proved_before = _time(request, AUTHENTICATED_AT) if signed_in is not None else 0.0
     login(request, user, backend=BACKEND)
     if signed_in is not None:
         # login() keeps the key where the same user signs in again.
         request.session.cycle_key()
-    aal = aal_of(provider, claims)
+    aal = assurance_of(credential, provider, claims)
     sign_in = SignIn.objects.using(_database(identity)).create(
         identity=identity,
         credential=credential,
@@ -81,9 +82,15 @@ def open_session(
     request.session[ASSURANCE] = aal.value
     request.session[PROVIDER] = provider.id
     request.session[LOGOUT_HINT] = claims.text("login_hint")
-    if (auth_time := auth_time_of(claims)) is not None:
-        request.session[AUTHENTICATED_AT] = min(auth_time, request.session[AUTHENTICATED_AT])
+    # Without auth_time nobody knows when it was: an unlocked computer is enough for Microsoft's own session.
+    auth_time = auth_time_of(claims)
+    request.session[AUTHENTICATED_AT] = proved_before if auth_time is None else min(auth_time, time.time())
     return sign_in
+
+
+def assurance_of(credential: Credential, provider: Provider, claims: Claims) -> AAL:
+    """Say which level a sign-in by a credential reaches."""
+    return aal_of(provider, claims) if credential.assured else AAL.ONE
 
 
 def is_recent(request: HttpRequest, *, seconds: float) -> bool:
@@ -93,7 +100,7 @@ def is_recent(request: HttpRequest, *, seconds: float) -> bool:
 
 def signed_in_after(request: HttpRequest, moment: float) -> bool:
     """Say whether somebody has signed in to this session after a moment, in seconds since the epoch."""
-    return _time(request, SIGNED_IN_AT) > moment
+    return moment < _time(request, SIGNED_IN_AT) <= time.time() + _CLOCK
 
 
 def has_second_factor(request: HttpRequest) -> bool:
@@ -140,7 +147,7 @@ def remember_finished(request: HttpRequest, *, digest: str, return_to: str) -> N
 def finished_return_to(request: HttpRequest, *, digest: str) -> str | None:
     """Say where the flow that opened this session led; nothing if it was another."""
     finished = request.session.get(FINISHED)
-    if not request.user.is_authenticated or not isinstance(finished, list) or finished[0] != digest:
+    if not request.user.is_authenticated or not isinstance(finished, list) or finished[:1] != [digest]:
         return None
     return str(finished[1])
 

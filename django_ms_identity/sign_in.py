@@ -13,6 +13,7 @@ from django.http import HttpRequest
 
 from . import completing, connecting, linking, pending, registration, sessions, updating, web_hook_calls
 from .accounts import account_name
+from .entra.assurance import AAL, aal_of
 from .entra.proof import Proof
 from .entra.providers import Provider, UpdateOnLogin
 from .entra.tokens import Claims
@@ -20,6 +21,7 @@ from .exceptions import (
     AccountExists,
     IdentityInactive,
     ReauthenticationFailed,
+    StepUpFailed,
     TenantChanged,
     UserInactive,
 )
@@ -87,16 +89,31 @@ def arrive_again(request: HttpRequest, *, proof: Proof, mapped: Mapped, return_t
     return _open(request, proof, credential)
 
 
-def prove_again(request: HttpRequest, *, user: AbstractBaseUser, proof: Proof) -> None:
+def prove_again(
+    request: HttpRequest, *, user: AbstractBaseUser, proof: Proof, second_factor: bool = False
+) -> None:
     """Open a new session of the user who is signed in, if Microsoft names the same person.
 
-    Raises ``ReauthenticationFailed`` for anybody else, and what a sign-in raises.
+    Raises ``ReauthenticationFailed`` for anybody else, ``StepUpFailed`` where a second factor is asked for
+    and not shown, and what a sign-in raises.
     """
     credential = _find(proof)
     if credential is None or credential.identity.user.pk != user.pk:
         raise ReauthenticationFailed(
             "Microsoft names another person than the one who is signed in",
             hint="The visitor chose another Microsoft account than one that is connected to theirs.",
+        )
+    if second_factor and aal_of(proof.provider, proof.claims) is not AAL.TWO:
+        raise StepUpFailed(
+            "the ID token shows no second factor",
+            hint="Entra needs a Conditional Access policy for the authentication context in "
+            "aal2_auth_contexts.",
+        )
+    if second_factor and not credential.assured:
+        raise StepUpFailed(
+            f"credential {credential.pk} was connected without a second factor, so it cannot show one",
+            hint="Let the person connect it anew after signing in with a second factor. If you know whose "
+            "account it is, the admin has an action for it.",
         )
     _open(request, proof, credential)
 
@@ -196,7 +213,7 @@ def _collide(
 ) -> Arrived | Waiting:
     owner = linking.automatic_owner(proof, mapped, users)
     if owner is not None and (linking.identity_of(owner) or not completing.problems_of(mapped.traits)):
-        credential = linking.link(request, user=owner, proof=proof, mapped=mapped)
+        credential = linking.link(request, user=owner, proof=proof, mapped=mapped, automatic=True)
         return _open(request, proof, credential)
     return _wait(request, Step.CONFIRM_LINK, proof, mapped, return_to, owners=users)
 
@@ -210,9 +227,8 @@ def _wait(
     *,
     owners: tuple[AbstractBaseUser, ...] = (),
 ) -> Waiting:
-    keys = tuple(map(sessions.user_key, owners))
-    # Whoever else is signed in here, the visitor has just proved to be another person.
-    if request.user.is_authenticated and sessions.user_key(request.user) not in keys:
+    # Whoever is signed in here: another person perhaps, or the one who planted this session to be linked to.
+    if request.user.is_authenticated:
         logout(request)
     return pending.keep(
         request,
@@ -223,7 +239,7 @@ def _wait(
             subject=proof.subject,
             mapped=mapped,
             return_to=return_to,
-            owners=keys,
+            owners=tuple(map(sessions.user_key, owners)),
         ),
     )
 

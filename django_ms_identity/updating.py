@@ -25,6 +25,7 @@ from .mapping.json_text import JSON
 from .mapping.mapper import map_claims
 from .mapping.merging import overlay, same
 from .mapping.result import Address, Mapped
+from .mapping.trait_paths import read
 from .mapping.traits import values_at
 from .memberships import Memberships
 from .models import Credential, Identity, VerifiableAddress, normalised
@@ -84,7 +85,8 @@ def update(request: HttpRequest, *, provider: Provider, credential: Credential, 
             if not same(identity.traits, checked):
                 # Rare: another sign-in of theirs wrote meanwhile. The sandbox answers in seconds at most.
                 completing.refuse_invalid(identity.traits)
-            _write(identity, wanted, changes, database)
+            credential.identity = identity
+            _write(credential, wanted, changes, database)
     except Identity.DoesNotExist:
         raise IdentityInactive("the identity was deleted while it signed in") from None
     except (DataError, IntegrityError):
@@ -151,7 +153,11 @@ def _mapped(provider: Provider, credential: Credential, claims: Claims) -> Mappe
 def _wanted(provider: Provider, identity: Identity, claims: Claims, mapped: Mapped, database: str) -> _Wanted:
     refuse_unstorable(mapped)
     # A mapper may hand on what it finds in `identity`; what a visitor typed must not become Microsoft's word.
-    vouched = dataclasses.replace(mapped, self_asserted=tuple(identity.self_asserted))
+    vouched = dataclasses.replace(
+        mapped,
+        self_asserted=tuple(identity.self_asserted),
+        verified_addresses=_without_typed_addresses(mapped, identity, provider, claims),
+    )
     account = changes_for(provider, claims, vouched, user=identity.user)
     _leave_out_taken_email(account, identity)
     if account.groups is not None and _is_overage(claims):
@@ -160,20 +166,24 @@ def _wanted(provider: Provider, identity: Identity, claims: Claims, mapped: Mapp
             identity.pk,
         )
         account = dataclasses.replace(account, groups=None)
-    addresses = _new_addresses(identity, mapped, _typed_addresses(identity, claims), database)
+    addresses = _new_addresses(identity, vouched, database)
     return _Wanted(mapped=mapped, account=account, addresses=addresses)
 
 
-def _typed_addresses(identity: Identity, claims: Claims) -> set[str]:
-    """Return what the visitor typed and Microsoft does not say: a mapper may hand it on as verified."""
-    paths = [tuple(path.split(".")) for path in identity.self_asserted]
+def _without_typed_addresses(
+    mapped: Mapped, identity: Identity, provider: Provider, claims: Claims
+) -> tuple[Address, ...]:
+    """Leave out what the visitor typed, which a mapper may hand on, unless Microsoft vouches for it."""
     typed = {
         normalised(value)
-        for path in paths
-        for value in values_at(identity.traits, path)
+        for path in identity.self_asserted
+        for value in values_at(identity.traits, read(path))
         if isinstance(value, str)
     }
-    return typed - {normalised(claims.text("email"))}
+    if provider.tenant.single and not claims.is_guest and not claims.denies_address:
+        # Any other tenant's administrators can write any address into it (nOAuth).
+        typed.discard(normalised(claims.text("email")))
+    return tuple(address for address in mapped.verified_addresses if normalised(address.value) not in typed)
 
 
 def _leave_out_taken_email(account: Account, identity: Identity) -> None:
@@ -195,7 +205,7 @@ def _is_overage(claims: Claims) -> bool:
     )
 
 
-def _new_addresses(identity: Identity, mapped: Mapped, typed: set[str], database: str) -> tuple[Address, ...]:
+def _new_addresses(identity: Identity, mapped: Mapped, database: str) -> tuple[Address, ...]:
     if not mapped.verified_addresses:
         return ()
     rows = VerifiableAddress.objects.using(database).filter(identity=identity)
@@ -203,7 +213,7 @@ def _new_addresses(identity: Identity, mapped: Mapped, typed: set[str], database
     added = [
         address
         for address in mapped.verified_addresses
-        if (address.via, normalised(address.value)) not in known and normalised(address.value) not in typed
+        if (address.via, normalised(address.value)) not in known
     ]
     return tuple(address for address in added if not _is_taken(address, identity))
 
@@ -236,14 +246,15 @@ def _set(identity: Identity, wanted: _Wanted, database: str) -> _Changes:
     return _Changes(columns=columns, user_fields=user_fields, groups=groups)
 
 
-def _write(identity: Identity, wanted: _Wanted, changes: _Changes, database: str) -> None:
+def _write(credential: Credential, wanted: _Wanted, changes: _Changes, database: str) -> None:
+    identity = credential.identity
     user: AbstractBaseUser = identity.user
     if changes.user_fields:
         user.save(using=database, update_fields=changes.user_fields)
     if changes.columns:
         identity.save(using=database, update_fields=[*changes.columns, "updated_at"])
     if wanted.addresses:
-        rows = address_rows(identity, wanted.addresses)
+        rows = address_rows(identity, wanted.addresses, credential=credential)
         # They were compared before the lock, so another sign-in may have added them.
         VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
     memberships.write(user, changes.groups, database)

@@ -490,6 +490,30 @@ def test_who_is_deactivated_is_signed_out_and_it_is_logged(admin_client, admin_u
     assert "inactive" in entry.get_change_message()
 
 
+def test_accounts_are_let_show_a_second_factor_and_it_is_logged(admin_client, admin_user, make):
+    ann, bob = make("ann"), make("bob")
+    ann.credentials.update(assured=False)
+
+    response = act(admin_client, "trust_second_factors", ann, bob)
+
+    assert "1 identity changed." in plain(response)
+    assert ann.credentials.get().assured
+    assert (LogEntry.objects.get().user, LogEntry.objects.get().object_id) == (admin_user, str(ann.pk))
+
+
+def test_what_microsoft_calls_an_account_is_shown_and_found(admin_client, make):
+    ann = make("ann")
+    ann.credentials.update(account="ann@home.example")
+    make("bob")
+
+    found = plain(admin_client.get("/admin/ms_identity/identity/?q=ann@home.example"))
+
+    assert "1 identity" in found
+    assert "bob" not in found
+    shown = plain(admin_client.get(f"/admin/ms_identity/identity/{ann.pk}/change/"))
+    assert "ann@home.example" in shown
+
+
 def test_who_is_activated_may_come_again(admin_client, make):
     ann, bob = make("ann", state="inactive"), make("bob")
 

@@ -395,6 +395,38 @@ def test_what_the_visitor_typed_does_not_become_the_users_address():
     assert identity.traits["more"] == 1
 
 
+RELAYING = (
+    "local email = std.extVar('identity').traits.email;"
+    "{identity: {traits: {}, verified_addresses: [{via: 'email', value: email}]}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("provider", "claims"),
+    [
+        pytest.param(MANY, {"email": "ceo@victim.example"}, id="another tenant says it too"),
+        pytest.param({}, {"email": "ceo@victim.example", "acct": 1}, id="a guest's tenant says it too"),
+        pytest.param({}, {"email": "ceo@victim.example", "xms_edov": False}, id="Microsoft denies it"),
+        pytest.param({}, {}, id="nobody says it"),
+    ],
+)
+def test_what_the_visitor_typed_is_not_verified_by_a_mapper_that_hands_it_on(provider, claims):
+    identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
+
+    identity = updated(identity, RELAYING, claims=make_claims(**claims), **provider)
+
+    assert addresses(identity) == []
+    assert identity.user.email == ""
+
+
+def test_what_the_visitor_typed_and_the_single_tenant_says_is_verified():
+    identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
+
+    identity = updated(identity, RELAYING, claims=make_claims(email="ceo@victim.example"))
+
+    assert addresses(identity) == ["ceo@victim.example"]
+
+
 # Verified addresses
 
 

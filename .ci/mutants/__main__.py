@@ -1,4 +1,4 @@
-"""Removes each guard once and sees whether a test notices: ``make mutants``, or ``make mutants ONLY=linking``.
+"""Removes each guard once and sees whether a test notices: ``make mutants``, or ``make mutants ONLY=flow``.
 
 A guard is a condition before a refusal, or one operand of such a condition. Each is taken out in a copy of
 the tree, where the tests of its room then run until the first failure. What no test notices is a survivor:
@@ -188,10 +188,8 @@ def main() -> None:
             reason = reasons.get(mutant.name, "")
             verdict = "noticed" if not survives else f"survives: {reason or 'NOBODY KNOWS WHY'}"
             unexplained += survives and not reason
-            print(
-                f"{number}/{len(work)} {mutant.module}:{mutant.line} {mutant.function}: {mutant.what}: {verdict}"
-            )
-            sys.stdout.flush()
+            place = f"{mutant.module}:{mutant.line} {mutant.function}"
+            print(f"{number}/{len(work)} {place}: {mutant.what}: {verdict}", flush=True)
     print(f"{len(work)} mutants in {time.monotonic() - began:.0f} s; {unexplained} survive without a reason")
     sys.exit(unexplained > 0)
 

@@ -63,7 +63,6 @@ class Ask:
     scope: tuple[str, ...]
     nonce: str
     challenge: str
-    with_auth_time: bool
     auth_contexts: tuple[str, ...]
 
 
@@ -144,7 +143,6 @@ def _ask(query: QueryDict) -> Ask:
         scope=scope,
         nonce=query.get("nonce", ""),
         challenge=challenge,
-        with_auth_time="max_age" in query or "auth_time" in requested,
         auth_contexts=_auth_contexts(requested.get("acrs")),
     )
 
@@ -228,7 +226,7 @@ def _signed_in(
         authority=authority,
         persona=persona,
         tenant=tenant,
-        auth_time=int(now) if ask.with_auth_time else None,
+        auth_time=int(now),
         # Who cannot meet a context comes back all the same, as from a tenant without a policy for it.
         auth_contexts=ask.auth_contexts if persona.mfa else (),
         sid=str(uuid.uuid4()),

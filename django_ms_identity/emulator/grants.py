@@ -29,8 +29,8 @@ class Authorization:
     persona: Persona
     tenant: Tenant
     """The tenant signed in to: for a guest not the home tenant."""
-    auth_time: int | None
-    """When the person signed in, if the app asked."""
+    auth_time: int
+    """When the person signed in, in seconds since the epoch."""
     auth_contexts: tuple[str, ...]
     """Those that were asked for and met."""
     sid: str = field(repr=False)

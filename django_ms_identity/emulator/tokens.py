@@ -62,6 +62,7 @@ def _claims(authorization: Authorization, *, home: Tenant, now: int) -> dict[str
         "uti": secrets.token_urlsafe(16),
         "ver": "2.0",
         # Optional claims, which an app has to be configured for.
+        "auth_time": authorization.auth_time,
         "sid": authorization.sid,
         "login_hint": login_hint(authorization.persona, home=home),
     }
@@ -82,8 +83,6 @@ def _claims(authorization: Authorization, *, home: Tenant, now: int) -> dict[str
     if persona.roles:
         claims["roles"] = list(persona.roles)
     claims |= _group_claims(authorization)
-    if authorization.auth_time is not None:
-        claims["auth_time"] = authorization.auth_time
     if authorization.auth_contexts:
         claims["acrs"] = list(authorization.auth_contexts)
     return claims

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -24,6 +25,7 @@ LEEWAY = 120
 REQUIRED = ["aud", "exp", "iat", "iss", "nbf", "nonce", "sub", "tid", "ver"]
 MAX_TOKEN = 128 * 1024
 """Characters of an ID token; the largest real ones (200 groups) have about 12,000."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _TEXT_CLAIMS = ("aud", "iss", "nonce", "sub", "tid", "ver")
 
 
@@ -69,7 +71,7 @@ def verify(
     Raises ``TokenRejected`` or ``TenantNotAllowed``.
     OpenID Connect Core 3.1.3.7; Microsoft: access-tokens, claims-validation.
     """
-    payload = _decode(token, provider.client_id, key := key_for(_kid(token)))
+    payload = _well_formed(_decode(token, provider.client_id, key := key_for(_kid(token))))
     _check_types(payload)
     tid, iss = str(payload["tid"]), payload["iss"]
     if not GUID.fullmatch(tid):
@@ -158,6 +160,18 @@ def _decode(token: str, client_id: str, key: SigningKey) -> dict[str, object]:
         fault = f"cannot be read: {type(error).__name__}"
     # Out here it has no context: the library's exceptions may hold the whole payload.
     raise TokenRejected(fault)
+
+
+def _well_formed(payload: dict[str, object]) -> dict[str, object]:
+    # JSON may hold half a character, "\ud800", that nothing can encode: not a page, a log or a database.
+    try:
+        text = json.dumps(payload, ensure_ascii=False)
+    except RecursionError:
+        raise TokenRejected("cannot be read: RecursionError") from None
+    if not _SURROGATE.search(text):
+        return payload
+    mended: dict[str, object] = json.loads(_SURROGATE.sub("\ufffd", text))
+    return mended
 
 
 def _check_types(payload: Mapping[str, object]) -> None:

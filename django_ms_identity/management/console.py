@@ -10,7 +10,8 @@ from pathlib import Path
 from django.core.management.base import CommandError
 
 from django_ms_identity.mapping.json_text import JSON, well_formed
-from django_ms_identity.mapping.traits import TraitPath, TraitProblem
+from django_ms_identity.mapping.trait_paths import TraitPath
+from django_ms_identity.mapping.traits import TraitProblem
 
 
 def read_text(name: str) -> str:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from django_ms_identity.exceptions import MapperResultInvalid
 
 from .json_text import JSON, JSONObject, NotJSON, clean, has_nul, kind_of
+from .trait_paths import read
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -57,7 +58,7 @@ class Mapped:
     """The mapper's own traits, where a web hook put others into their place."""
 
     self_asserted: tuple[str, ...] = ()
-    """Paths, with dots, of the traits that the visitor typed."""
+    """Written paths of the traits that the visitor typed."""
 
     @property
     def mapper_traits(self) -> JSONObject:
@@ -70,7 +71,7 @@ class Mapped:
         return self._not_typed(self.traits)
 
     def _not_typed(self, traits: JSONObject) -> JSONObject:
-        typed = {path.partition(".")[0] for path in self.self_asserted}
+        typed = {read(path)[0] for path in self.self_asserted}
         return {name: value for name, value in traits.items() if name not in typed} if typed else traits
 
 

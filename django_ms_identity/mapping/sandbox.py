@@ -194,12 +194,16 @@ def evaluate(
 
 
 def matches(pattern: str, text: str, *, timeout: float) -> bool:
-    """Search in this process' own sandbox; see ``Sandbox.matches``."""
-    return _own.matches(pattern, text, timeout=timeout)
+    """Search in this process' sandbox for patterns; see ``Sandbox.matches``.
+
+    It has one worker, apart from the mappers': a visitor who keeps it busy holds up no sign-in.
+    """
+    return _patterns.matches(pattern, text, timeout=timeout)
 
 
 _sandboxes: WeakSet[Sandbox] = WeakSet()
 _own = Sandbox()
+_patterns = Sandbox(size=1)
 
 
 def _abandon_all() -> None:

@@ -27,8 +27,8 @@ from .schema_fields import TraitField as TraitField
 from .schema_fields import fields_for
 from .schema_nodes import Mark as Mark
 from .schema_nodes import marks_of
+from .trait_paths import TraitPath as TraitPath
 from .traits import ProblemKind as ProblemKind
-from .traits import TraitPath as TraitPath
 from .traits import TraitProblem as TraitProblem
 from .traits import merge as merge
 from .traits import no_json, problem_of, values_at

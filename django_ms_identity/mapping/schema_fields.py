@@ -14,7 +14,7 @@ from django_ms_identity.exceptions import TraitNotAskable
 from .json_schema import Document
 from .json_text import JSON, JSONObject
 from .schema_nodes import ANNOTATIONS, MAX_LEVELS, NoNode, node_of, object_in, texts_in, traits_of
-from .traits import TraitPath
+from .trait_paths import TraitPath, shown
 
 MAX_FIELDS = 100
 
@@ -86,7 +86,7 @@ def fields_for(document: Document, paths: Iterable[TraitPath]) -> tuple[TraitFie
         for found in _fields(document, tuple(map(str, path)), schema, required=required):
             fields[found.path] = found
             if len(fields) > MAX_FIELDS:
-                raise TraitNotAskable(_dotted(path), f"it would take more than {MAX_FIELDS} fields")
+                raise TraitNotAskable(shown(path), f"it would take more than {MAX_FIELDS} fields")
     return tuple(fields.values())
 
 
@@ -95,11 +95,7 @@ def _naming(path: TraitPath) -> Iterator[None]:
     try:
         yield
     except NoNode as error:
-        raise TraitNotAskable(_dotted(path), str(error)) from None
-
-
-def _dotted(path: TraitPath) -> str:
-    return ".".join(map(str, path)) or "(all of them)"
+        raise TraitNotAskable(shown(path), str(error)) from None
 
 
 def _schema_at(document: Document, path: TraitPath) -> tuple[JSON, bool]:

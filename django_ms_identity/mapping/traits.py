@@ -6,13 +6,15 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
-from .json_schema import Violation
 from .json_text import JSON, MAX_DEPTH, JSONObject, NotJSON, clean
+from .trait_paths import TraitPath
 
-TraitPath: TypeAlias = "tuple[str | int, ...]"
-"""Keys below ``traits``; an integer is the place in an array."""
+if TYPE_CHECKING:
+    # It imports jsonschema, which takes its time; who has no schema does without.
+    from .json_schema import Violation
+
 ITEM = "[]"
 """Stands for every item of an array in the path of a schema."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.http import HttpRequest, QueryDict, UnreadablePostError
-from django.http.multipartparser import MultiPartParserError
+from django.http import HttpRequest, QueryDict
 
 from django_ms_identity.exceptions import CallbackInvalid
 from django_ms_identity.flow import Answer
+
+from .pages import UNREADABLE
 
 MAX_CODE = 2800
 """Characters of a code that fit into a cookie (4,096 bytes) once sealed; Microsoft's have about 1,200."""
@@ -18,13 +18,7 @@ def take(request: HttpRequest) -> QueryDict:
     """Take what Microsoft sent out of the request, so that no template, report or later code shows it."""
     try:
         query = request.POST if request.method == "POST" else request.GET
-    except (
-        BadRequest,
-        LookupError,  # a charset that decodes no text
-        MultiPartParserError,
-        SuspiciousOperation,
-        UnreadablePostError,
-    ) as error:
+    except UNREADABLE as error:
         raise CallbackInvalid(f"the request cannot be read: {type(error).__name__}") from None
     finally:
         request.GET = QueryDict()

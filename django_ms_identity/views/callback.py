@@ -21,7 +21,7 @@ from django_ms_identity import conf, flow, links, sessions, wiring
 from django_ms_identity.cache import Claim
 from django_ms_identity.conf import Config
 from django_ms_identity.connecting import connect
-from django_ms_identity.entra.assurance import AAL, aal_of, refuse_stale
+from django_ms_identity.entra.assurance import refuse_stale
 from django_ms_identity.entra.proof import Proof, prove
 from django_ms_identity.entra.providers import Provider, ResponseMode
 from django_ms_identity.entra.refusals import refusal
@@ -31,7 +31,6 @@ from django_ms_identity.exceptions import (
     FlowMissing,
     FlowReplayed,
     MSIdentityError,
-    StepUpFailed,
 )
 from django_ms_identity.flow import Answer, Flow, Intent
 from django_ms_identity.pending import Waiting
@@ -225,13 +224,7 @@ class _Arrival:
                 refuse_stale(proof.claims, started_at=started.started_at)
                 prove_again(request, user=starter, proof=proof)
             case Intent.STEP_UP:
-                if aal_of(self._provider, proof.claims) is not AAL.TWO:
-                    raise StepUpFailed(
-                        "the ID token shows no second factor",
-                        hint="Entra needs a Conditional Access policy for the authentication context in "
-                        "aal2_auth_contexts.",
-                    )
-                prove_again(request, user=starter, proof=proof)
+                prove_again(request, user=starter, proof=proof, second_factor=True)
         return Arrived.SIGNED_IN
 
     def _starter(self, started: Flow) -> AbstractBaseUser | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import time
+from urllib.parse import urlencode
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.csrf import csrf_protect
 
 from django_ms_identity import conf, connecting, linking, links, sessions
 from django_ms_identity.conf import Config
@@ -50,6 +51,7 @@ def connections(request: HttpRequest) -> HttpResponse:
     ]
     providers = [{"id": provider.id, "label": provider.label} for provider in config.providers]
     context = {
+        "local_account": user.get_username(),
         "connections": rows,
         "providers": providers,
         "notice": notices.take(request),
@@ -58,8 +60,7 @@ def connections(request: HttpRequest) -> HttpResponse:
     return render(request, "ms_identity/connections.html", context)
 
 
-@csrf_protect
-@private_page("POST")
+@private_page("POST", csrf=True)
 def link(request: HttpRequest, provider: str) -> HttpResponse:
     """Send the person to Microsoft to connect another account."""
     config, user = conf.get_config(), _user(request)
@@ -69,8 +70,7 @@ def link(request: HttpRequest, provider: str) -> HttpResponse:
     return _link(request, config, user, chosen.id)
 
 
-@csrf_protect
-@private_page("POST")
+@private_page("POST", csrf=True)
 def unlink(request: HttpRequest, credential: int) -> HttpResponse:
     """Disconnect an account; the sessions that it opened end."""
     config, user = conf.get_config(), _user(request)
@@ -105,22 +105,32 @@ def _unlink(request: HttpRequest, user: AbstractBaseUser, credential: int) -> Ht
 def _prove_first(
     request: HttpRequest, config: Config, user: AbstractBaseUser, action: str, target: str | int
 ) -> HttpResponse:
-    # Posted with a CSRF token by this very person: after the proof it needs no second click.
-    request.session[_RESUME] = [action, target, sessions.user_key(user), time.time()]
-    page = reverse("ms_identity:connections")
+    # Posted with a CSRF token by this very person: after the proof it needs no second click. Only who comes
+    # back from it knows the ticket; whoever just opens the page, days later perhaps, resumes nothing.
+    ticket = secrets.token_urlsafe(16)
+    request.session[_RESUME] = [action, target, sessions.user_key(user), time.time(), ticket]
+    page = f"{reverse('ms_identity:connections')}?{urlencode({'resume': ticket})}"
     return prove_again(request, need=Need.RECENT, user=user, config=config, return_to=page)
 
 
 def _resume(request: HttpRequest, config: Config, user: AbstractBaseUser) -> HttpResponse | None:
-    waiting = request.session.get(_RESUME)
-    if request.method != "GET" or not isinstance(waiting, list):
+    if request.method != "GET" or "resume" not in request.GET:
         return None
-    del request.session[_RESUME]
-    action, target, owner, began = waiting
-    proved = sessions.signed_in_after(request, began) and _is_recent(request, config)
-    if not proved or owner != sessions.user_key(user) or time.time() > began + RESUME_SECONDS:
-        return None
-    return _link(request, config, user, target) if action == "link" else _unlink(request, user, target)
+    match request.session.pop(_RESUME, None):
+        case [str(action), str() | int() as target, str(owner), float(began), str(ticket)]:
+            proved = sessions.signed_in_after(request, began) and _is_recent(request, config)
+            expected = (sessions.user_key(user), request.GET["resume"])
+            if proved and (owner, ticket) == expected and time.time() <= began + RESUME_SECONDS:
+                return _act(request, config, user, action, target)
+    return HttpResponseRedirect(reverse("ms_identity:connections"))
+
+
+def _act(
+    request: HttpRequest, config: Config, user: AbstractBaseUser, action: str, target: str | int
+) -> HttpResponse:
+    if action == "link":
+        return _link(request, config, user, str(target))
+    return _unlink(request, user, int(target))
 
 
 def _is_recent(request: HttpRequest, config: Config) -> bool:

@@ -12,37 +12,56 @@ from typing import Concatenate, ParamSpec
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import connections, transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from django_ms_identity import conf, links, sessions
-from django_ms_identity.exceptions import MSIdentityError, ProviderUnknown
+from django_ms_identity.exceptions import (
+    EmbeddedRefused,
+    FormUnreadable,
+    MSIdentityError,
+    ProviderUnknown,
+)
 from django_ms_identity.models import Identity
 from django_ms_identity.signals import sign_in_refused
 
 logger = logging.getLogger("django_ms_identity")
 
+UNREADABLE = (
+    BadRequest,
+    LookupError,  # a charset that there is not, or that decodes no text
+    MultiPartParserError,
+    SuspiciousOperation,
+    UnicodeError,
+    UnreadablePostError,
+)
+"""What reading a form raises that no browser of ours sent."""
+
 _Args = ParamSpec("_Args")
 _View = Callable[Concatenate[HttpRequest, _Args], HttpResponse]
 
 
-def public_page(*methods: str) -> Callable[[_View[_Args]], _View[_Args]]:
+def public_page(*methods: str, csrf: bool = False) -> Callable[[_View[_Args]], _View[_Args]]:
     """Make a view of the sign-in: open to everybody, uncacheable, unframeable, outside transactions.
 
-    A refusal becomes our error page; with ``ENABLED`` off there is no page.
+    A refusal becomes our error page; with ``ENABLED`` off there is no page. ``csrf`` protects a POST also
+    where the project has no middleware for it.
     """
 
     def decorate(view: _View[_Args]) -> _View[_Args]:
-        return _outside_transactions(login_not_required(_page(view, methods)))
+        return _outside_transactions(login_not_required(_page(view, methods, csrf=csrf)))
 
     return decorate
 
 
-def private_page(*methods: str) -> Callable[[_View[_Args]], _View[_Args]]:
+def private_page(*methods: str, csrf: bool = False) -> Callable[[_View[_Args]], _View[_Args]]:
     """Make a view as ``public_page`` does, for people who are signed in; others go to LOGIN_URL."""
 
     def decorate(view: _View[_Args]) -> _View[_Args]:
@@ -51,18 +70,27 @@ def private_page(*methods: str) -> Callable[[_View[_Args]], _View[_Args]]:
                 return redirect_to_login(reverse("ms_identity:connections"))
             return view(request, *args, **kwargs)
 
-        return _outside_transactions(_page(update_wrapper(checked, view), methods))
+        return _outside_transactions(_page(update_wrapper(checked, view), methods, csrf=csrf))
 
     return decorate
 
 
-def _page(view: _View[_Args], methods: tuple[str, ...]) -> _View[_Args]:
-    limited: _View[_Args] = require_http_methods(list(methods))(view)
+def refuse_embedded(request: HttpRequest) -> None:
+    """Raise ``EmbeddedRefused`` in a frame, an image or a script of a page (Fetch Metadata)."""
+    if request.headers.get("Sec-Fetch-Dest", "document") != "document":
+        raise EmbeddedRefused("Sec-Fetch-Dest is not document")
+
+
+def _page(view: _View[_Args], methods: tuple[str, ...], *, csrf: bool) -> _View[_Args]:
+    protected: _View[_Args] = csrf_protect(view) if csrf else view
+    limited: _View[_Args] = require_http_methods(list(methods))(protected)
 
     def wrapped(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
         if not conf.is_enabled():
             raise Http404
         try:
+            if csrf:
+                refuse_unreadable(request)
             response = limited(request, *args, **kwargs)
         except MSIdentityError as error:
             response = refuse(request, error, provider=str(kwargs.get("provider", "")))
@@ -72,6 +100,15 @@ def _page(view: _View[_Args], methods: tuple[str, ...]) -> _View[_Args]:
         return response
 
     return update_wrapper(never_cache(wrapped), view)
+
+
+def refuse_unreadable(request: HttpRequest) -> None:
+    """Raise ``FormUnreadable`` for a form in an odd charset, or with text that nothing can encode."""
+    try:
+        values = [text for values in request.POST.lists() for text in values[1]]
+        "".join(values).encode()
+    except UNREADABLE as error:
+        raise FormUnreadable(f"the form cannot be read: {type(error).__name__}") from None
 
 
 def _outside_transactions(view: _View[_Args]) -> _View[_Args]:

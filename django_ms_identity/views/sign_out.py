@@ -17,7 +17,7 @@ from django_ms_identity.transport import rewrite
 from .pages import public_page
 
 
-@public_page("POST")
+@public_page("POST", csrf=True)
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the local session and go to LOGOUT_REDIRECT_URL; by way of Microsoft if the form has ``microsoft``.
 

@@ -17,10 +17,9 @@ from django_ms_identity.conf import Config
 from django_ms_identity.entra import client
 from django_ms_identity.entra.assurance import AUTH_TIME_CLAIMS, second_factor_claims
 from django_ms_identity.entra.providers import Provider, ResponseMode
-from django_ms_identity.exceptions import EmbeddedRefused
 from django_ms_identity.flow import Intent
 
-from .pages import public_page
+from .pages import public_page, refuse_embedded, refuse_unreadable
 
 _HOPPED = "ms_identity_hop"
 
@@ -34,8 +33,8 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
     """
     config = conf.get_config()
     chosen = config.provider(provider)
-    if request.headers.get("Sec-Fetch-Dest", "document") != "document":
-        raise EmbeddedRefused("Sec-Fetch-Dest is not document")
+    refuse_embedded(request)
+    refuse_unreadable(request)
     asked = request.POST if request.method == "POST" else request.GET
     return_to = links.safe_return_to(request, asked.get("next", ""), config=config)
     prompt = asked.get("prompt", "") if asked.get("prompt", "") in client.PROMPTS else ""
@@ -66,7 +65,9 @@ def to_microsoft(
         prompt=prompt,
         emulator_url=config.emulator_url,
         max_age=0 if intent is Intent.REAUTHENTICATE else None,
-        id_token_claims=_asked_claims(provider, intent),
+        id_token_claims=_asked_claims(
+            provider, intent, aal2=bool(starter) and sessions.has_second_factor(request)
+        ),
     )
     started = flow.Flow(
         provider=provider.id,
@@ -101,14 +102,15 @@ def to_microsoft(
     return response
 
 
-def _asked_claims(provider: Provider, intent: Intent) -> Mapping[str, object]:
+def _asked_claims(provider: Provider, intent: Intent, *, aal2: bool) -> Mapping[str, object]:
     match intent:
         case Intent.LOGIN | Intent.LINK:
             return {}
         case Intent.REAUTHENTICATE:
-            return AUTH_TIME_CLAIMS
+            # Who has shown a second factor must not lose it by proving the first once more.
+            return {**AUTH_TIME_CLAIMS, **(second_factor_claims(provider) if aal2 else {})}
         case Intent.STEP_UP:
-            return second_factor_claims(provider)
+            return {**AUTH_TIME_CLAIMS, **second_factor_claims(provider)}
     assert_never(intent)
 
 

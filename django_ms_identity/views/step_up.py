@@ -18,7 +18,7 @@ from django_ms_identity.exceptions import ReauthenticationFailed, StepUpFailed
 from django_ms_identity.flow import Intent
 
 from . import waiting
-from .pages import public_page
+from .pages import public_page, refuse_embedded
 from .start import to_microsoft
 
 _SENT_AT = "_ms_identity_sent_at"
@@ -40,6 +40,7 @@ def step_up(request: HttpRequest) -> HttpResponse:
     This is where the decorators send people. Who is not signed in goes to LOGIN_URL.
     """
     config = conf.get_config()
+    refuse_embedded(request)
     if request.GET.get("need") not in set(Need):
         raise Http404
     need = Need(request.GET["need"])

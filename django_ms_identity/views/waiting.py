@@ -10,10 +10,9 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.csrf import csrf_protect
 
 from django_ms_identity import links, pending, wiring
-from django_ms_identity.accounts import account_name
+from django_ms_identity.accounts import account_name, display_text
 from django_ms_identity.conf import Config
 from django_ms_identity.entra.clouds import CONSUMER_TENANT
 from django_ms_identity.entra.keys import configured_tenant
@@ -33,8 +32,7 @@ def page() -> Callable[[Callable[[HttpRequest], HttpResponse]], Callable[[HttpRe
     """Make a page of a step that waits: GET to see it, POST with CSRF to go on."""
 
     def decorate(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-        # Also where the project has no CSRF middleware.
-        return csrf_protect(public_page("GET", "HEAD", "POST")(view))
+        return public_page("GET", "HEAD", "POST", csrf=True)(view)
 
     return decorate
 
@@ -62,7 +60,7 @@ def whose(step: Pending, proof: Proof) -> dict[str, object]:
     """Say whose Microsoft account it is, for the visitor to recognise."""
     claims = proof.claims
     return {
-        "name": claims.text("name"),
+        "name": display_text(claims.text("name")),
         "account": account_name(claims),
         "tenant": claims.tid,
         "personal": claims.tid == CONSUMER_TENANT,

@@ -24,7 +24,7 @@ def authorization() -> Authorization:
         authority=Authority(host="login.microsoftonline.com", segment="common", tenant=None),
         persona=PERSONAS[0],
         tenant=CONTOSO,
-        auth_time=None,
+        auth_time=0,
         auth_contexts=(),
         sid="microsofts-session",
     )

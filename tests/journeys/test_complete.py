@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
 from django_ms_identity import pending, signals
-from django_ms_identity.exceptions import RegistrationRefused
+from django_ms_identity.exceptions import MapperFailed, RegistrationRefused
+from django_ms_identity.mapping import patterns
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
 from tests.builders import make_mapper, make_schema, make_settings
 from tests.loopback import serve
@@ -558,6 +561,60 @@ def test_the_page_is_neither_cached_nor_framed(client, ms_identity_emulator):
     assert not re.search(r"<(script|style)|style=|onclick", page(response))
 
 
+# Text that nothing can take
+
+
+@pytest.mark.parametrize("charset", ["unicode_escape", "utf-16", "base64", "rot13", "undefined", "none-such"])
+def test_a_form_in_an_odd_charset_is_one_of_our_pages(client, ms_identity_emulator, charset):
+    arrive(client, ms_identity_emulator)
+    body = (
+        f'--x\r\nContent-Disposition: form-data; name="ticket"\r\n\r\n{ticket(client.get(URL))}\r\n'
+        '--x\r\nContent-Disposition: form-data; name="trait-0"\r\n\r\n\\ud800 Tools\r\n--x--\r\n'
+    )
+
+    response = client.generic(
+        "POST", URL, body.encode(), content_type=f"multipart/form-data; boundary=x; charset={charset}"
+    )
+
+    assert response.status_code in (200, 302, 400)
+    for identity in Identity.objects.all():
+        assert identity.traits["team"].encode()
+
+
+def test_half_a_character_in_a_name_is_no_error(client, ms_identity_emulator):
+    broken = {
+        "name": "In\ud800es",
+        "preferred_username": "in\ud800es",
+        "sid": "\ud800",
+        "login_hint": "\udfff",
+    }
+    ms_identity_emulator.persona("work", claims=broken)
+    arrive(client, ms_identity_emulator)
+
+    assert "In\ufffdes" in page(client.get(URL))
+    assert fill(client, Team="Tools").headers["Location"] == "/home/"
+    assert "\ufffd" in Credential.objects.get().account
+
+
+def test_a_name_cannot_turn_the_direction_of_the_page(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", claims={"name": "Ines\u202exe.knab\r\n"})
+    arrive(client, ms_identity_emulator)
+
+    assert "Inesxe.knab" in page(client.get(URL))
+
+
+def test_a_key_from_the_claims_forges_no_line_of_the_log(client, ms_identity_emulator, settings, caplog):
+    program = "{identity: {traits: {[std.extVar('claims').name]: 1}}}"
+    schema = make_schema({}, additionalProperties={"type": "array"})
+    settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)}, IDENTITY_SCHEMA_URL=schema)
+    ms_identity_emulator.persona("work", claims={"name": "x\nERROR forged secret@contoso.example"})
+
+    response = pick(client, ms_identity_emulator).send(client)
+
+    assert code_of(response) == "trait_not_askable"
+    assert "forged" not in caplog.text
+
+
 # A slow pattern
 
 
@@ -575,6 +632,32 @@ def test_a_pattern_that_would_hang_is_a_refusal(client, ms_identity_emulator, se
 
     assert time.monotonic() - began < 20
     assert "does not have the form" in page(response)
+
+
+def test_a_pattern_at_work_holds_up_no_sign_in(client, ms_identity_emulator, settings):
+    """One visitor's text must not keep the mappers' workers busy."""
+    settings.MS_IDENTITY = make_settings(
+        {"mapper_url": make_mapper("{identity: {traits: {}}}")},
+        IDENTITY_SCHEMA_URL=make_schema({"code": {"type": "string", "pattern": "^(a+)+$", "title": "Code"}}),
+    )
+    busy = threading.Thread(target=lambda: patterns.matches("^(a+)+$", "a" * 60 + "!", timeout=5.0))
+    others = [
+        threading.Thread(target=lambda: suppressed(lambda: patterns.matches("^(a+)+$", "a" * 60 + "!")))
+        for _ in range(2)
+    ]
+    for thread in (busy, *others):
+        thread.start()
+    try:
+        assert pick(client, ms_identity_emulator).send(client).headers["Location"] == "/home/"
+        assert busy.is_alive()
+    finally:
+        for thread in (busy, *others):
+            thread.join()
+
+
+def suppressed(act):
+    with suppress(MapperFailed):
+        act()
 
 
 def test_a_web_hook_that_breaks_the_schema_is_a_refusal(client, ms_identity_emulator, settings):

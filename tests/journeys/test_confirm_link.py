@@ -241,7 +241,7 @@ def test_a_different_account_cannot_post_either(client, ms_identity_emulator, lo
 def test_a_session_that_was_there_before_does_not_count(client, ms_identity_emulator, local):
     sign_in_locally(client)
     meet(client, ms_identity_emulator, prompt="select_account")
-    assert who(client) == "ines"
+    assert who(client) == "nobody"
 
     shown = client.get(URL)
 
@@ -312,6 +312,43 @@ def test_a_link_planted_in_a_victims_browser_comes_to_nothing(client, ms_identit
 
     assert code_of(client.get(URL)) == "pending_missing"
     assert Credential.objects.count() == 0
+
+
+@pytest.mark.parametrize("signed_in", [True, False])
+def test_a_session_that_the_squatter_shares_does_not_carry_the_step(
+    client, ms_identity_emulator, local, signed_in
+):
+    """The squatter plants a session in the victim's browser, and signs in to it while the victim arrives."""
+    squatter = Browser()
+    squatter.get("/ms/sign-in/")
+    if signed_in:
+        sign_in_locally(squatter)
+    else:
+        session = squatter.session
+        session["planted"] = 1
+        session.save()
+    client.cookies["sessionid"] = squatter.cookies["sessionid"].value
+
+    meet(client, ms_identity_emulator, prompt="select_account")
+    sign_in_locally(squatter)
+
+    assert client.cookies["sessionid"].value != squatter.cookies["sessionid"].value
+    assert "login_url" in client.get(URL).context
+    assert who(client) == "nobody"
+    # Nor does the squatter's session, tossed once more, hold what waits for the victim.
+    client.cookies["sessionid"] = squatter.cookies["sessionid"].value
+    assert code_of(client.get(URL)) == "pending_missing"
+
+
+def test_more_squatters_than_one_could_look_at_do_not_keep_the_owner_out(client, ms_identity_emulator, local):
+    get_user_model().objects.bulk_create(
+        get_user_model()(username=f"squatter{number}", email=EMAIL) for number in range(30)
+    )
+    meet(client, ms_identity_emulator)
+    sign_in_locally(client)
+
+    assert confirm(client).status_code == 302
+    assert Credential.objects.get().identity.user == local
 
 
 def test_a_stolen_cookie_alone_opens_nothing(client, ms_identity_emulator, local):

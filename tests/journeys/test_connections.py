@@ -14,7 +14,7 @@ from tests import hook_functions
 from tests.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.web import Browser
 
-from .steps import asked, code_of, page
+from .steps import asked, code_of, page, pick
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +46,11 @@ def age(client, seconds=LONG_AGO):
 def link(client, emulator, persona="work", provider="microsoft"):
     response = client.post(f"/ms/connections/{provider}/link/")
     return emulator.callback(response.headers["Location"], persona).send(client)
+
+
+def next_of(response):
+    """Return where a login page of the project would lead to."""
+    return asked(response.headers["Location"])["next"]
 
 
 def who(client):
@@ -355,6 +360,28 @@ def test_somebody_elses_account_cannot_be_disconnected(client, ms_identity_emula
     assert Credential.objects.filter(pk=credential.pk).exists()
 
 
+def test_an_inactive_identity_cannot_be_disconnected(client, ms_identity_emulator, local):
+    """Else the Microsoft account could register anew, and be active."""
+    link(client, ms_identity_emulator)
+    Identity.objects.update(state=Identity.State.INACTIVE)
+
+    assert code_of(client.post(unlink_url(Credential.objects.get()))) == "identity_inactive"
+    assert Credential.objects.count() == 1
+
+
+def test_the_addresses_that_an_account_vouched_for_go_with_it(client, ms_identity_emulator, local):
+    """Whoever has the address next must not be taken for who had it."""
+    link(client, ms_identity_emulator)
+    link(client, ms_identity_emulator, "admin")
+    own = Credential.objects.get(account="ines.okafor@contoso.example")
+
+    client.post(unlink_url(own))
+
+    assert [row.value for row in local.ms_identity.verifiable_addresses.all()] == [
+        "marek.lindqvist@contoso.example"
+    ]
+
+
 def test_disconnecting_twice_is_said(client, ms_identity_emulator, local):
     link(client, ms_identity_emulator)
     credential = Credential.objects.get()
@@ -402,8 +429,7 @@ def test_connecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_ide
     assert asked(location)["max_age"] == "0"
     assert '"auth_time":{"essential":true}' in asked(location)["claims"]
     back = ms_identity_emulator.callback(location).send(client)
-    assert back.headers["Location"] == URL
-    resumed = client.get(URL)
+    resumed = client.get(back.headers["Location"])
     response = ms_identity_emulator.callback(resumed.headers["Location"], "admin").send(client)
 
     assert response.headers["Location"] == URL
@@ -418,8 +444,8 @@ def test_disconnecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_
 
     location = client.post(unlink_url(other)).headers["Location"]
     assert Credential.objects.count() == 2
-    ms_identity_emulator.callback(location).send(client)
-    client.get(URL)
+    back = ms_identity_emulator.callback(location).send(client)
+    client.get(back.headers["Location"])
 
     assert [credential.account for credential in Credential.objects.all()] == ["ines.okafor@contoso.example"]
     assert who(client) == "ines.okafor@contoso.example"
@@ -428,41 +454,59 @@ def test_disconnecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_
 def test_without_a_connected_account_the_project_asks(client, ms_identity_emulator, local):
     age(client)
 
-    response = client.post(LINK)
+    page_after = next_of(client.post(LINK))
 
-    assert response.headers["Location"] == "/accounts/login/?next=/ms/connections/"
+    assert page_after.startswith(f"{URL}?resume=")
     assert client.login(username="local", password="pw")
-    resumed = client.get(URL)
+    resumed = client.get(page_after)
     assert ms_identity_emulator.callback(resumed.headers["Location"]).send(client).headers["Location"] == URL
     assert Credential.objects.count() == 1
 
 
 def test_what_waits_goes_on_once_and_only_after_the_proof(client, ms_identity_emulator, local):
     age(client)
+    page_after = next_of(client.post(LINK))
+
+    assert client.get(page_after).headers["Location"] == URL
+    client.login(username="local", password="pw")
+    assert client.get(page_after).headers["Location"] == URL
+
+
+def test_what_waits_goes_on_only_for_who_comes_back_from_the_proof(client, ms_identity_emulator, local):
+    """Somebody at an unlocked computer asked and gave up; its owner signs in and opens the page."""
+    age(client)
     client.post(LINK)
+    client.login(username="local", password="pw")
 
     assert client.get(URL).status_code == 200
-    client.login(username="local", password="pw")
-    assert client.get(URL).status_code == 200
+    assert client.get(f"{URL}?resume=guessed").headers["Location"] == URL
 
 
 def test_what_waits_is_not_for_whoever_comes_next(client, ms_identity_emulator, local):
     get_user_model().objects.create_user("other", password="pw")
     age(client)
-    client.post(LINK)
+    page_after = next_of(client.post(LINK))
     client.login(username="other", password="pw")
 
-    assert client.get(URL).status_code == 200
+    assert client.get(page_after).headers["Location"] == URL
 
 
 def test_what_waits_is_forgotten_after_ten_minutes(client, ms_identity_emulator, local, monkeypatch):
     age(client)
-    client.post(LINK)
+    page_after = next_of(client.post(LINK))
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 601)
     client.login(username="local", password="pw")
 
-    assert client.get(URL).status_code == 200
+    assert client.get(page_after).headers["Location"] == URL
+
+
+def test_what_another_release_left_is_passed_over(client, local):
+    session = client.session
+    session["_ms_identity_resume"] = ["link"]
+    session.save()
+
+    assert client.get(f"{URL}?resume=x").headers["Location"] == URL
 
 
 def test_another_person_at_microsoft_is_no_proof(client, ms_identity_emulator):
@@ -515,6 +559,23 @@ def test_a_sign_in_that_was_old_at_microsoft_is_no_recent_one(client, ms_identit
     """Microsoft's own session may be days old: an unlocked computer must not be enough."""
     ms_identity_emulator.persona("work", claims={"auth_time": int(time.time()) - LONG_AGO})
     ms_identity_emulator.sign_in(client)
+
+    assert asked(client.post(LINK).headers["Location"])["max_age"] == "0"
+
+
+def test_a_sign_in_of_which_microsoft_does_not_say_when_is_no_recent_one(client, ms_identity_emulator):
+    """Microsoft's own session is enough for it: no password, no person even."""
+    ms_identity_emulator.persona("work", claims={"auth_time": None})
+    ms_identity_emulator.sign_in(client)
+
+    assert asked(client.post(LINK).headers["Location"])["max_age"] == "0"
+
+
+def test_a_silent_round_trip_makes_nothing_recent(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    age(client)
+    ms_identity_emulator.persona("work", claims={"auth_time": None})
+    pick(client, ms_identity_emulator, prompt="select_account").send(client)
 
     assert asked(client.post(LINK).headers["Location"])["max_age"] == "0"
 

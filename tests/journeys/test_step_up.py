@@ -60,6 +60,21 @@ class Vault(AAL2RequiredMixin, View):
         return HttpResponse("vault")
 
 
+class AsyncVault(AAL2RequiredMixin, View):
+    async def get(self, request):
+        return HttpResponse("vault")
+
+
+class AsyncMoney(RecentSignInRequiredMixin, View):
+    async def get(self, request):
+        return HttpResponse("vault")
+
+
+class PlainAsync(View):
+    async def get(self, request):
+        return HttpResponse("vault")
+
+
 class Money(RecentSignInRequiredMixin, View):
     max_age = 60
 
@@ -73,6 +88,9 @@ urlpatterns = [
     path("vault/", vault),
     path("vault/<str:shelf>/", vault),
     path("async-vault/", async_vault),
+    path("async-class-vault/", AsyncVault.as_view()),
+    path("async-class-money/", AsyncMoney.as_view()),
+    path("async-plain/", aal2_required(PlainAsync.as_view())),
     path("class-vault/", Vault.as_view()),
     path("money/", money),
     path("gold/", gold),
@@ -108,7 +126,8 @@ def test_who_lacks_the_second_factor_is_sent_for_it_and_comes_back(client, ms_id
     ms_identity_emulator.persona("work", **MFA)
 
     location = step_up(client, f"{url}?a=1&b=2").headers["Location"]
-    assert json.loads(asked(location)["claims"]) == {"id_token": {"acrs": {"essential": True, "value": "c1"}}}
+    claims = json.loads(asked(location)["claims"])["id_token"]
+    assert claims["acrs"] == {"essential": True, "value": "c1"}
     back = ms_identity_emulator.callback(location).send(client)
 
     assert back.headers["Location"] == f"{url}?a=1&b=2"
@@ -167,6 +186,68 @@ def test_a_step_up_is_not_finished_in_another_session(client, ms_identity_emulat
 
     assert code_of(response) == "flow_mismatch"
     assert client.get("/home/").content == b"nobody"
+
+
+def test_who_has_only_the_password_cannot_connect_a_second_factor_of_their_own(client, ms_identity_emulator):
+    """The victim's account has a second factor; the thief has one too, of another Microsoft account."""
+    ms_identity_emulator.sign_in(Browser())
+    victim = get_user_model().objects.get()
+    victim.set_password("stolen")
+    victim.save()
+    ms_identity_emulator.persona("admin", **MFA)
+    assert client.login(username=victim.username, password="stolen")
+    link = client.post("/ms/connections/microsoft/link/")
+    ms_identity_emulator.callback(link.headers["Location"], "admin").send(client)
+    assert victim.ms_identity.credentials.count() == 2
+
+    response = ms_identity_emulator.callback(step_up(client, "/vault/").headers["Location"], "admin").send(
+        client
+    )
+
+    assert code_of(response) == "step_up_failed"
+    ms_identity_emulator.sign_in(client, "admin")
+    assert client.get("/vault/").status_code == 302
+
+
+def test_an_account_that_was_connected_with_a_second_factor_shows_one(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", **MFA)
+    ms_identity_emulator.persona("admin", **MFA)
+    ms_identity_emulator.sign_in(client)
+    link = client.post("/ms/connections/microsoft/link/")
+    ms_identity_emulator.callback(link.headers["Location"], "admin").send(client)
+
+    ms_identity_emulator.sign_in(other := Browser(), "admin")
+
+    assert other.get("/vault/").content.startswith(b"vault")
+
+
+def test_the_first_account_of_a_local_user_shows_a_second_factor(client, ms_identity_emulator):
+    get_user_model().objects.create_user("local", password="pw")
+    client.login(username="local", password="pw")
+    ms_identity_emulator.persona("work", **MFA)
+    link = client.post("/ms/connections/microsoft/link/")
+    ms_identity_emulator.callback(link.headers["Location"]).send(client)
+
+    location = step_up(client, "/vault/").headers["Location"]
+    assert ms_identity_emulator.callback(location).send(client).headers["Location"] == "/vault/"
+
+
+def test_a_new_proof_keeps_the_second_factor(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", **MFA)
+    ms_identity_emulator.sign_in(client)
+    age(client, 2 * 3600)
+
+    claims = json.loads(asked(step_up(client, "/money/").headers["Location"])["claims"])["id_token"]
+
+    assert set(claims) == {"auth_time", "acrs"}
+
+
+def test_a_step_up_cannot_start_inside_another_page(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+
+    response = client.get("/ms/step-up/?need=aal2", headers={"Sec-Fetch-Dest": "iframe"})
+
+    assert (code_of(response), response.status_code) == ("embedded_refused", 403)
 
 
 def test_the_key_of_the_session_changes_with_its_level(client, ms_identity_emulator):
@@ -250,13 +331,16 @@ def test_the_provider_that_opened_the_session_is_asked(client, ms_identity_emula
     assert asked(step_up(other, "/vault/").headers["Location"])["client_id"].startswith("9999")
 
 
-def test_async_views_are_guarded_too(client, ms_identity_emulator):
+@pytest.mark.parametrize(
+    "url", ["/async-vault/", "/async-class-vault/", "/async-class-money/", "/async-plain/"]
+)
+def test_async_views_are_guarded_too(client, ms_identity_emulator, url):
     ms_identity_emulator.persona("work", **MFA)
     ms_identity_emulator.sign_in(client)
 
     assert inspect.iscoroutinefunction(async_vault)
-    assert client.get("/async-vault/").content == b"vault"
-    assert Browser().get("/async-vault/").headers["Location"] == "/accounts/login/?next=/async-vault/"
+    assert client.get(url).content == b"vault"
+    assert Browser().get(url).headers["Location"] == f"/accounts/login/?next={url}"
 
 
 def test_the_views_keep_their_names():
@@ -358,7 +442,11 @@ def test_the_claims_of_the_settings_are_asked_for_too(client, ms_identity_emulat
     claims = json.loads(asked(step_up(client, "/vault/").headers["Location"])["claims"])
 
     assert claims["userinfo"] == {"x": None}
-    assert claims["id_token"] == {"ctry": None, "acrs": {"essential": True, "value": "c1"}}
+    assert claims["id_token"] == {
+        "ctry": None,
+        "acrs": {"essential": True, "value": "c1"},
+        "auth_time": {"essential": True},
+    }
 
 
 # Signing out
