@@ -58,7 +58,8 @@ def link(
             credential, created = _credential_of(identity, proof, database, assured=assured)
             if created and (rows := address_rows(identity, addresses, credential=credential)):
                 VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
-    except IntegrityError:
+    except (IntegrityError, Identity.DoesNotExist):
+        # The reference is checked when the transaction ends; before that, nobody is found who is not there.
         raise UserInactive("the user was deleted meanwhile") from None
     if created:
         logger.info(

@@ -25,7 +25,7 @@ from queue import SimpleQueue
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 PACKAGE = "django_ms_identity"
-TIMEOUT = 300
+TIMEOUT = 180
 """Seconds for the tests of one mutant; who takes longer has noticed something."""
 COPIED = (
     PACKAGE,

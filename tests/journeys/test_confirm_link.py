@@ -504,3 +504,32 @@ def test_a_staff_account_needs_the_confirmation_too(client, ms_identity_emulator
     meet(client, ms_identity_emulator)
 
     assert (Credential.objects.count(), SignIn.objects.count()) == (0, 0)
+
+
+# The pages of two steps are not one
+
+
+def test_a_link_that_waits_is_not_finished_on_the_page_that_asks_for_traits(
+    client, ms_identity_emulator, local
+):
+    meet(client, ms_identity_emulator)
+
+    assert code_of(client.get("/ms/complete/")) == "pending_missing"
+    assert "login_url" in client.get(URL).context
+
+
+def test_an_address_of_somebody_else_is_not_recorded_with_the_link(client, ms_identity_emulator, settings):
+    mapper = make_mapper(
+        "local email = std.extVar('claims').email;"
+        "{identity: {traits: {email: email}, verified_addresses: ["
+        "{via: 'email', value: email}, {via: 'email', value: 'other@contoso.example'}]}}"
+    )
+    settings.MS_IDENTITY = make_settings({"mapper_url": mapper})
+    get_user_model().objects.create_user("ines", email=EMAIL, password="pw")
+    get_user_model().objects.create_user("other", email="other@contoso.example")
+    meet(client, ms_identity_emulator)
+    sign_in_locally(client)
+
+    confirm(client)
+
+    assert [row.value for row in VerifiableAddress.objects.all()] == [EMAIL]
