@@ -8,11 +8,11 @@ BIN := .venv/bin
 RUN := $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint e2e matrix bench clean
+.PHONY: help demo test lint e2e matrix bench mutants clean
 
 help: ## show this list
 	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
-	@sed -n 's/^\([a-z0-9]*\):.*## /  \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-9s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9]*\):.*## /  \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-10s%s\n", $$1, $$2 }'
 
 demo: .venv/.for-run ## sign in at http://localhost:8000 with an account of the local Microsoft emulator
 	@$(RUN) manage.py demo $(PORT)
@@ -39,6 +39,9 @@ matrix: .venv/.for-matrix ## the tests on every Python and Django that are suppo
 
 bench: .venv/.for-bench ## what a sign-in costs, beside its budget
 	@$(RUN) -m benchmarks
+
+mutants: .venv/.for-test ## takes each guard out once and names those that no test misses (ONLY=linking for one room)
+	@$(RUN) .ci/mutants $(ONLY)
 
 clean: ## remove .venv and what the tools left
 	rm -rf .venv .tox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* build dist
