@@ -212,7 +212,7 @@ class Emulator:
     def _answer(self, request: requests.PreparedRequest) -> tuple[int, Mapping[str, str], bytes]:
         method, url = request.method or "GET", request.url or ""
         self.requests.append((method, url))
-        endpoint = _endpoint(url)
+        endpoint = endpoint_of(url)
         if endpoint and self._answers[endpoint]:
             answer = self._answers[endpoint].popleft()
             if answer.exception is not None:
@@ -257,7 +257,8 @@ def _reason_on(response: HttpResponseBase) -> str:
     return html.unescape(reason[0]) if reason else page
 
 
-def _endpoint(url: str) -> Endpoint | None:
+def endpoint_of(url: str) -> Endpoint | None:
+    """Say which endpoint an address of Microsoft's is, if it is one that the app asks."""
     parts = urlsplit(url)
     try:
         return Endpoint(resolve(f"/{parts.netloc}{parts.path}", urlconf=URLCONF).url_name or "")
