@@ -1,0 +1,83 @@
+"""Each case of the catalogue through a whole sign-in: refused, nothing written, and the next one gets in."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from urllib.parse import urlsplit
+
+import pytest
+
+from django_ms_identity import wiring
+from django_ms_identity.testing.adversary import HONEST, Adversary
+from django_ms_identity.transport import EMULATED
+from tests.builders import CLIENT_SECRET, make_settings
+from tests.journeys.steps import code_of, page
+from tests.web import Browser
+
+from .cases import CASES
+from .scene import Group, Scene, who
+
+NEVER_TOLD = (CLIENT_SECRET, "<script", "evil.example", "planted")
+NEVER_SHOWN = (*NEVER_TOLD, "AADSTS", "Traceback")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_the_lie_is_not_believed_and_the_next_visitor_gets_in(case, settings, caplog):
+    settings.MS_IDENTITY = make_settings(case.provider, **case.settings)
+    with Adversary(case.lie) as microsoft:
+        scene = Scene(microsoft, settings)
+
+        response = case.act(scene)
+
+        if case.harmless:
+            assert response.status_code < 400, page(response)
+        else:
+            assert (code_of(response), response.status_code) == case.expected, page(response)
+            scene.assert_untouched()
+            microsoft.lie = HONEST
+        shown = page(response)
+        assert [text for text in (*NEVER_SHOWN, *microsoft.given_away) if text in shown] == []
+        for line in our_lines(caplog):
+            assert [text for text in (*NEVER_TOLD, *microsoft.given_away, "\n") if text in line] == []
+        if case.remembered:
+            forget_what_was_told()
+        for browser in (Browser(), scene.browser):
+            following = microsoft.sign_in(browser, case.next_visitor)
+            assert following.headers.get("Location") == "/home/", page(following)
+            assert who(browser) != "nobody"
+        assert {urlsplit(url).netloc for url in asked_of(microsoft)} <= EMULATED
+
+
+def our_lines(caplog):
+    records = [record for record in caplog.records if record.name.startswith("django_ms_identity")]
+    return [record.getMessage() for record in records]
+
+
+def asked_of(microsoft):
+    """List every address that the app asked or tried to ask, but for the machines of the tests."""
+    urls = [call.request.url for call in microsoft.wire.calls]
+    return [url for url in urls if not url.startswith("http://127.0.0.1")]
+
+
+def forget_what_was_told():
+    from django.core.cache import cache
+
+    wiring.forget()
+    cache.clear()
+
+
+def test_the_ids_are_unique_and_in_kebab_case():
+    assert [name for name, count in Counter(case.id for case in CASES).items() if count > 1] == []
+    assert [case.id for case in CASES if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", case.id)] == []
+
+
+def test_every_group_has_cases():
+    assert {case.group for case in CASES} == set(Group)
+
+
+def test_every_case_is_described_by_sentences():
+    told = [text for case in CASES for text in (case.sentence, case.harmless) if text]
+
+    assert [text for text in told if not re.fullmatch(r"[A-Z`][^\n|]*\.", text)] == []
