@@ -32,10 +32,12 @@ def oauth_error(error: object, description: object = "", **more: object) -> str:
     return json.dumps({"error": error, "error_description": description, **more})
 
 
-def through(group: Group, endpoint: Endpoint, name: str, provider: dict[str, object]) -> list[Case]:
+def through(
+    prefix: str, group: Group, endpoint: Endpoint, name: str, provider: dict[str, object]
+) -> list[Case]:
     return [
         Case(
-            id=f"{endpoint.value}-{id}",
+            id=f"{prefix}-{id}",
             group=group,
             sentence=f"{name} {what}.",
             act=wire.through(endpoint, misbehave),
@@ -159,7 +161,7 @@ TOKEN = [
         act=noisy_client_info,
         harmless="It is not read, and the visitor is signed in.",
     ),
-    *through(Group.TOKEN, Endpoint.TOKEN, "The token endpoint", {}),
+    *through("token", Group.TOKEN, Endpoint.TOKEN, "The token endpoint", {}),
 ]
 
 
@@ -297,7 +299,7 @@ GRAPH = [
         lie=about_json(Endpoint.TOKEN, lambda told: told | {"access_token": "x\r\nEvil: 1"}),
         provider=ME,
     ),
-    *through(Group.GRAPH, Endpoint.ME, "Graph", ME),
+    *through("graph", Group.GRAPH, Endpoint.ME, "Graph", ME),
 ]
 
 CASES = [*TOKEN, *METADATA, *GRAPH]

@@ -34,7 +34,7 @@ def test_the_lie_is_not_believed_and_the_next_visitor_gets_in(case, settings, ca
         if case.harmless:
             assert response.status_code < 400, page(response)
         else:
-            assert (code_of(response), response.status_code) == case.expected, page(response)
+            assert (code_of(response), response.status_code) == case.expected
             scene.assert_untouched()
             microsoft.lie = HONEST
         shown = page(response)
