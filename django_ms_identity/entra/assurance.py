@@ -6,13 +6,14 @@ learn.microsoft.com, "Developer guide to Conditional Access authentication conte
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 
 from django_ms_identity.exceptions import ReauthenticationFailed
 
 from .providers import Provider
-from .tokens import Claims
+from .tokens import Claims, storable
 
 AUTH_TIME_LEEWAY = 10
 """Seconds by which our clock may be ahead of Microsoft's when somebody proves anew who they are."""
@@ -45,7 +46,14 @@ def amr_of(claims: Claims) -> list[str]:
 def auth_time_of(claims: Claims) -> float | None:
     """Return when the person last proved who they are, in seconds since the epoch; None if it is not said."""
     value = claims.payload.get("auth_time")
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    # NaN would be neither older nor newer than anything.
+    return seconds if math.isfinite(seconds) else None
 
 
 def refuse_stale(claims: Claims, *, started_at: float) -> None:
@@ -91,4 +99,4 @@ def _essential(values: tuple[str, ...]) -> dict[str, object]:
 
 def _texts(value: object) -> list[str]:
     values = value if isinstance(value, list) else [value]
-    return [text for text in values if isinstance(text, str)]
+    return [storable(text) for text in values if isinstance(text, str)]

@@ -25,7 +25,7 @@ LEEWAY = 120
 REQUIRED = ["aud", "exp", "iat", "iss", "nbf", "nonce", "sub", "tid", "ver"]
 MAX_TOKEN = 128 * 1024
 """Characters of an ID token; the largest real ones (200 groups) have about 12,000."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\ud800-\udfff\0]")
 _TEXT_CLAIMS = ("aud", "iss", "nonce", "sub", "tid", "ver")
 
 
@@ -52,9 +52,9 @@ class Claims:
         return str(self.payload.get("xms_edov", "")).lower() in ("false", "0")
 
     def text(self, name: str) -> str:
-        """Return a claim that is text, or an empty one."""
+        """Return a claim that is text, fit to be stored, or an empty one."""
         value = self.payload.get(name)
-        return value if isinstance(value, str) else ""
+        return storable(value) if isinstance(value, str) else ""
 
 
 def verify(
@@ -71,7 +71,7 @@ def verify(
     Raises ``TokenRejected`` or ``TenantNotAllowed``.
     OpenID Connect Core 3.1.3.7; Microsoft: access-tokens, claims-validation.
     """
-    payload = _well_formed(_decode(token, provider.client_id, key := key_for(_kid(token))))
+    payload = _decode(token, provider.client_id, key := key_for(_kid(token)))
     _check_types(payload)
     tid, iss = str(payload["tid"]), payload["iss"]
     if not GUID.fullmatch(tid):
@@ -121,6 +121,11 @@ def is_subject(text: str) -> bool:
     return 0 < len(text) <= 255 and text.isascii() and text.isprintable()
 
 
+def storable(text: str) -> str:
+    """Replace what databases refuse: NUL, and half a surrogate pair, which JSON can hold."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
 def _kid(token: str) -> str:
     if len(token) > MAX_TOKEN:
         raise TokenRejected("the ID token is too large")
@@ -160,18 +165,6 @@ def _decode(token: str, client_id: str, key: SigningKey) -> dict[str, object]:
         fault = f"cannot be read: {type(error).__name__}"
     # Out here it has no context: the library's exceptions may hold the whole payload.
     raise TokenRejected(fault)
-
-
-def _well_formed(payload: dict[str, object]) -> dict[str, object]:
-    # JSON may hold half a character, "\ud800", that nothing can encode: not a page, a log or a database.
-    try:
-        text = json.dumps(payload, ensure_ascii=False)
-    except RecursionError:
-        raise TokenRejected("cannot be read: RecursionError") from None
-    if not _SURROGATE.search(text):
-        return payload
-    mended: dict[str, object] = json.loads(_SURROGATE.sub("\ufffd", text))
-    return mended
 
 
 def _check_types(payload: Mapping[str, object]) -> None:

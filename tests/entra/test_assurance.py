@@ -60,6 +60,10 @@ def test_any_claims_give_a_level(acr, amr, acrs, auth_time):
     assert auth_time_of(claims) is None or auth_time_of(claims) == auth_time
 
 
+def test_methods_that_no_database_stores_are_mended():
+    assert amr_of(make_claims(amr=["a\ud800", "b\0"])) == ["a\ufffd", "b\ufffd"]
+
+
 def test_what_is_asked_is_what_would_count():
     provider = make_provider(
         aal2_acr_values=["a", ""], aal2_amr_values=["mfa", "ngcmfa"], aal2_auth_contexts=["c1"]
@@ -78,7 +82,10 @@ def test_a_proof_after_the_request_counts(auth_time):
     refuse_stale(make_claims(auth_time=auth_time), started_at=1000)
 
 
-@pytest.mark.parametrize("auth_time", [999 - AUTH_TIME_LEEWAY, 0, -1, None, "1000", True, [1000]])
+@pytest.mark.parametrize(
+    "auth_time",
+    [999 - AUTH_TIME_LEEWAY, 0, -1, None, "1000", True, [1000], float("nan"), float("inf"), 10**400],
+)
 def test_a_proof_before_the_request_counts_for_nothing(auth_time):
     with pytest.raises(ReauthenticationFailed):
         refuse_stale(make_claims(auth_time=auth_time), started_at=1000)

@@ -616,6 +616,11 @@ def test_a_claim_that_is_not_text_reads_as_empty(microsoft):
     assert claims.text("name") == claims.text("absent") == ""
 
 
+@pytest.mark.parametrize("text", ["a\ud800", "a\0"])
+def test_a_text_that_no_database_stores_is_mended(microsoft, text):
+    assert forge.verify(token(payload(sid=text))).text("sid") == "a\ufffd"
+
+
 KEY = keys.parse_keys(key_set(jwk()))["microsoft"]
 
 
