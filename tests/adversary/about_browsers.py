@@ -441,6 +441,8 @@ def link_flow_of_another_user(scene: Scene) -> HttpResponse:
     callback = link_flow(scene, attacker)
     scene.local_user("victim")
     scene.sign_in_locally(victim, "victim")
+    # The victim's session is bound to a link flow of its own.
+    victim.post(LINK)
     copy_cookies(attacker, victim)
     scene.watch()
     return callback.send(victim)
@@ -450,6 +452,7 @@ def link_flow_of_another_session(scene: Scene) -> HttpResponse:
     other = scene.open_browser()
     callback = link_flow(scene, other)
     scene.sign_in_locally(scene.browser, "local")
+    scene.browser.post(LINK)
     copy_cookies(other, scene.browser)
     scene.watch()
     return callback.send(scene.browser)
@@ -506,11 +509,15 @@ def stale_proof(scene: Scene) -> HttpResponse:
     return scene.microsoft.callback(location).send(scene.browser)
 
 
-def no_proof(scene: Scene) -> HttpResponse:
-    """Come back without a word of when the person signed in."""
-    location = hours_later(scene)
-    scene.microsoft.lie = about_id_token(lambda genuine: genuine.with_claims(auth_time=LEFT_OUT))
-    return scene.microsoft.callback(location).send(scene.browser)
+def proof(auth_time: object):
+    """Make the act of somebody who comes back with this word on when they signed in."""
+
+    def act(scene: Scene) -> HttpResponse:
+        location = hours_later(scene)
+        scene.microsoft.lie = about_id_token(lambda genuine: genuine.with_claims(auth_time=auth_time))
+        return scene.microsoft.callback(location).send(scene.browser)
+
+    return act
 
 
 def step_up(claims: dict[str, object], persona: str = "work"):
@@ -747,7 +754,13 @@ FLOWS = [
         "no-proof",
         "Microsoft does not say when the person signed in.",
         "reauthentication_failed",
-        no_proof,
+        proof(LEFT_OUT),
+    ),
+    flow(
+        "no-proof-nan",
+        "The time at which the person signed in is NaN.",
+        "reauthentication_failed",
+        proof(float("nan")),
     ),
     flow(
         "step-up-without-factor",
@@ -783,6 +796,13 @@ FLOWS = [
             ("data", "a page of its own", "data:text/html,x"),
             ("lines", "a line break and a header", "/home/\r\nSet-Cookie: a=b"),
         )
+    ),
+    Case(
+        id="host-header",
+        group=Group.FLOWS,
+        sentence="A request names a host that is not in `ALLOWED_HOSTS`.",
+        status=400,
+        act=lambda scene: scene.browser.get("/ms/start/microsoft/", headers={"Host": "evil.example"}),
     ),
     flow("embedded", "A page starts a sign-in in a frame.", "embedded_refused", embedded),
     Case(

@@ -16,6 +16,7 @@ from django.http import HttpResponse
 from django_ms_identity import wiring
 from django_ms_identity.emulator import TENANT_ID as CONTOSO
 from django_ms_identity.emulator.keys import NEXT, PERSONAL, WORK, SigningKey, signing_key
+from django_ms_identity.models import Credential, SignIn
 from django_ms_identity.testing.adversary import (
     LEFT_OUT,
     IDToken,
@@ -497,7 +498,55 @@ def times(id: str, sentence: str, **changes) -> Case:
     )
 
 
+def unstorable(scene: Scene) -> HttpResponse:
+    """Have everything that is stored of a token hold what no database stores."""
+    scene.microsoft.lie = about_id_token(
+        lambda genuine: genuine.with_claims(
+            preferred_username="a\ud800", sid="b\ud800\0", login_hint="c\ud800\0", amr=["d\ud800\0"]
+        )
+    )
+    response = scene.sign_in()
+    sign_in = SignIn.objects.get()
+    assert (sign_in.sid, sign_in.amr) == ("b\ufffd\ufffd", ["d\ufffd\ufffd"])
+    assert Credential.objects.get().account == "a\ufffd"
+    return response
+
+
+def known_with(**changes: object):
+    """Make the act of somebody known, for whom no mapper runs, who comes with these claims."""
+
+    def act(scene: Scene) -> HttpResponse:
+        scene.sign_in(scene.open_browser())
+        scene.microsoft.lie = about_id_token(lambda genuine: genuine.with_claims(**changes))
+        response = scene.sign_in()
+        assert who(scene.browser) == "ines.okafor@contoso.example"
+        return response
+
+    return act
+
+
 CLAIMS = [
+    Case(
+        id="claims-unstorable",
+        group=Group.CLAIMS,
+        sentence="What is stored of a token holds NULs and half characters.",
+        harmless="They are replaced, and the visitor is signed in.",
+        act=unstorable,
+    ),
+    *(
+        Case(
+            id=f"auth-time-{id}",
+            group=Group.CLAIMS,
+            sentence=f"`auth_time` {what}.",
+            harmless="It is not believed, and the visitor is signed in.",
+            act=known_with(auth_time=value),
+        )
+        for id, what, value in (
+            ("huge", "has four hundred digits", 10**400),
+            ("text", "is text", "1893456000"),
+            ("infinite", "is Infinity", float("inf")),
+        )
+    ),
     *(case for name in (*TEXTS, *TIMES) if name != "nonce" for case in broken(name)),
     times("expired", "The token expired three minutes ago.", exp=from_now(-180)),
     times("expired-long-ago", "The token is of last year.", exp=from_now(-366 * 86400)),

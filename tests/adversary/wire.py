@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import requests
 from django.http import HttpResponse
 
 from django_ms_identity.testing.emulator import Endpoint, endpoint_of
-from tests.loopback import Answer, Handler, serve
+from tests.loopback import Handler, serve
 
 from .scene import Scene
 
@@ -20,62 +20,68 @@ PATIENCE = (1.0, 0.4)
 """Seconds, as HTTP_TIMEOUT: so that what is slow is slow at once."""
 
 
-def silent(handler: Handler) -> None:
+Misbehave = Callable[[Handler, bytes], None]
+"""Answer badly, given the true answer."""
+
+
+def silent(handler: Handler, truth: bytes) -> None:
     time.sleep(2 * PATIENCE[1])
-    handler.hang_up()
+    handler.reply(truth)
 
 
-def dripping(handler: Handler) -> None:
-    """Send a byte now and then, always within the time-out for reading."""
+def dripping(handler: Handler, truth: bytes) -> None:
+    """Send the truth and then a space now and then, always within the time-out for reading."""
+    drips = 12
     handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
+    handler.send_header("Content-Length", str(len(truth) + drips))
     handler.end_headers()
-    for _ in range(20):
-        handler.wfile.write(b" ")
+    handler.wfile.write(truth)
+    for _ in range(drips):
         handler.wfile.flush()
         time.sleep(PATIENCE[1] / 2)
+        handler.wfile.write(b" ")
+    handler.wfile.flush()
 
 
-def huge(handler: Handler) -> None:
+def huge(handler: Handler, truth: bytes) -> None:
+    """Send the truth, and 64 MiB of space behind it."""
     handler.send_response(200)
-    handler.send_header("Content-Length", str(64 * MEGABYTE))
+    handler.send_header("Content-Length", str(len(truth) + 64 * MEGABYTE))
     handler.end_headers()
+    handler.wfile.write(truth)
     for _ in range(64):
         handler.wfile.write(b" " * MEGABYTE)
+    handler.wfile.flush()
 
 
-def bomb(handler: Handler) -> None:
-    handler.reply(BOMB, Content_Encoding="gzip")
+def bomb(handler: Handler, truth: bytes) -> None:
+    """Send the same, compressed to a thousandth."""
+    handler.reply(gzip.compress(truth + b" " * 64 * MEGABYTE, compresslevel=1), Content_Encoding="gzip")
 
 
-def closed(handler: Handler) -> None:
+def closed(handler: Handler, truth: bytes) -> None:
     handler.hang_up()
 
 
-def truncated(handler: Handler) -> None:
-    handler.reply(b'{"id_token": "', Content_Length="1000")
+def truncated(handler: Handler, truth: bytes) -> None:
+    """Send the truth, and hang up where more was announced."""
+    handler.reply(truth, Content_Length=str(len(truth) + 1))
     handler.hang_up()
 
 
-def not_http(handler: Handler) -> None:
+def not_http(handler: Handler, truth: bytes) -> None:
     handler.wfile.write(b"220 mail.example ESMTP\r\n\r\n")
     handler.wfile.flush()
     handler.hang_up()
 
 
-BOMB = gzip.compress(b" " * 64 * MEGABYTE)
-
-
 @contextmanager
-def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Answer) -> Iterator[list[bool]]:
+def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Iterator[list[bool]]:
     """Put a machine in the middle; it behaves once the list that it is given is empty."""
     misbehaves = [True]
 
     def relay(handler: Handler) -> None:
         url = f"https://{handler.path.removeprefix('/')}"
-        if misbehaves and endpoint_of(url) is endpoint:
-            misbehave(handler)
-            return
         server = handler.server.owner  # type: ignore[attr-defined]
         received = server.received[-1]
         headers = {
@@ -86,7 +92,10 @@ def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Answer) -> Iterat
         answer = requests.request(
             received.method, url, data=received.body, headers=headers, timeout=5, allow_redirects=False
         )
-        handler.reply(answer.content, status=answer.status_code)
+        if misbehaves and endpoint_of(url) is endpoint:
+            misbehave(handler, answer.content)
+        else:
+            handler.reply(answer.content, status=answer.status_code)
 
     with serve(relay) as server:
         scene.microsoft.wire.add_passthru(server.url)
@@ -100,7 +109,7 @@ def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Answer) -> Iterat
         scene.settings.DEBUG = False
 
 
-def through(endpoint: Endpoint, misbehave: Answer):
+def through(endpoint: Endpoint, misbehave: Misbehave):
     """Make the act of a case: a sign-in through a machine that misbehaves, and then one that does not."""
 
     def act(scene: Scene) -> HttpResponse:
