@@ -16,8 +16,9 @@ from tests.loopback import Handler, serve
 from .scene import Scene
 
 MEGABYTE = 1024 * 1024
-PATIENCE = (1.0, 0.4)
-"""Seconds, as HTTP_TIMEOUT: so that what is slow is slow at once."""
+SPACE = gzip.compress(b" " * 64 * MEGABYTE, compresslevel=1)
+HURRY, PATIENCE = (1.0, 0.4), (10.0, 10.0)
+"""Seconds, as HTTP_TIMEOUT: so that what is slow is slow at once, and nothing else is on a busy machine."""
 
 
 Misbehave = Callable[[Handler, bytes], None]
@@ -25,7 +26,7 @@ Misbehave = Callable[[Handler, bytes], None]
 
 
 def silent(handler: Handler, truth: bytes) -> None:
-    time.sleep(2 * PATIENCE[1])
+    time.sleep(2 * HURRY[1])
     handler.reply(truth)
 
 
@@ -38,7 +39,7 @@ def dripping(handler: Handler, truth: bytes) -> None:
     handler.wfile.write(truth)
     for _ in range(drips):
         handler.wfile.flush()
-        time.sleep(PATIENCE[1] / 2)
+        time.sleep(HURRY[1] / 2)
         handler.wfile.write(b" ")
     handler.wfile.flush()
 
@@ -55,8 +56,8 @@ def huge(handler: Handler, truth: bytes) -> None:
 
 
 def bomb(handler: Handler, truth: bytes) -> None:
-    """Send the same, compressed to a thousandth."""
-    handler.reply(gzip.compress(truth + b" " * 64 * MEGABYTE, compresslevel=1), Content_Encoding="gzip")
+    """Send the same, compressed to a thousandth (RFC 1952 section 2.2: members follow each other)."""
+    handler.reply(gzip.compress(truth) + SPACE, Content_Encoding="gzip")
 
 
 def closed(handler: Handler, truth: bytes) -> None:
@@ -76,9 +77,9 @@ def not_http(handler: Handler, truth: bytes) -> None:
 
 
 @contextmanager
-def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Iterator[list[bool]]:
-    """Put a machine in the middle; it behaves once the list that it is given is empty."""
-    misbehaves = [True]
+def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Iterator[Callable[[], None]]:
+    """Put a machine in the middle, which misbehaves until the function that this gives is called."""
+    misbehaves = True
 
     def relay(handler: Handler) -> None:
         url = f"https://{handler.path.removeprefix('/')}"
@@ -97,26 +98,34 @@ def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Ite
         else:
             handler.reply(answer.content, status=answer.status_code)
 
+    def configure(timeout: tuple[float, float]) -> None:
+        scene.settings.MS_IDENTITY = {**before, "EMULATOR_URL": server.url, "HTTP_TIMEOUT": timeout}
+
+    def behave() -> None:
+        nonlocal misbehaves
+        misbehaves = False
+        configure(PATIENCE)
+
     with serve(relay) as server:
         scene.microsoft.wire.add_passthru(server.url)
         scene.settings.DEBUG = True
         before = scene.settings.MS_IDENTITY
-        scene.settings.MS_IDENTITY = {**before, "EMULATOR_URL": server.url, "HTTP_TIMEOUT": PATIENCE}
+        configure(HURRY if misbehave in (silent, dripping) else PATIENCE)
         scene.front = server.url
-        yield misbehaves
+        yield behave
         scene.front = ""
         scene.settings.MS_IDENTITY = before
         scene.settings.DEBUG = False
 
 
-def through(endpoint: Endpoint, misbehave: Misbehave):
+def through(endpoint: Endpoint, misbehave: Misbehave) -> Callable[[Scene], HttpResponse]:
     """Make the act of a case: a sign-in through a machine that misbehaves, and then one that does not."""
 
     def act(scene: Scene) -> HttpResponse:
-        with in_the_middle(scene, endpoint, misbehave) as misbehaves:
+        with in_the_middle(scene, endpoint, misbehave) as behave:
             response = scene.sign_in()
             scene.assert_untouched()
-            misbehaves.clear()
+            behave()
             following = scene.sign_in(scene.open_browser(), "admin")
             assert following.headers.get("Location") == "/home/", following.content.decode()
             scene.watch()
