@@ -17,13 +17,12 @@ from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from . import conf, sessions
-from .accounts import account_name, trusted_emails
+from .accounts import account_name
 from .backends import IdentityBackend
 from .entra.proof import Proof
-from .entra.providers import AccountLinkingMode
 from .exceptions import CredentialMissing, CredentialTaken, IdentityInactive, LastCredential, UserInactive
 from .mapping.result import Address, Mapped
-from .models import Credential, Identity, SignIn, VerifiableAddress, credential_key, normalised
+from .models import Credential, Identity, SignIn, VerifiableAddress, credential_key
 from .registration import address_rows, refuse_unstorable, users_with_any
 from .signals import credential_linked, credential_unlinked
 
@@ -115,51 +114,9 @@ def may_unlink(request: HttpRequest, *, identity: Identity, credential: Credenti
     return _usable(others) or _signs_in_otherwise(request, identity.user)
 
 
-def automatic_owner(
-    proof: Proof, mapped: Mapped, users: tuple[AbstractBaseUser, ...]
-) -> AbstractBaseUser | None:
-    """Return the user whom ``automatic`` linking connects at once, or nobody; DESIGN 5.6.
-
-    ``users`` are those who have a trusted address of the person. Every condition of the design is here;
-    where one does not hold, the visitor confirms.
-    """
-    provider, claims = proof.provider, proof.claims
-    if provider.account_linking_mode is not AccountLinkingMode.AUTOMATIC or len(users) != 1:
-        return None
-    # Another tenant's administrators can write any address into it (nOAuth).
-    if not provider.tenant.single or claims.is_guest or claims.denies_address:
-        return None
-    emails = [
-        email
-        for email in trusted_emails(provider, claims, mapped)
-        if email.rpartition("@")[2].lower() in provider.auto_link_domains
-    ]
-    if not users_with_any(emails):
-        return None
-    (user,) = users
-    if not user.is_active or getattr(user, "is_staff", False) or getattr(user, "is_superuser", False):
-        return None
-    identity = identity_of(user)
-    if identity is None:
-        return user if _is_unused(user) else None
-    if not identity.is_active or identity.credentials.filter(provider=provider.id).exists():
-        return None
-    return user if _has_verified(identity, emails) or _is_unused(user) else None
-
-
 def identity_of(user: AbstractBaseUser) -> Identity | None:
     """Return the identity that a user has, if any."""
     return Identity.objects.using(router.db_for_write(Identity)).filter(user=user.pk).first()
-
-
-def _is_unused(user: AbstractBaseUser) -> bool:
-    # Provisioned by an operator: nobody, and so no squatter, has ever been in.
-    return user.last_login is None and not user.has_usable_password()
-
-
-def _has_verified(identity: Identity, emails: list[str]) -> bool:
-    rows = identity.verifiable_addresses.filter(via="email", verified_at__isnull=False)
-    return rows.filter(normalised__in=[normalised(email) for email in emails]).exists()
 
 
 def _locked_identity(user: AbstractBaseUser, mapped: Mapped, database: str) -> tuple[Identity, bool]:

@@ -11,7 +11,17 @@ from django.db import router
 from django.dispatch import Signal
 from django.http import HttpRequest
 
-from . import completing, connecting, linking, pending, registration, sessions, updating, web_hook_calls
+from . import (
+    automatic_linking,
+    completing,
+    connecting,
+    linking,
+    pending,
+    registration,
+    sessions,
+    updating,
+    web_hook_calls,
+)
 from .accounts import account_name
 from .entra.assurance import AAL, aal_of
 from .entra.proof import Proof
@@ -211,7 +221,7 @@ def _collide(
     users: tuple[AbstractBaseUser, ...],
     return_to: str,
 ) -> Arrived | Waiting:
-    owner = linking.automatic_owner(proof, mapped, users)
+    owner = automatic_linking.owner_of(proof, mapped, users)
     if owner is not None and (linking.identity_of(owner) or not completing.problems_of(mapped.traits)):
         credential = linking.link(request, user=owner, proof=proof, mapped=mapped, automatic=True)
         return _open(request, proof, credential)

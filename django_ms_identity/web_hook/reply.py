@@ -53,12 +53,13 @@ def changes_in(hook: WebHook, status: int, body: bytes) -> Changes:
     """Read an answer as ``hook.response`` says.
 
     Raises ``WebHookRefused`` when it is parsed and refuses in words, else ``WebHookFailed`` for a status
-    of 400 or more, and for what cannot be read.
+    of 300 or more, and for what cannot be read.
     """
     parses = hook.response is ResponseUse.PARSE
     if parses and status >= HTTPStatus.BAD_REQUEST and (messages := _messages(body)):
         raise WebHookRefused(f"{hook.name} refused with status {status}", messages=messages)
-    if status >= HTTPStatus.BAD_REQUEST:
+    # A redirect is not followed, so it is no answer either: of a proxy that wants a sign-in first, perhaps.
+    if status >= HTTPStatus.MULTIPLE_CHOICES:
         raise WebHookFailed(f"{hook.name} answered with status {status}", hint="See that server's log.")
     if parses and status == HTTPStatus.OK:
         return _changes(hook, body)

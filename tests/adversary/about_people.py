@@ -558,12 +558,11 @@ MAPPERS = [
         "web_hook_refused",
         hooked(says(SCRIPT, 400), **PARSE),
     ),
-    Case(
-        id="web-hook-redirect",
-        group=Group.MAPPERS,
-        sentence="A web hook redirects what it was told to another host.",
-        harmless="The redirect is not followed: the other host learns nothing.",
-        act=redirecting_hook,
+    hook(
+        "web-hook-redirect",
+        "A web hook redirects what it was told to another host.",
+        "web_hook_failed",
+        redirecting_hook,
     ),
     hook(
         "web-hook-private-address",

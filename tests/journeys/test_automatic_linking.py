@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests.builders import make_identity, make_schema, make_settings
+from tests.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.web import Browser
 
 from .steps import pick
@@ -140,6 +140,43 @@ def test_the_user_must_fit(client, ms_identity_emulator, provisioned, change):
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
     assert Credential.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        pytest.param("strasse@contoso.example", "straße@contoso.example", id="sharp s"),
+        pytest.param("kim@contoso.example", "\u212aim@contoso.example", id="Kelvin sign"),
+        pytest.param("mike@contoso.example", "m\u0130ke@contoso.example", id="dotted I"),
+        pytest.param("ines@contoso.example", "\uff49nes@contoso.example", id="full width"),
+        pytest.param("\uff49nes@contoso.example", "ines@contoso.example", id="full width here"),
+    ],
+)
+@pytest.mark.parametrize("verified", [False, True])
+def test_an_address_that_only_folds_to_the_same_may_be_another_mailbox(
+    client, ms_identity_emulator, stored, said, verified
+):
+    if verified:
+        make_identity(username="ines", provider="second", subject="x", verified=(stored,))
+    else:
+        get_user_model().objects.create_user("ines", email=stored)
+    ms_identity_emulator.persona("work", email=said)
+
+    assert arrive(client, ms_identity_emulator) != "/ms/complete/"
+
+    assert client.get("/home/").content != b"ines"
+    assert not Credential.objects.filter(provider="microsoft", identity__user__username="ines").exists()
+
+
+def test_a_mapper_may_take_the_address_from_any_claim(client, ms_identity_emulator, settings, provisioned):
+    program = "{identity: {traits: {email: std.extVar('claims').raw_claims.verified_primary_email[0]}}}"
+    settings.MS_IDENTITY = make_settings(AUTOMATIC | {"mapper_url": make_mapper(program)})
+    ms_identity_emulator.persona(
+        "work", email=None, claims={"verified_primary_email": ["Ines.Okafor@contoso.example"]}
+    )
+
+    assert arrive(client, ms_identity_emulator) == "/home/"
+    assert client.get("/home/").content == b"ines"
 
 
 def test_two_users_with_the_address_are_too_many(client, ms_identity_emulator, provisioned):
