@@ -1,10 +1,14 @@
-"""The project that the tests run in: SQLite, nothing to install."""
+"""The project that the tests run in: SQLite, nothing to install, unless the environment names servers."""
+
+from tests import servers
 
 SECRET_KEY = "tests only, of no value anywhere else"
 ALLOWED_HOSTS = ["testserver", "localhost"]
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+DATABASES = {"default": servers.make_database("ms_identity")}
+CACHES = {"default": servers.make_cache()}
+SESSION_ENGINE = servers.SESSION_ENGINE
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",

@@ -166,9 +166,7 @@ def test_a_search_finds_exactly_that_person(admin_client, make, term):
     assert listed(admin_client.get(LIST, {"q": term(ann)})) == ["ann"]
 
 
-@pytest.mark.parametrize(
-    "term", ["an", "contoso.example", "subject-ann", "%", "nobody", "ann ann", "9" * 400]
-)
+@pytest.mark.parametrize("term", ["an", "contoso.example", "subject-an", "%", "nobody", "ann ann", "9" * 400])
 def test_a_search_finds_no_parts(admin_client, make, term):
     make("ann")
 
@@ -348,7 +346,9 @@ def test_nobody_selects_more_than_they_see(admin_client, django_user_model):
 
 
 def test_traits_and_metadata_are_shown_as_json_and_nothing_in_them_is_html(admin_client, make):
-    hostile = {"name": "</pre><script>alert(1)</script>", "nested": {"list": [1, "ä"]}, "lone": "\ud800"}
+    hostile = {"name": "</pre><script>alert(1)</script>", "nested": {"list": [1, "ä"]}}
+    if connection.vendor == "sqlite":  # The others store no half of a character.
+        hostile["lone"] = "\ud800"
     identity = make("ann", traits=hostile)
     Identity.objects.update(metadata_public={"<b>": 1}, metadata_admin={"a": '"><img src=x>'})
 

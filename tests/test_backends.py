@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import asyncio
 import uuid
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import authenticate, get_user_model
 from django.contrib.auth.models import Permission
 from django.db import connection
@@ -65,19 +65,17 @@ def test_nobody_is_known_while_sign_in_is_off(settings):
     assert IdentityBackend().get_user(identity.user.pk) is None
 
 
-@pytest.mark.django_db(transaction=True)
 def test_async_code_sees_the_same():
     """ModelBackend's own aget_user would look at the user alone."""
     identity = make_identity()
     backend = IdentityBackend()
 
-    assert asyncio.run(backend.aget_user(identity.user.pk)) == identity.user
+    assert async_to_sync(backend.aget_user)(identity.user.pk) == identity.user
 
     Identity.objects.update(state="inactive")
-    assert asyncio.run(backend.aget_user(identity.user.pk)) is None
+    assert async_to_sync(backend.aget_user)(identity.user.pk) is None
 
 
-@pytest.mark.django_db(transaction=True)
 def test_an_async_view_sees_nobody_after_deactivation(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     Identity.objects.update(state="inactive")
@@ -90,7 +88,7 @@ def test_an_async_view_sees_nobody_after_deactivation(client, ms_identity_emulat
         user = await aget_user(request)
         return HttpResponse(user.get_username())
 
-    assert asyncio.run(view()).content == b""
+    assert async_to_sync(view)().content == b""
 
 
 @pytest.mark.parametrize("credentials", [{}, {"username": "user of subject", "password": ""}])
@@ -99,7 +97,7 @@ def test_nobody_signs_in_with_a_password_here(credentials):
     backend = IdentityBackend()
 
     assert backend.authenticate(None, **credentials) is None
-    assert asyncio.run(backend.aauthenticate(None, **credentials)) is None
+    assert async_to_sync(backend.aauthenticate)(None, **credentials) is None
 
 
 def test_passwords_are_left_to_the_other_backends():

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connection
+from django.db import IntegrityError, connection
 from django.db.models.signals import post_save
 
 from django_ms_identity.import_plans import Outcome, Plan, Skip
@@ -17,7 +17,7 @@ from django_ms_identity.kratos.export import read
 from django_ms_identity.mapping.schema import parse_schema
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key
 from tests.builders import TENANT, make_identity, make_provider
-from tests.journeys.steps import NOTHING, rows, statements
+from tests.journeys.steps import NOTHING, rows, statements, unquoted
 
 pytestmark = pytest.mark.django_db
 
@@ -438,13 +438,14 @@ def test_whatever_a_receiver_raises_fails_alone_and_is_not_repeated():
 
 def test_what_the_database_refuses_leaves_nothing_behind():
     """A user whose key another table refuses: the transaction takes the user back."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "CREATE TRIGGER refuse BEFORE INSERT ON ms_identity_credential "
-            "BEGIN SELECT RAISE(ABORT, 'planted-detail'); END"
-        )
 
-    verdict = take_one(exported())
+    def refuse(execute, sql, params, many, context):
+        if unquoted(sql).startswith("INSERT INTO ms_identity_credential"):
+            raise IntegrityError("planted-detail")
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(refuse):
+        verdict = take_one(exported())
 
     assert verdict.outcome is Outcome.FAILED
     assert "planted-detail" not in verdict.reason

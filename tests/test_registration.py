@@ -26,7 +26,7 @@ from tests.builders import (
     make_provider,
     make_settings,
 )
-from tests.journeys.steps import NOTHING, code_of, page, rows, statements
+from tests.journeys.steps import NOTHING, code_of, page, rows, statements, unquoted
 from tests.web import Browser
 
 pytestmark = pytest.mark.django_db
@@ -383,7 +383,7 @@ def test_an_identity_that_is_deleted_meanwhile_signs_nobody_in(client, ms_identi
         make_identity(subject=claims.sub, username="rival")
 
     def delete_before_the_second_look(execute, sql, params, many, context):
-        if sql.startswith('SELECT "ms_identity_credential"'):
+        if unquoted(sql).startswith("SELECT ms_identity_credential"):
             found.append(Identity.objects.count())
             if len(found) == 2:
                 Identity.objects.all().delete()
@@ -403,7 +403,7 @@ def test_a_value_that_the_database_refuses_leaves_nothing(client, ms_identity_em
     """SQLite takes everything; PostgreSQL refuses what is longer than its column."""
 
     def refuse(execute, sql, params, many, context):
-        if sql.startswith('INSERT INTO "ms_identity_credential"'):
+        if unquoted(sql).startswith("INSERT INTO ms_identity_credential"):
             raise DataError("value too long: planted")
         return execute(sql, params, many, context)
 

@@ -54,6 +54,11 @@ def rows() -> dict[str, int]:
 NOTHING = {"User": 0, "Identity": 0, "Credential": 0, "SignIn": 0, "Session": 0}
 
 
+def unquoted(sql: str) -> str:
+    """Return a statement without the quotes around its names: each database has its own."""
+    return sql.replace('"', "").replace("`", "")
+
+
 @contextmanager
 def statements() -> Iterator[list[str]]:
     """Gather the SQL statements that are no transaction control; complete when the context ends."""

@@ -271,6 +271,7 @@ def test_a_repeat_of_an_older_flow_is_refused(client, ms_identity_emulator):
     assert code_of(callback.send(client)) == "flow_missing"
 
 
+@override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}})
 def test_an_answer_without_a_code_leaves_nothing_in_the_cache(client, ms_identity_emulator):
     """Else anybody could push the project's own entries out of it, without a word from Microsoft."""
     cache.clear()

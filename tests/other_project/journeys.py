@@ -20,6 +20,7 @@ from django_ms_identity.importing import Import
 from django_ms_identity.kratos.export import read
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
 from tests.builders import make_mapper, make_provider, make_settings
+from tests.journeys.steps import unquoted
 from tests.other_project.models import Member
 from tests.web import Browser
 
@@ -124,7 +125,7 @@ def test_an_address_that_only_the_database_finds_taken_gets_no_suffix(client, ms
     tried = []
 
     def refuse(execute, sql, params, many, context):
-        if sql.startswith('INSERT INTO "other_project_member"'):
+        if unquoted(sql).startswith("INSERT INTO other_project_member"):
             tried.append(params)
             raise IntegrityError
         return execute(sql, params, many, context)

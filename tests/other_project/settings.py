@@ -1,10 +1,11 @@
 """A project with its own user model, two databases, and a transaction and a login for every request."""
 
+from tests import servers
 from tests.settings import *  # noqa: F403
 from tests.settings import MIDDLEWARE
 
 DATABASES = {
-    alias: {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:", "ATOMIC_REQUESTS": True}
+    alias: servers.make_database(f"other_project_{alias}") | {"ATOMIC_REQUESTS": True}
     for alias in ("default", "people")
 }
 # Sessions are in "default", people are not.
