@@ -502,6 +502,15 @@ class WebHookRefused(MSIdentityError):
 # Unfinished steps, links and proofs of who somebody is
 
 
+class DatabaseBusy(MSIdentityError):
+    """Other requests hold what this one needs, and it has tried for long enough."""
+
+    code = "database_busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    title = _("Too many people are doing the same thing right now.")
+    advice = _("Nothing is lost. Please try again in a moment.")
+
+
 class PendingMissing(MSIdentityError):
     """Nothing waits for this browser: it was finished, it took too long, or cookies are blocked."""
 

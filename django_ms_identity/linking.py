@@ -12,15 +12,23 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, get_user_model, logout
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import IntegrityError, router, transaction
+from django.db import DataError, IntegrityError, router, transaction
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from . import conf, sessions
 from .accounts import account_name
 from .backends import IdentityBackend
+from .contention import outlasts_deadlocks
 from .entra.proof import Proof
-from .exceptions import CredentialMissing, CredentialTaken, IdentityInactive, LastCredential, UserInactive
+from .exceptions import (
+    CredentialMissing,
+    CredentialTaken,
+    IdentityInactive,
+    LastCredential,
+    UserInactive,
+    UserInvalid,
+)
 from .mapping.result import Address, Mapped
 from .models import Credential, Identity, SignIn, VerifiableAddress, credential_key
 from .registration import address_rows, refuse_unstorable, users_with_any
@@ -45,21 +53,28 @@ def link(
     The user's traits stay as they are; only who has no identity yet is given what was mapped. Unless the
     link is ``automatic``, an account beside others shows no second factor from then on that this session
     did not have. Ends the user's other sessions that are known. Raises ``CredentialTaken``,
-    ``IdentityInactive``, ``UserInactive`` or ``MapperResultInvalid``.
+    ``IdentityInactive``, ``UserInactive``, ``UserInvalid`` or ``MapperResultInvalid``.
     """
     refuse_unstorable(mapped)
     database = router.db_for_write(Identity)
     addresses = _free(mapped.verified_addresses, user)
     try:
-        with transaction.atomic(using=database):
-            identity, is_new = _locked_identity(user, mapped, database)
-            assured = automatic or is_new or sessions.has_second_factor(request)
-            credential, created = _credential_of(identity, proof, database, assured=assured)
-            if created and (rows := address_rows(identity, addresses, credential=credential)):
-                VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
+        credential, created = _connect(
+            user,
+            proof,
+            mapped,
+            addresses,
+            database,
+            assured=automatic or sessions.has_second_factor(request),
+        )
     except (IntegrityError, Identity.DoesNotExist):
         # The reference is checked when the transaction ends; before that, nobody is found who is not there.
         raise UserInactive("the user was deleted meanwhile") from None
+    except DataError:
+        raise UserInvalid(
+            "the database refuses a value", hint="The claims or what the mapper emits hold U+0000."
+        ) from None
+    identity = credential.identity
     if created:
         logger.info(
             "Linked provider %s (tid %s, oid %s) to identity %s",
@@ -86,20 +101,7 @@ def unlink(request: HttpRequest, *, identity: Identity | None, credential: int) 
         raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
     database = identity._state.db or router.db_for_write(Identity)
     signs_in_otherwise = _signs_in_otherwise(request, identity.user)
-    rows = SignIn.objects.using(database)
-    with transaction.atomic(using=database):
-        # Two at once would each find the other's credential left.
-        Identity.objects.using(database).filter(pk=identity.pk).lock()
-        credentials = {each.pk: each for each in Credential.objects.using(database).filter(identity=identity)}
-        removed = credentials.pop(credential, None)
-        if removed is None:
-            raise CredentialMissing(f"identity {identity.pk} has no credential {credential}")
-        if not signs_in_otherwise and not _usable(credentials.values()):
-            raise LastCredential(f"credential {credential} is the last way in of identity {identity.pk}")
-        opened = list(rows.filter(credential=removed, ended_at=None).values_list("pk", flat=True))
-        removed.delete(using=database)
-        # A signal's receiver may want to know which it was.
-        removed.pk = credential
+    removed, opened = _disconnect(identity, credential, database, needs_another=not signs_in_otherwise)
     logger.info("Unlinked provider %s from identity %s", removed.provider, identity.pk)
     credential_unlinked.send_robust(Credential, request=request, identity=identity, credential=removed)
     sessions.end_sessions_by_key(opened, using=database)
@@ -117,6 +119,50 @@ def may_unlink(request: HttpRequest, *, identity: Identity, credential: Credenti
 def identity_of(user: AbstractBaseUser) -> Identity | None:
     """Return the identity that a user has, if any."""
     return Identity.objects.using(router.db_for_write(Identity)).filter(user=user.pk).first()
+
+
+@outlasts_deadlocks
+def _connect(
+    user: AbstractBaseUser,
+    proof: Proof,
+    mapped: Mapped,
+    addresses: tuple[Address, ...],
+    database: str,
+    *,
+    assured: bool,
+) -> tuple[Credential, bool]:
+    with transaction.atomic(using=database):
+        identity, is_new = _locked_identity(user, mapped, database)
+        credential, created = _credential_of(identity, proof, database, assured=assured or is_new)
+        # With the user, and as it is now.
+        credential.identity = identity
+        if created and (rows := address_rows(identity, addresses, credential=credential)):
+            VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
+    return credential, created
+
+
+@outlasts_deadlocks
+def _disconnect(
+    identity: Identity, credential: int, database: str, *, needs_another: bool
+) -> tuple[Credential, list[int]]:
+    """Delete the credential; return it and the keys of the sign-ins whose sessions it opened."""
+    with transaction.atomic(using=database):
+        # Two at once would each find the other's credential left.
+        Identity.objects.using(database).filter(pk=identity.pk).lock()
+        # Who signs in by it at this moment waits, and finds it gone: their row must not refer to nothing.
+        rows = Credential.objects.using(database).select_for_update().filter(identity=identity)
+        credentials = {each.pk: each for each in rows}
+        removed = credentials.pop(credential, None)
+        if removed is None:
+            raise CredentialMissing(f"identity {identity.pk} has no credential {credential}")
+        if needs_another and not _usable(credentials.values()):
+            raise LastCredential(f"credential {credential} is the last way in of identity {identity.pk}")
+        sign_ins = SignIn.objects.using(database).filter(credential=removed, ended_at=None)
+        opened = list(sign_ins.values_list("pk", flat=True))
+        removed.delete(using=database)
+    # A signal's receiver may want to know which it was.
+    removed.pk = credential
+    return removed, opened
 
 
 def _locked_identity(user: AbstractBaseUser, mapped: Mapped, database: str) -> tuple[Identity, bool]:

@@ -22,6 +22,7 @@ from .accounts import (
     username_is_email,
     with_suffix,
 )
+from .contention import outlasts_deadlocks
 from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import (
@@ -182,6 +183,7 @@ def refuse_unstorable(mapped: Mapped) -> None:
             raise MapperResultInvalid("identity.verified_addresses holds a value that is too long")
 
 
+@outlasts_deadlocks
 def _write(
     account: Account, *, provider: Provider, claims: Claims, subject: str, mapped: Mapped
 ) -> Credential:

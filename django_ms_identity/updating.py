@@ -10,6 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
@@ -18,10 +19,11 @@ from django.http import HttpRequest
 
 from . import completing, conf, memberships, wiring
 from .accounts import Account, apply, changes_for
+from .contention import outlasts_deadlocks
 from .entra.providers import Provider
 from .entra.tokens import Claims
 from .exceptions import IdentityInactive, UserInvalid
-from .mapping.json_text import JSON
+from .mapping.json_text import JSON, JSONObject
 from .mapping.mapper import map_claims
 from .mapping.merging import overlay, same
 from .mapping.result import Address, Mapped
@@ -77,16 +79,7 @@ def update(request: HttpRequest, *, provider: Provider, credential: Credential, 
     if "traits" in changes.columns:
         completing.refuse_invalid(checked)
     try:
-        with transaction.atomic(using=database):
-            rows = Identity.objects.using(database).select_related("user")
-            rows.filter(pk=identity.pk).lock()
-            identity = rows.get(pk=identity.pk)
-            changes = _set(identity, wanted, database)
-            if not same(identity.traits, checked):
-                # Rare: another sign-in of theirs wrote meanwhile. The sandbox answers in seconds at most.
-                completing.refuse_invalid(identity.traits)
-            credential.identity = identity
-            _write(credential, wanted, changes, database)
+        identity, changes = _save(credential, wanted, checked, database)
     except Identity.DoesNotExist:
         raise IdentityInactive("the identity was deleted while it signed in") from None
     except (DataError, IntegrityError):
@@ -246,8 +239,26 @@ def _set(identity: Identity, wanted: _Wanted, database: str) -> _Changes:
     return _Changes(columns=columns, user_fields=user_fields, groups=groups)
 
 
-def _write(credential: Credential, wanted: _Wanted, changes: _Changes, database: str) -> None:
-    identity = credential.identity
+@outlasts_deadlocks
+def _save(
+    credential: Credential, wanted: _Wanted, checked: JSONObject, database: str
+) -> tuple[Identity, _Changes]:
+    """Write what differs from the rows as they are once they are locked."""
+    with transaction.atomic(using=database):
+        rows = Identity.objects.using(database).select_related("user")
+        rows.filter(pk=credential.identity.pk).lock()
+        identity = rows.get(pk=credential.identity.pk)
+        changes = _set(identity, wanted, database)
+        if not same(identity.traits, checked):
+            # Rare: another sign-in of theirs wrote meanwhile. The sandbox answers in seconds at most.
+            completing.refuse_invalid(identity.traits)
+        _write(identity, credential, wanted, changes, database)
+    return identity, changes
+
+
+def _write(
+    identity: Identity, credential: Credential, wanted: _Wanted, changes: _Changes, database: str
+) -> None:
     user: AbstractBaseUser = identity.user
     if changes.user_fields:
         user.save(using=database, update_fields=changes.user_fields)

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
 from django.shortcuts import render
@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
-from django_ms_identity import conf, links, sessions
+from django_ms_identity import conf, contention, links, sessions
 from django_ms_identity.exceptions import (
     EmbeddedRefused,
     FormUnreadable,
@@ -94,6 +94,10 @@ def _page(view: _View[_Args], methods: tuple[str, ...], *, csrf: bool) -> _View[
             response = limited(request, *args, **kwargs)
         except MSIdentityError as error:
             response = refuse(request, error, provider=str(kwargs.get("provider", "")))
+        except OperationalError as error:
+            if (busy := contention.refusal(error)) is None:
+                raise
+            response = refuse(request, busy, provider=str(kwargs.get("provider", "")))
         # Not no-referrer: browsers then send "Origin: null" with a form, which the CSRF check refuses.
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Frame-Options"] = "DENY"
