@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from . import wiring
+from .contention import outlasts_deadlocks
 from .crypto import SealBroken
 from .entra.assurance import AAL, aal_of, amr_of, auth_time_of
 from .entra.providers import Provider
@@ -69,14 +71,17 @@ def open_session(
         # login() keeps the key where the same user signs in again.
         request.session.cycle_key()
     aal = assurance_of(credential, provider, claims)
-    sign_in = SignIn.objects.using(_database(identity)).create(
-        identity=identity,
-        credential=credential,
-        provider=credential.provider,
-        session=_sealed(request.session.session_key),
-        sid=claims.text("sid")[:64],
-        aal=aal.value,
-        amr=amr_of(claims),
+    sign_in = _record(
+        SignIn(
+            identity=identity,
+            credential=credential,
+            provider=credential.provider,
+            session=_sealed(request.session.session_key),
+            sid=claims.text("sid")[:64],
+            aal=aal.value,
+            amr=amr_of(claims),
+        ),
+        using=_database(identity),
     )
     request.session[SIGN_IN] = sign_in.pk
     request.session[ASSURANCE] = aal.value
@@ -173,17 +178,20 @@ def end_sign_in(sender: type[AbstractBaseUser], request: HttpRequest | None = No
 def end_sessions(rows: QuerySet[SignIn]) -> None:
     """End the sessions that these sign-ins opened, on every engine that keeps them on the server."""
     store = import_module(settings.SESSION_ENGINE).SessionStore
-    for sealed in rows.filter(ended_at=None).exclude(session=None).values_list("session", flat=True):
+    open_rows = dict(rows.filter(ended_at=None).values_list("pk", "session"))
+    for sealed in filter(None, open_rows.values()):
         # What was sealed with a SECRET_KEY that is gone has no readable key any more.
         with suppress(SealBroken):
-            store(wiring.keyring().open(str(sealed), kind="session_key").decode()).delete()
-    rows.filter(ended_at=None).update(ended_at=timezone.now())
+            store(wiring.keyring().open(sealed, kind="session_key").decode()).delete()
+    # Not those that opened meanwhile: their sessions live.
+    for keys in _batches(list(open_rows)):
+        SignIn.objects.using(rows.db).filter(pk__in=keys, ended_at=None).update(ended_at=timezone.now())
 
 
 def end_sessions_by_key(keys: list[int], *, using: str) -> None:
     """End the sessions of these rows, as ``end_sessions``."""
-    for first in range(0, len(keys), _BATCH):
-        end_sessions(SignIn.objects.using(using).filter(pk__in=keys[first : first + _BATCH]))
+    for batch in _batches(keys):
+        end_sessions(SignIn.objects.using(using).filter(pk__in=batch))
 
 
 def end_other_sessions(request: HttpRequest, identity: Identity) -> None:
@@ -203,8 +211,9 @@ def set_active(identity: Identity, active: bool) -> bool:
     state = Identity.State.ACTIVE if active else Identity.State.INACTIVE
     rows = Identity.objects.using(_database(identity)).filter(pk=identity.pk).exclude(state=state)
     changed = rows.update(state=state, state_changed_at=timezone.now(), updated_at=timezone.now()) == 1
-    if changed and not active:
-        # Else a session that somebody stole would live again when the identity is activated.
+    if changed:
+        # Else a session that somebody stole would live again when the identity is activated; and so would one
+        # that was opened at the very moment of the deactivation.
         end_sessions(SignIn.objects.using(_database(identity)).filter(identity=identity))
     return changed
 
@@ -213,6 +222,17 @@ def connect() -> None:
     """Connect the receivers; called once by the app registry."""
     user_logged_in.connect(stamp_authentication, dispatch_uid="ms_identity_stamp")
     user_logged_out.connect(end_sign_in, dispatch_uid="ms_identity_end")
+
+
+@outlasts_deadlocks
+def _record(sign_in: SignIn, *, using: str) -> SignIn:
+    sign_in.save(using=using, force_insert=True)
+    return sign_in
+
+
+def _batches(keys: list[int]) -> Iterator[list[int]]:
+    for first in range(0, len(keys), _BATCH):
+        yield keys[first : first + _BATCH]
 
 
 def _time(request: HttpRequest, key: str) -> float:

@@ -7,9 +7,11 @@ from enum import StrEnum
 
 from django.contrib.auth import logout
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import router
+from django.db import DatabaseError, router
+from django.db.models import QuerySet
 from django.dispatch import Signal
 from django.http import HttpRequest
+from django.utils import timezone
 
 from . import (
     automatic_linking,
@@ -156,7 +158,16 @@ def open_session(
         registration.settle_tenant(credential, claims)
         _refuse_another_tenant(credential, claims)
     _rename(credential, claims)
-    sessions.open_session(request, identity=identity, credential=credential, provider=provider, claims=claims)
+    try:
+        sessions.open_session(
+            request, identity=identity, credential=credential, provider=provider, claims=claims
+        )
+    except DatabaseError:
+        if _is_there(credential):
+            raise
+        # Their session is half open.
+        logout(request)
+        raise IdentityInactive("the credential was deleted while it signed in") from None
     logger.info(
         "Signed in identity %s by provider %s (tid %s, oid %s)",
         identity.pk,
@@ -258,7 +269,18 @@ def _rename(credential: Credential, claims: Claims) -> None:
     name = account_name(claims)
     if name != credential.account:
         credential.account = name
-        credential.save(update_fields=["account", "updated_at"])
+        # Not save(), which raises where another request deleted it.
+        _rows(credential).update(account=name, updated_at=timezone.now())
+
+
+def _is_there(credential: Credential) -> bool:
+    return _rows(credential).filter(identity__user=credential.identity.user.pk).exists()
+
+
+def _rows(credential: Credential) -> QuerySet[Credential]:
+    return Credential.objects.using(credential._state.db or router.db_for_write(Credential)).filter(
+        pk=credential.pk
+    )
 
 
 def _find(proof: Proof) -> Credential | None:
