@@ -184,7 +184,8 @@ class Import:
                 for row in addresses:
                     verified_at = times[Address(via=row.via, value=row.value)]
                     row.verified_at = _storable(verified_at) or row.verified_at
-                VerifiableAddress.objects.using(self._database).bulk_create(addresses)
+                # Some collations take two of them for one: the first stays.
+                VerifiableAddress.objects.using(self._database).bulk_create(addresses, ignore_conflicts=True)
 
 
 def _storable(moment: datetime | None) -> datetime | None:
