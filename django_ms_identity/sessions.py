@@ -77,9 +77,9 @@ def open_session(
             credential=credential,
             provider=credential.provider,
             session=_sealed(request.session.session_key),
-            sid=claims.text("sid")[:64],
+            sid=_storable(claims.text("sid"))[:64],
             aal=aal.value,
-            amr=amr_of(claims),
+            amr=[method for method in amr_of(claims) if _storable(method)],
         ),
         using=_database(identity),
     )
@@ -228,6 +228,11 @@ def connect() -> None:
 def _record(sign_in: SignIn, *, using: str) -> SignIn:
     sign_in.save(using=using, force_insert=True)
     return sign_in
+
+
+def _storable(text: str) -> str:
+    # No database takes half a character, and PostgreSQL no U+0000.
+    return text if text.isprintable() else ""
 
 
 def _batches(keys: list[int]) -> Iterator[list[int]]:
