@@ -10,6 +10,7 @@ from django.dispatch import Signal
 
 from django_ms_identity import wiring
 
+from . import servers
 from .web import Browser
 
 # No deadline: a busy machine is no defect. In CI the same examples each time, so that a change is judged
@@ -17,6 +18,15 @@ from .web import Browser
 hypothesis.settings.register_profile("developer", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+
+# Threads share one connection to a database in memory: they would not race. `make races` names others.
+collect_ignore = ["races"] if servers.DATABASE == "sqlite" else []
+
+
+def pytest_report_header() -> str:
+    skipped = "; NOT RUN in memory: tests/races (make races)" if collect_ignore else ""
+    return f"database: {servers.DATABASE}, cache: {servers.CACHE}{skipped}"
 
 
 @pytest.fixture(autouse=True)

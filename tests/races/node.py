@@ -1,0 +1,42 @@
+"""One server of several: takes orders as lines of JSON, and answers each with one. Started by nodes.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import django
+
+from tests.races.crowd import code_of, who
+from tests.web import Browser
+
+
+def obey(order: dict[str, Any]) -> dict[str, Any]:
+    """Open an address as a browser with these cookies; say what came back."""
+    from django_ms_identity.testing.browser import navigate
+
+    browser = Browser()
+    browser.cookies.load(order["cookies"])
+    response = navigate(browser, order["url"])
+    answer = {
+        "status": response.status_code,
+        "location": response.headers.get("Location", ""),
+        "code": code_of(response),
+        "who": who(browser),
+    }
+    return answer | {"cookies": {name: cookie.value for name, cookie in browser.cookies.items()}}
+
+
+def main() -> None:
+    django.setup()
+    for line in sys.stdin:
+        try:
+            answer = obey(json.loads(line))
+        except Exception as error:
+            answer = {"exception": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
