@@ -7,12 +7,15 @@ PORT ?= 8000
 BIN := .venv/bin
 RUN := $(BIN)/python
 
+ASKING_A_DATABASE := -m django_db --ignore=tests/races
+CACHED := django.contrib.sessions.backends.cached_db
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint e2e matrix bench mutants clean
+.PHONY: help demo test lint e2e databases races matrix bench mutants clean
 
 help: ## show this list
 	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
-	@sed -n 's/^\([a-z0-9]*\):.*## /  \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-10s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9]*\):.*## /  \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-13s%s\n", $$1, $$2 }'
 
 demo: .venv/.for-run ## sign in at http://localhost:8000 with an account of the local Microsoft emulator
 	@$(RUN) manage.py demo $(PORT)
@@ -33,6 +36,17 @@ lint: .venv/.for-dev ## formatting, lint, types, layers, missing migrations
 e2e: .venv/.for-browser ## the demo in a real browser; saves the pictures of docs/images
 	@MS_IDENTITY_CLIENT_ID= SELFSERVICE_METHODS_OIDC_CONFIG_PROVIDERS= DJANGO_ALLOW_ASYNC_UNSAFE=true \
 		$(RUN) -m pytest tests/browser/journeys.py --ds=example_project.settings -W ignore::ResourceWarning
+
+# What asks no database is the same on each: about three quarters of the tests.
+# The variables are explained in tests/servers.py.
+databases: .venv/.for-databases ## the tests that ask a database, on PostgreSQL and MariaDB with Redis; first: .ci/services
+	TEST_DATABASE=postgresql TEST_CACHE=redis $(RUN) -m pytest -q $(ASKING_A_DATABASE)
+	TEST_DATABASE=mariadb TEST_CACHE=redis $(RUN) -m pytest -q $(ASKING_A_DATABASE)
+
+races: .venv/.for-databases ## threads, processes and nodes at once on SQLite, PostgreSQL, MariaDB; first: .ci/services
+	TEST_DATABASE=sqlite-file $(RUN) -m pytest -q -rs tests/races
+	TEST_DATABASE=postgresql TEST_CACHE=redis TEST_SESSIONS=$(CACHED) $(RUN) -m pytest -q -rs tests/races
+	TEST_DATABASE=mariadb TEST_CACHE=redis TEST_SESSIONS=$(CACHED) $(RUN) -m pytest -q -rs tests/races
 
 matrix: .venv/.for-matrix ## the tests on every Python and Django that are supported
 	@$(RUN) .ci/matrix.py

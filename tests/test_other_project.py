@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.mark.django_db  # for `-m django_db`: the other process asks databases
 def test_a_project_with_its_own_user_model_and_databases_signs_people_in():
     """In a process of its own; the journeys are in tests/other_project."""
     command = [sys.executable, "-m", "pytest", "tests/other_project/journeys.py", "-q", "--no-header"]

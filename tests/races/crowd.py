@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TypeVar
@@ -11,12 +11,18 @@ from typing import TypeVar
 from django.db import connections
 
 from django_ms_identity.testing.emulator import Emulator
+from tests import builders
 from tests.web import Browser
 
 TIMEOUT = 60
 """Seconds after which a test gives up."""
 
 _Result = TypeVar("_Result")
+
+
+def make_settings(*providers: Mapping[str, object], **changes: object) -> dict[str, object]:
+    """As the builder of that name, with patience: sixteen threads wait for two sandboxes."""
+    return builders.make_settings(*providers, MAPPER_TIMEOUT=30, **changes)
 
 
 def together(*calls: Callable[[], _Result]) -> list[_Result]:

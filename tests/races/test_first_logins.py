@@ -8,11 +8,11 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from django_ms_identity.models import Credential, Identity
-from tests.builders import make_mapper, make_schema, make_settings
+from tests.builders import make_mapper, make_schema
 from tests.journeys.steps import pick, rows
 from tests.web import Browser
 
-from .crowd import code_of, copy_of, statuses, together, who
+from .crowd import code_of, copy_of, make_settings, statuses, together, who
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,6 +69,24 @@ def test_different_people_do_not_stand_in_each_others_way(ms_identity_emulator):
     assert statuses(responses) == [302] * THREADS
     assert rows()["Identity"] == THREADS
     assert [who(it) for it in browsers] == [it.username for it in people]
+
+
+def test_two_people_with_one_address_never_share_an_account(ms_identity_emulator):
+    """Both may be registered, where the user model's e-mail column is not unique; the next one is asked."""
+    people = [
+        ms_identity_emulator.persona("work", id=f"person-{number}", username=f"person-{number}")
+        for number in range(3)
+    ]
+    browsers, calls = arrivals(ms_identity_emulator, *people)
+
+    responses = together(*calls[:2])
+
+    assert {it.headers["Location"] for it in responses} <= {"/home/", "/ms/confirm-link/"}
+    for number, response in enumerate(responses):
+        registered = response.headers["Location"] == "/home/"
+        assert who(browsers[number]) == (f"person-{number}" if registered else "nobody")
+    assert calls[2]().headers["Location"] == "/ms/confirm-link/"
+    assert who(browsers[2]) == "nobody"
 
 
 def test_people_who_want_the_same_user_name_all_get_one(ms_identity_emulator, settings):

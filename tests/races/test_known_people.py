@@ -13,11 +13,11 @@ from django_ms_identity.emulator import TENANT_ID as CONTOSO
 from django_ms_identity.emulator.personas import PERSONAS
 from django_ms_identity.models import Credential, Identity, SignIn
 from django_ms_identity.sessions import set_active
-from tests.builders import TENANT, make_identity, make_mapper, make_settings
+from tests.builders import TENANT, make_identity, make_mapper
 from tests.journeys.steps import pick
 from tests.web import Browser
 
-from .crowd import code_of, statuses, together, who
+from .crowd import code_of, make_settings, statuses, together, who
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

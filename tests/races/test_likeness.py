@@ -13,11 +13,11 @@ from django.db import connection
 from django_ms_identity.emulator.personas import PERSONAS, oid_for
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from django_ms_identity.registration import emails_in_use, users_with_any
-from tests.builders import TENANT, make_identity, make_mapper, make_settings
+from tests.builders import TENANT, make_identity, make_mapper
 from tests.journeys.steps import code_of, pick, rows
 from tests.web import Browser
 
-from .crowd import together, who
+from .crowd import make_settings, together, who
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -8,11 +8,10 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from django_ms_identity.models import Credential, Identity, SignIn
-from tests.builders import make_settings
 from tests.journeys.steps import pick
 from tests.web import Browser
 
-from .crowd import chosen, code_of, copy_of, signed_in_here, statuses, together, who
+from .crowd import chosen, code_of, copy_of, make_settings, signed_in_here, statuses, together, who
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
