@@ -30,7 +30,7 @@ def make_database(name: str) -> dict[str, object]:
             return {"ENGINE": "django.db.backends.sqlite3", "NAME": file, "TEST": {"NAME": file}}
         case "postgresql":
             port = os.environ.get("POSTGRESQL_PORT", "55432")
-            return {"ENGINE": "django.db.backends.postgresql", "NAME": name, "PORT": port} | _ROLE
+            return {"ENGINE": "django.db.backends.postgresql", "NAME": name, "PORT": port, **_ROLE}
         case "mariadb":
             return {
                 "ENGINE": "django.db.backends.mysql",
@@ -38,7 +38,8 @@ def make_database(name: str) -> dict[str, object]:
                 "PORT": os.environ.get("MARIADB_PORT", "53306"),
                 # Nothing finds more than it: case, accents, width, ligatures and trailing space are the same.
                 "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_unicode_ci"},
-            } | _ROLE
+                **_ROLE,
+            }
         case _:
             raise ValueError(f"TEST_DATABASE={DATABASE!r}: sqlite, sqlite-file, postgresql or mariadb")
 
