@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+SECONDS ?= 60
 
 BIN := .venv/bin
 RUN := $(BIN)/python
@@ -11,7 +12,7 @@ ASKING_A_DATABASE := -m django_db --ignore=tests/races
 CACHED := django.contrib.sessions.backends.cached_db
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint e2e databases races matrix bench mutants clean
+.PHONY: help demo test lint fuzz e2e databases races matrix bench mutants clean
 
 help: ## show this list
 	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
@@ -29,6 +30,9 @@ lint: .venv/.for-dev ## formatting, lint, types, layers, missing migrations
 	$(RUN) -m mypy
 	$(BIN)/lint-imports
 	$(RUN) manage.py makemigrations --check --dry-run
+
+fuzz: .venv/.for-test ## hostile input at every door for a while (SECONDS=60); prints what breaks, and its seed
+	@$(RUN) -m tests.fuzz --seconds $(SECONDS)
 
 # Playwright runs an event loop in this thread, which Django would take for async code.
 # The empty values beat those of a developer's .env: the journeys are the emulator's.

@@ -17,9 +17,12 @@ from gevent import monkey
 monkey.patch_all()
 import gevent, json, random
 from django_ms_identity.exceptions import MapperFailed
-from django_ms_identity.mapping.sandbox import WORKER, Sandbox
+from django_ms_identity.mapping.sandbox import Sandbox
 
-SLOW = "local fib(n) = if n < 2 then n else fib(n - 1) + fib(n - 2); {n: fib(16), who: std.extVar('claims').who}"
+SLOW = (
+    "local fib(n) = if n < 2 then n else fib(n - 1) + fib(n - 2);"
+    "{n: fib(16), who: std.extVar('claims').who}"
+)
 
 def ask(who, pool, timeout=20):
     return json.loads(pool.evaluate(SLOW, name="m", claims={"who": who}, identity={}, timeout=timeout))["who"]
