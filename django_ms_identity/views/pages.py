@@ -62,7 +62,11 @@ def public_page(*methods: str, csrf: bool = False) -> Callable[[_View[_Args]], _
 
 
 def private_page(*methods: str, csrf: bool = False) -> Callable[[_View[_Args]], _View[_Args]]:
-    """Make a view as ``public_page`` does, for people who are signed in; others go to LOGIN_URL."""
+    """Make a view as ``public_page`` does, for people who are signed in; others go to LOGIN_URL.
+
+    ``LoginRequiredMiddleware`` is told to leave it alone: it would have them return to an address that
+    takes a POST alone.
+    """
 
     def decorate(view: _View[_Args]) -> _View[_Args]:
         def checked(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
@@ -70,7 +74,8 @@ def private_page(*methods: str, csrf: bool = False) -> Callable[[_View[_Args]], 
                 return redirect_to_login(reverse("ms_identity:connections"))
             return view(request, *args, **kwargs)
 
-        return _outside_transactions(_page(update_wrapper(checked, view), methods, csrf=csrf))
+        page = _page(update_wrapper(checked, view), methods, csrf=csrf)
+        return _outside_transactions(login_not_required(page))
 
     return decorate
 
