@@ -8,13 +8,14 @@ from typing import Any
 
 import django
 
-from tests.races.crowd import code_of, who
 from tests.web import Browser
 
 
 def obey(order: dict[str, Any]) -> dict[str, Any]:
     """Open an address as a browser with these cookies; say what came back."""
+    # Only now: these import models.
     from django_ms_identity.testing.browser import navigate
+    from tests.races.crowd import code_of, who
 
     browser = Browser()
     browser.cookies.load(order["cookies"])
