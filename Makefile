@@ -4,6 +4,7 @@
 PYTHON ?= python3
 PORT ?= 8000
 SECONDS ?= 60
+LOGINS ?= 1000
 
 BIN := .venv/bin
 RUN := $(BIN)/python
@@ -12,7 +13,7 @@ ASKING_A_DATABASE := -m django_db --ignore=tests/races
 CACHED := django.contrib.sessions.backends.cached_db
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz e2e databases races matrix bench mutants clean
+.PHONY: help demo test lint fuzz e2e databases races matrix bench load mutants clean
 
 help: ## show this list
 	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
@@ -57,6 +58,9 @@ matrix: .venv/.for-matrix ## the tests on every Python and Django that are suppo
 
 bench: .venv/.for-bench ## what a sign-in costs, beside its budget
 	@$(RUN) -m benchmarks
+
+load: .venv/.for-load ## many sign-ins at once at four servers (LOGINS=10000, POSTGRES=postgres://… for another database)
+	@$(RUN) -m benchmarks.load --logins $(LOGINS) $(if $(POSTGRES),--postgres $(POSTGRES))
 
 mutants: .venv/.for-test ## takes each guard out once and names those that no test misses (ONLY=linking for one room)
 	@$(RUN) .ci/mutants $(ONLY)

@@ -1,0 +1,25 @@
+"""Databases to measure on, made for the purpose and dropped again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+NAME = f"ms_identity_benchmarks_{os.getpid()}"
+
+HELP = "postgres://user:password@127.0.0.1/postgres of a user who may create databases (SQLite)"
+
+
+@contextmanager
+def created(url: str) -> Iterator[str]:
+    """Make a database of its own on the PostgreSQL server behind ``url``; return the new one's URL."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {NAME}")
+        try:
+            yield urlsplit(url)._replace(path=f"/{NAME}").geturl()
+        finally:
+            connection.execute(f"DROP DATABASE {NAME} WITH (FORCE)")

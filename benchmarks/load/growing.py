@@ -1,0 +1,114 @@
+"""Many sign-ins at one server: how fast, how many failed, and what they left behind in its processes."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .processes import Sample, sample
+from .servers import Running
+from .visitors import Outcome, sign_in_all
+
+KNOWN = 50
+"""People who have signed in before; half of the visits are theirs."""
+WARM_UP = 600
+"""Sign-ins until pools, caches and the allocator's arenas are full."""
+SANDBOXES = 2
+"""Workers that one process may have for mappers."""
+_MEMORY = 1.1
+"""The growth of resident memory that is allowed: fragmentation, and the larger database's pages."""
+_DESCRIPTORS = 5
+"""Of one process: pooled connections come and go."""
+_LIMIT = 3600.0
+_LOOK = 0.2
+"""Seconds from one look at the processes to the next."""
+_LAYOUT = "{:<9}{:>8}{:>8}{:>9}{:>10}{:>10}   {:<24}{:<16}{:<20}{}"
+HEADER = _LAYOUT.format(
+    *("server", "logins", "errors", "per s", "p50", "p95", "memory", "descriptors", "sandbox workers", "")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    outcome: Outcome
+    before: Sample
+    after: Sample
+    most_sandboxes: int
+    """Of one process, at any look."""
+
+    @property
+    def memory(self) -> float:
+        """The memory afterwards by that before."""
+        return self.after.megabytes / self.before.megabytes
+
+    @property
+    def failures(self) -> list[str]:
+        """Say what is over its budget."""
+        descriptors = self.after.descriptors - self.before.descriptors
+        checks = {
+            f"{len(self.outcome.errors)} errors, such as {self.outcome.errors[:3]}": self.outcome.errors,
+            f"memory grew by {self.memory - 1:.0%}": self.memory > _MEMORY,
+            f"{descriptors:+} descriptors": abs(descriptors) > _DESCRIPTORS * self.before.processes,
+            f"{self.after.processes - self.before.processes:+} processes": self.after.processes
+            != self.before.processes,
+            f"{self.most_sandboxes} sandbox workers in one process": self.most_sandboxes > SANDBOXES,
+            f"{self.after.zombies} zombies": self.after.zombies,
+        }
+        return [what for what, failed in checks.items() if failed]
+
+
+def people(logins: int, *, newcomer: str) -> Iterator[str]:
+    """Name who visits, turn by turn somebody known and somebody new."""
+    for turn in range(logins):
+        yield f"{newcomer}-{turn}" if turn % 2 else f"known-{turn // 2 % KNOWN}"
+
+
+def measured(site: Running, *, logins: int, visitors: int) -> Load:
+    """Warm up, then sign in ``logins`` times and look at the processes before, meanwhile and after."""
+    warm = sign_in_all(people(WARM_UP, newcomer="early"), port=site.port, visitors=visitors, limit=_LIMIT)
+    before = sample(site.pid)
+    with _watched(site.pid) as seen:
+        outcome = sign_in_all(people(logins, newcomer="new"), port=site.port, visitors=visitors, limit=_LIMIT)
+    outcome.errors[:0] = warm.errors
+    after = sample(site.pid)
+    most = max(look.most_sandboxes for look in (*seen, after))
+    return Load(outcome=outcome, before=before, after=after, most_sandboxes=most)
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[list[Sample]]:
+    seen: list[Sample] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_LOOK):
+            seen.append(sample(pid))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def line(name: str, load: Load) -> str:
+    """Write one row of the table."""
+    times = load.outcome.seconds
+    before, after = load.before, load.after
+    return _LAYOUT.format(
+        name,
+        f"{len(times):,}",
+        len(load.outcome.errors),
+        f"{len(times) / load.outcome.elapsed:.1f}",
+        f"{statistics.median(times) * 1000:.0f} ms" if times else "",
+        f"{statistics.quantiles(times, n=20)[-1] * 1000:.0f} ms" if len(times) > 1 else "",
+        f"{before.megabytes:.0f} -> {after.megabytes:.0f} MiB ({load.memory - 1:+.1%})",
+        f"{before.descriptors} -> {after.descriptors}",
+        f"{before.sandboxes} -> {after.sandboxes}, most {load.most_sandboxes}",
+        "OVER" if load.failures else "OK",
+    )
