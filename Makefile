@@ -5,6 +5,7 @@ PYTHON ?= python3
 PORT ?= 8000
 SECONDS ?= 60
 LOGINS ?= 1000
+ROWS ?= 1000000
 
 BIN := .venv/bin
 RUN := $(BIN)/python
@@ -13,11 +14,7 @@ ASKING_A_DATABASE := -m django_db --ignore=tests/races
 CACHED := django.contrib.sessions.backends.cached_db
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz e2e databases races matrix bench load mutants clean
-
-help: ## show this list
-	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
-	@sed -n 's/^\([a-z0-9]*\):.*## /  \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-13s%s\n", $$1, $$2 }'
+.PHONY: help demo test lint fuzz e2e databases races matrix bench load help: ## show this list @echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]' @sed -n 's/^\([a-z0-9]*\):.*## / \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-13s%s\n", $$1, $$2 }' bench-growth 's/^\([a-z0-9-]*\):.*## "%-14s%s\n", mutants clean
 
 demo: .venv/.for-run ## sign in at http://localhost:8000 with an account of the local Microsoft emulator
 	@$(RUN) manage.py demo $(PORT)
@@ -59,7 +56,10 @@ matrix: .venv/.for-matrix ## the tests on every Python and Django that are suppo
 bench: .venv/.for-bench ## what a sign-in costs, beside its budget
 	@$(RUN) -m benchmarks
 
-load: .venv/.for-load ## many sign-ins at once at four servers (LOGINS=10000, POSTGRES=postgres://… for another database)
+bench-growth: .venv/.for-bench .venv/.for-load ## sign-in, admin and query plans among ROWS=1000000 identities (POSTGRES=postgres://… too)
+	@$(RUN) -m benchmarks.growth --rows $(ROWS) $(if $(POSTGRES),--postgres $(POSTGRES))
+
+load: .venv/.for-load ## many sign-ins at once at four servers (LOGINS=10000; POSTGRES=postgres://… instead of SQLite)
 	@$(RUN) -m benchmarks.load --logins $(LOGINS) $(if $(POSTGRES),--postgres $(POSTGRES))
 
 mutants: .venv/.for-test ## takes each guard out once and names those that no test misses (ONLY=linking for one room)

@@ -151,7 +151,13 @@ def timed(act: Callable[[], object], wire: Wire, clock: Clock = Clock.CPU) -> fl
 
 
 def compared(
-    one: Prepare, other: Prepare, *, other_under: AbstractContextManager[object], wire: Wire, rounds: int
+    one: Prepare,
+    other: Prepare,
+    *,
+    other_under: AbstractContextManager[object],
+    wire: Wire,
+    rounds: int,
+    clock: Clock = Clock.CPU,
 ) -> tuple[list[float], list[float], float]:
     """Time two steps turn by turn; return both lists of milliseconds, and the first by the other.
 
@@ -162,18 +168,18 @@ def compared(
     others: list[float] = []
     ratios = []
     for _ in range(max(rounds // TURN, 4)):
-        mine = _turn(one, wire)
+        mine = _turn(one, wire, clock)
         with other_under:
-            yours = _turn(other, wire)
+            yours = _turn(other, wire, clock)
         ratios.append(statistics.median(mine) / statistics.median(yours))
         ones += mine
         others += yours
     return ones, others, statistics.median(ratios)
 
 
-def _turn(prepare: Prepare, wire: Wire) -> list[float]:
+def _turn(prepare: Prepare, wire: Wire, clock: Clock) -> list[float]:
     # The first after a change is slower.
-    return [timed(prepare(), wire) for _ in range(TURN + 1)][1:]
+    return [timed(prepare(), wire, clock) for _ in range(TURN + 1)][1:]
 
 
 def p95(times: list[float]) -> float:

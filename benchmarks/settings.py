@@ -7,6 +7,8 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+import environ
+
 from django_ms_identity.emulator import CLIENT_ID, CLIENT_SECRET, TENANT_ID
 from tests import settings as tests
 
@@ -37,6 +39,10 @@ DATABASES = {
         "OPTIONS": {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"},
     }
 }
+if url := os.environ.get("BENCHMARKS_DATABASE"):
+    DATABASES["default"] |= environ.Env().db_url_config(url)
+    if DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+        del DATABASES["default"]["OPTIONS"]
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     if not EMULATOR_URL

@@ -19,7 +19,9 @@ def read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("target", ["bench", "demo", "e2e", "help", "lint", "matrix", "test"])
+@pytest.mark.parametrize(
+    "target", ["bench", "bench-growth", "demo", "e2e", "help", "lint", "load", "matrix", "test"]
+)
 def test_the_makefile_has_the_target_and_its_help(target: str) -> None:
     assert re.search(rf"^{target}:.*## \S", read("Makefile"), re.MULTILINE)
 
