@@ -21,9 +21,11 @@ from .servers import MICROSOFT, SERVERS, Running, Server, running
 
 def main() -> int:
     options = _options()
-    print(_machine(options), "\n", growing.HEADER, sep="\n", flush=True)
+    print(_machine(options), flush=True)
     failures: list[str] = []
-    for name in options.servers:
+    if options.logins:
+        print("\n", growing.HEADER, sep="", flush=True)
+    for name in options.servers if options.logins else ():
         with _site(SERVERS[name], options.postgres) as site:
             load = growing.measured(site, logins=options.logins, visitors=options.visitors)
             print(growing.line(name, load), flush=True)
@@ -75,7 +77,9 @@ def _machine(options: argparse.Namespace) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
-    parser.add_argument("--logins", type=int, default=1000, help="sign-ins at each server (1000)")
+    parser.add_argument(
+        "--logins", type=int, default=1000, help="sign-ins at each server; 0 leaves it out (1000)"
+    )
     parser.add_argument("--visitors", type=int, default=8, help="how many sign in at once (8)")
     parser.add_argument("--servers", nargs="+", choices=SERVERS, default=list(SERVERS), metavar="SERVER")
     parser.add_argument("--rounds", type=int, default=3, help="of the hostile mapper; 0 leaves it out (3)")

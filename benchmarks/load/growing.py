@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 from .processes import Sample, sample
 from .servers import Running
@@ -16,6 +18,7 @@ KNOWN = 50
 """People who have signed in before; half of the visits are theirs."""
 WARM_UP = 600
 """Sign-ins until pools, caches and the allocator's arenas are full."""
+PARTS = 4
 SANDBOXES = 2
 """Workers that one process may have for mappers."""
 _MEMORY = 1.1
@@ -25,19 +28,38 @@ _DESCRIPTORS = 5
 _LIMIT = 3600.0
 _LOOK = 0.2
 """Seconds from one look at the processes to the next."""
-_LAYOUT = "{:<9}{:>8}{:>8}{:>9}{:>10}{:>10}   {:<24}{:<16}{:<20}{}"
+_LAYOUT = "{:<9}{:>8}{:>8}{:>9}{:>10}{:>10}   {:<34}{:<14}{:<20}{}"
 HEADER = _LAYOUT.format(
-    *("server", "logins", "errors", "per s", "p50", "p95", "memory", "descriptors", "sandbox workers", "")
+    *(
+        "server",
+        "logins",
+        "errors",
+        "per s",
+        "p50",
+        "p95",
+        "memory after each quarter",
+        "descriptors",
+        "sandbox workers",
+        "",
+    )
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     outcome: Outcome
-    before: Sample
-    after: Sample
+    marks: tuple[Sample, ...]
+    """After warm-up, and after each part of the sign-ins: a leak grows with each, a late warm-up does not."""
     most_sandboxes: int
     """Of one process, at any look."""
+
+    @property
+    def before(self) -> Sample:
+        return self.marks[0]
+
+    @property
+    def after(self) -> Sample:
+        return self.marks[-1]
 
     @property
     def memory(self) -> float:
@@ -68,14 +90,17 @@ def people(logins: int, *, newcomer: str) -> Iterator[str]:
 
 def measured(site: Running, *, logins: int, visitors: int) -> Load:
     """Warm up, then sign in ``logins`` times and look at the processes before, meanwhile and after."""
-    warm = sign_in_all(people(WARM_UP, newcomer="early"), port=site.port, visitors=visitors, limit=_LIMIT)
-    before = sample(site.pid)
+    sign_in = partial(sign_in_all, port=site.port, visitors=visitors, limit=_LIMIT)
+    warm = sign_in(people(WARM_UP, newcomer="early"))
+    outcome = Outcome(errors=warm.errors)
+    marks = [sample(site.pid)]
+    turns = people(logins, newcomer="new")
     with _watched(site.pid) as seen:
-        outcome = sign_in_all(people(logins, newcomer="new"), port=site.port, visitors=visitors, limit=_LIMIT)
-    outcome.errors[:0] = warm.errors
-    after = sample(site.pid)
-    most = max(look.most_sandboxes for look in (*seen, after))
-    return Load(outcome=outcome, before=before, after=after, most_sandboxes=most)
+        for part in range(PARTS):
+            outcome += sign_in(islice(turns, logins * (part + 1) // PARTS - logins * part // PARTS))
+            marks.append(sample(site.pid))
+    most = max(look.most_sandboxes for look in (*seen, *marks))
+    return Load(outcome=outcome, marks=tuple(marks), most_sandboxes=most)
 
 
 @contextmanager
@@ -107,7 +132,7 @@ def line(name: str, load: Load) -> str:
         f"{len(times) / load.outcome.elapsed:.1f}",
         f"{statistics.median(times) * 1000:.0f} ms" if times else "",
         f"{statistics.quantiles(times, n=20)[-1] * 1000:.0f} ms" if len(times) > 1 else "",
-        f"{before.megabytes:.0f} -> {after.megabytes:.0f} MiB ({load.memory - 1:+.1%})",
+        f"{' '.join(f'{mark.megabytes:.0f}' for mark in load.marks)} MiB ({load.memory - 1:+.1%})",
         f"{before.descriptors} -> {after.descriptors}",
         f"{before.sandboxes} -> {after.sandboxes}, most {load.most_sandboxes}",
         "OVER" if load.failures else "OK",

@@ -24,7 +24,12 @@ settings.configure(
     MIDDLEWARE=[],
     USE_TZ=True,
     TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
-    LOGGING={"version": 1, "disable_existing_loggers": False, "root": {"level": "CRITICAL"}},
+    LOGGING={
+        "version": 1,
+        "disable_existing_loggers": False,
+        "root": {"level": "CRITICAL"},
+        "loggers": {"django": {"level": "CRITICAL"}},
+    },
 )
 urlpatterns = [path("emulator/", include("django_ms_identity.emulator.urls"))]
 _site = get_wsgi_application()

@@ -22,7 +22,12 @@ AUTHENTICATION_BACKENDS = tests.AUTHENTICATION_BACKENDS
 ROOT_URLCONF = "benchmarks.load.urls"
 STATIC_URL = tests.STATIC_URL
 LOGIN_REDIRECT_URL = tests.LOGIN_REDIRECT_URL
-LOGGING = {"version": 1, "disable_existing_loggers": False, "root": {"handlers": [], "level": "CRITICAL"}}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "root": {"level": "CRITICAL"},
+    "loggers": {"django": {"level": "CRITICAL"}},
+}
 
 DATABASES = {"default": environ.Env().db_url("LOAD_DATABASE")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":

@@ -87,6 +87,12 @@ class Outcome:
     errors: list[str] = field(default_factory=list)
     elapsed: float = 0.0
 
+    def __iadd__(self, other: Outcome) -> Outcome:
+        self.seconds += other.seconds
+        self.errors += other.errors
+        self.elapsed += other.elapsed
+        return self
+
 
 def sign_in_all(
     people: Iterable[str],
