@@ -14,7 +14,11 @@ ASKING_A_DATABASE := -m django_db --ignore=tests/races
 CACHED := django.contrib.sessions.backends.cached_db
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz e2e databases races matrix bench load help: ## show this list @echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]' @sed -n 's/^\([a-z0-9]*\):.*## / \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-13s%s\n", $$1, $$2 }' bench-growth 's/^\([a-z0-9-]*\):.*## "%-14s%s\n", mutants clean
+.PHONY: help demo test lint fuzz e2e databases races matrix bench bench-growth load mutants clean
+
+help: ## show this list
+	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  \1@/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-14s%s\n", $$1, $$2 }'
 
 demo: .venv/.for-run ## sign in at http://localhost:8000 with an account of the local Microsoft emulator
 	@$(RUN) manage.py demo $(PORT)
