@@ -10,7 +10,7 @@ ROWS ?= 1000000
 BIN := .venv/bin
 RUN := $(BIN)/python
 
-ASKING_A_DATABASE := -m django_db --ignore=tests/races
+ASKING_A_DATABASE := -m django_db --ignore=tests/races --ignore=tests/faults --ignore=tests/adversary
 CACHED := django.contrib.sessions.backends.cached_db
 
 .DEFAULT_GOAL := help
