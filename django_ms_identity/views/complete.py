@@ -31,7 +31,6 @@ def complete(request: HttpRequest) -> HttpResponse:
             "form": form,
             "ticket": pending.ticket(request),
             "other_url": links.start_url(step.provider, next_url=step.return_to, prompt="select_account"),
-            "links_account": bool(step.owners),
         }
         return render(request, "ms_identity/complete.html", context)
     user = sessions.user_of(request)
