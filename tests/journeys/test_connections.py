@@ -182,6 +182,27 @@ def test_missing_traits_of_a_new_identity_are_asked(client, ms_identity_emulator
     assert Credential.objects.get().identity.traits["team"] == "Tools"
 
 
+def test_who_has_an_identity_is_asked_nothing_for_another_account(
+    client, ms_identity_emulator, settings, local
+):
+    link(client, ms_identity_emulator)
+    schema = make_schema({"team": {"type": "string"}}, required=["team"])
+    settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
+
+    assert link(client, ms_identity_emulator, "admin").headers["Location"] == URL
+    assert local.ms_identity.credentials.count() == 2
+
+
+def test_nothing_is_asked_for_an_account_that_belongs_to_somebody_else(
+    client, ms_identity_emulator, settings, local
+):
+    ms_identity_emulator.sign_in(Browser())
+    schema = make_schema({"team": {"type": "string"}}, required=["team"])
+    settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
+
+    assert code_of(link(client, ms_identity_emulator)) == "credential_taken"
+
+
 def test_a_step_that_belongs_to_the_user_is_not_finished_after_a_sign_out(
     client, ms_identity_emulator, settings, local
 ):
