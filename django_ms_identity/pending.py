@@ -26,7 +26,8 @@ from .mapping.result import Address, Mapped, UserFields
 LIFESPAN = 10 * 60
 """Seconds that a step waits."""
 SESSION_KEY = "_ms_identity_pending"
-_COOKIE = "ms_identity_pending"
+# "token" in its name keeps its value out of Django's error reports, whose filter goes by names.
+_COOKIE = "ms_identity_pending_token"
 
 
 class Step(StrEnum):

@@ -15,7 +15,6 @@ from django.http import (
 )
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from django_ms_identity import conf, flow, links, sessions, wiring
 from django_ms_identity.cache import Claim
@@ -42,9 +41,7 @@ from .pages import public_page, refuse
 
 
 @csrf_exempt
-@sensitive_post_parameters()
 @public_page("GET", "POST")
-@sensitive_variables()  # Also in every frame below.
 def callback(request: HttpRequest, provider: str) -> HttpResponse:
     """Finish the sign-in that this browser started, or say in plain words why not.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from django_ms_identity import conf, connecting, links, pending, sessions, sign_in
 from django_ms_identity.exceptions import PendingMissing
@@ -13,9 +12,7 @@ from django_ms_identity.pending import Pending, Step
 from . import trait_form, waiting
 
 
-@sensitive_post_parameters()
 @waiting.page()
-@sensitive_variables()
 def complete(request: HttpRequest) -> HttpResponse:
     """Ask for what is missing or invalid, then go on as if Microsoft had said it."""
     config = conf.get_config()

@@ -6,7 +6,6 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.debug import sensitive_variables
 
 from django_ms_identity import conf, connecting, pending, sessions
 from django_ms_identity.accounts import trusted_emails
@@ -18,7 +17,6 @@ from . import waiting
 
 
 @waiting.page()
-@sensitive_variables()
 def confirm_link(request: HttpRequest) -> HttpResponse:
     """Ask for a sign-in to the existing account, then whether to connect the two; only a POST does."""
     config = conf.get_config()

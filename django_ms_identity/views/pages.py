@@ -32,6 +32,8 @@ from django_ms_identity.exceptions import (
 from django_ms_identity.models import Identity
 from django_ms_identity.signals import sign_in_refused
 
+from .reports import silence
+
 logger = logging.getLogger("django_ms_identity")
 
 UNREADABLE = (
@@ -91,6 +93,7 @@ def _page(view: _View[_Args], methods: tuple[str, ...], *, csrf: bool) -> _View[
     limited: _View[_Args] = require_http_methods(list(methods))(protected)
 
     def wrapped(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
+        silence(request)
         if not conf.is_enabled():
             raise Http404
         try:

@@ -29,7 +29,7 @@ from tests.journeys.test_hostile import COOKIES, FLOW, JSON, PARAMETERS, STATE, 
 from tests.web import Browser
 
 LANDINGS = ("/home/", "/ms/complete/", "/ms/confirm-link/", "/ms/connections/", "/accounts/login/")
-PENDING = "ms_identity_pending"
+PENDING = "ms_identity_pending_token"
 MICROSOFTS = "https://login.microsoftonline.com/"
 
 

@@ -445,9 +445,9 @@ def test_the_step_belongs_to_the_browser_that_arrived(client, ms_identity_emulat
 
 def test_a_cookie_that_came_twice_is_not_believed(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
-    cookie = client.cookies["ms_identity_pending"].value
+    cookie = client.cookies["ms_identity_pending_token"].value
     session = client.cookies["sessionid"].value
-    tossed = f"sessionid={session}; ms_identity_pending={cookie}; ms_identity_pending={cookie}"
+    tossed = f"sessionid={session}; ms_identity_pending_token={cookie}; ms_identity_pending_token={cookie}"
 
     response = Client().get(URL, headers={"Cookie": tossed})
 
@@ -459,7 +459,7 @@ def test_the_cookie_is_for_this_host_alone(client, ms_identity_emulator, setting
     started = client.get("/ms/start/microsoft/", secure=True)
     response = ms_identity_emulator.callback(started.headers["Location"]).send(client)
 
-    cookie = response.cookies["__Host-ms_identity_pending"]
+    cookie = response.cookies["__Host-ms_identity_pending_token"]
     assert (cookie["secure"], cookie["httponly"], cookie["samesite"]) == (True, True, "Lax")
     assert (cookie["path"], cookie["domain"], cookie["max-age"]) == ("/", "", 600)
     assert client.get(URL, secure=True).status_code == 200

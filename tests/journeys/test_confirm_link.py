@@ -44,8 +44,10 @@ def confirm(client):
 
 def ticket_of(client):
     """Return what the form would hold that is not shown."""
-    cookie = client.cookies["ms_identity_pending"].value
-    return pending.ticket(RequestFactory().get(URL, headers={"Cookie": f"ms_identity_pending={cookie}"}))
+    cookie = client.cookies["ms_identity_pending_token"].value
+    return pending.ticket(
+        RequestFactory().get(URL, headers={"Cookie": f"ms_identity_pending_token={cookie}"})
+    )
 
 
 def give_password(user, **fields):
@@ -354,7 +356,7 @@ def test_more_squatters_than_one_could_look_at_do_not_keep_the_owner_out(client,
 def test_a_stolen_cookie_alone_opens_nothing(client, ms_identity_emulator, local):
     victim = Browser()
     meet(victim, ms_identity_emulator)
-    client.cookies["ms_identity_pending"] = victim.cookies["ms_identity_pending"].value
+    client.cookies["ms_identity_pending_token"] = victim.cookies["ms_identity_pending_token"].value
     sign_in_locally(client)
 
     assert code_of(client.get(URL)) == "pending_missing"
