@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import atexit
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from weakref import WeakSet
+
+from django_ms_identity.exceptions import MapperCrashed, MapperTimedOut
 
 from . import exchange
 from .engines import Engine, preferred
 from .json_text import JSON
 from .pipe_worker import PipeWorker
+from .turns import Turns
 from .worker_process import Worker, WorkerGone
 
 SIZE = 2
@@ -47,16 +48,12 @@ class Sandbox:
         self._engine = engine
         self._worker = worker
         self._size = size
+        self._turns = Turns(size)
         self._recycle = recycle
         self._idle: list[Worker] = []
         self.workers: set[Worker] = set()
         """All there are, idle and busy."""
         _sandboxes.add(self)
-
-    @cached_property
-    def _slots(self) -> threading.BoundedSemaphore:
-        # Made late: gevent may patch threading after this module was imported.
-        return threading.BoundedSemaphore(self._size)
 
     def evaluate(
         self,
@@ -78,7 +75,8 @@ class Sandbox:
         request_id, request = exchange.request_for(
             source, name=name, claims=claims, identity=identity, wall=timeout + _BACKSTOP, explain=explain
         )
-        return exchange.output_of(self._reply(request, request_id, name=name, timeout=timeout), name=name)
+        reply = self._reply(request, request_id, name=name, timeout=timeout, whose=hash(source))
+        return exchange.output_of(reply, name=name)
 
     def matches(self, pattern: str, text: str, *, timeout: float) -> bool:
         """Say whether a valid Python regular expression is found in a text; ``\\d`` and the like are ASCII.
@@ -86,7 +84,8 @@ class Sandbox:
         Raises ``MapperTimedOut``, ``MapperBusy`` or ``MapperCrashed`` as ``evaluate`` does.
         """
         request_id, request = exchange.search_for(pattern, text, wall=timeout + _BACKSTOP)
-        reply = self._reply(request, request_id, name="a pattern of the identity schema", timeout=timeout)
+        name = "a pattern of the identity schema"
+        reply = self._reply(request, request_id, name=name, timeout=timeout, whose=hash(pattern))
         return reply.get("matched") is True
 
     def close(self) -> None:
@@ -99,16 +98,21 @@ class Sandbox:
         for worker in self.workers:
             worker.abandon()
         self._idle, self.workers = [], set()
-        self.__dict__.pop("_slots", None)
+        self._turns = Turns(self._size)
 
-    def _reply(self, request: bytes, request_id: str, *, name: str, timeout: float) -> Mapping[str, object]:
-        slots = self._slots
-        if not slots.acquire(timeout=timeout):
+    def _reply(
+        self, request: bytes, request_id: str, *, name: str, timeout: float, whose: int
+    ) -> Mapping[str, object]:
+        turns = self._turns
+        if not turns.take(whose, timeout=timeout):
             raise exchange.busy(name, self._size, timeout)
         try:
             return self._ask(request, request_id, name=name, timeout=timeout)
+        except (MapperTimedOut, MapperCrashed):
+            turns.suspect(whose)
+            raise
         finally:
-            slots.release()
+            turns.give_back(whose)
 
     def _ask(self, request: bytes, request_id: str, *, name: str, timeout: float) -> Mapping[str, object]:
         deadline = time.monotonic() + timeout

@@ -373,6 +373,26 @@ def test_who_waits_longer_than_the_deadline_for_a_worker_is_told_so(quick: Engin
         assert run(pool, a=1) == {"a": 1}
 
 
+def test_a_mapper_that_runs_into_its_limits_keeps_nobody_else_out(quick: Engine) -> None:
+    kind, sent = announced(Worker)
+    with opened(quick, size=2, worker=kind) as pool, ThreadPoolExecutor(4) as threads:
+        run(pool)
+        assert sent.acquire(timeout=20)
+        with pytest.raises(MapperTimedOut):
+            run(pool, SPIN, timeout=0.2)
+        assert sent.acquire(timeout=20)
+        loops = [threads.submit(run, pool, SPIN) for _ in range(4)]
+        assert sent.acquire(timeout=20)
+
+        # While one loops and the others wait for their turn, there is a worker at once.
+        assert run(pool, a=1) == {"a": 1}
+        assert not any(loop.done() for loop in loops)
+        assert len(pool.workers) <= 2
+        for loop in loops:
+            with pytest.raises((MapperTimedOut, MapperBusy)):
+                loop.result(60)
+
+
 # Forks and exits
 
 

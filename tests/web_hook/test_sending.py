@@ -193,13 +193,13 @@ def test_a_template_that_is_not_there_is_a_failure(tmp_path):
 
 @pytest.fixture
 def _no_worker_is_free():
-    slots = sending.sandbox._own._slots
+    turns = sending.sandbox._own._turns
     taken = 0
-    while slots.acquire(blocking=False):
+    while turns.take(0, timeout=0):
         taken += 1
     yield
     for _ in range(taken):
-        slots.release()
+        turns.give_back(0)
 
 
 @pytest.mark.usefixtures("_no_worker_is_free")
