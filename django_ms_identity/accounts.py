@@ -6,7 +6,7 @@ import logging
 import secrets
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
@@ -31,7 +31,7 @@ FROM_TRAITS = ("username", "first_name", "last_name")
 class Account:
     """What a mapping says of the Django user, as far as it may."""
 
-    fields: dict[str, object]
+    fields: dict[str, object] = field(repr=False)
     groups: tuple[str, ...] | None
     """Names; None when memberships are to stay as they are."""
 

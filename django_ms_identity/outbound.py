@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, IncompleteRead
 from typing import TYPE_CHECKING
@@ -52,7 +52,7 @@ class Answer:
     """An HTTP answer, whole and within the limits."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 class _AddressRefused(Exception):

@@ -8,6 +8,7 @@ somebody else, empties the session and so drops it.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import time
 from dataclasses import asdict, dataclass, field
@@ -22,6 +23,8 @@ from .crypto import SealBroken
 from .entra.tokens import Claims
 from .exceptions import PendingMissing
 from .mapping.result import Address, Mapped, UserFields
+
+logger = logging.getLogger("django_ms_identity")
 
 LIFESPAN = 10 * 60
 """Seconds that a step waits."""
@@ -73,6 +76,13 @@ def keep(request: HttpRequest, pending: Pending) -> Waiting:
         json.dumps(_told(pending) | {"created_at": time.time()}).encode(),
         kind="pending",
         context=(_digest(binder),),
+    )
+    logger.info(
+        "A sign-in by provider %s (tid %s, oid %s) waits for the step %s",
+        pending.provider,
+        pending.claims.tid,
+        pending.claims.oid,
+        pending.step,
     )
     return Waiting(step=pending.step, binder=binder)
 

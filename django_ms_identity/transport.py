@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -56,7 +56,7 @@ class Response:
     status: int
     headers: Mapping[str, str]
     """Names match in any case."""
-    body: bytes
+    body: bytes = field(repr=False)
 
     def json(self) -> object:
         """Parse the body, or raise ``MicrosoftAnswerInvalid``."""

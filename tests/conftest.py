@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 
@@ -19,6 +20,9 @@ hypothesis.settings.register_profile("developer", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
+
+NOISY = "django.db.backends"
+"""Django's log of SQL, with every value in it: a project turns it on for itself, never for us."""
 
 # Threads share one connection to a database in memory: they would not race. `make races` names others.
 collect_ignore = ["races"] if servers.DATABASE == "sqlite" else []
@@ -53,3 +57,23 @@ def listen() -> Iterator[Callable[[Signal, Callable[..., object]], None]]:
     yield connect
     for signal, receiver in connected:
         signal.disconnect(receiver)
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
+    """Everything that any logger says, at any level."""
+    before: dict[logging.Logger, tuple[int, bool]] = {}
+    for name in [*logging.root.manager.loggerDict, ""]:
+        logger = logging.getLogger(name)
+        before[logger] = (logger.level, logger.disabled)
+        logger.setLevel(logging.DEBUG)
+        logger.disabled = False
+    with caplog.at_level(logging.DEBUG):
+        yield lambda: "\n".join(
+            f"{caplog.handler.format(record)} {record.args!r}"
+            for record in caplog.records
+            if not record.name.startswith(NOISY)
+        )
+    for logger, (level, disabled) in before.items():
+        logger.setLevel(level)
+        logger.disabled = disabled

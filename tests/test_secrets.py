@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from urllib.parse import parse_qs
 
@@ -14,10 +13,13 @@ from django.core.signals import got_request_exception
 from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
-from django_ms_identity import conf, flow, signals, wiring
+from django_ms_identity import conf, flow, outbound, signals, transport, wiring
+from django_ms_identity.accounts import Account
 from django_ms_identity.entra import client as entra_client
 from django_ms_identity.exceptions import MSIdentityError
+from django_ms_identity.mapping.result import Address, UserFields
 from django_ms_identity.models import Credential, Identity, SignIn
+from django_ms_identity.pending import Step, Waiting
 from django_ms_identity.testing.emulator import Emulator
 from tests.builders import (
     CLIENT_SECRET,
@@ -31,33 +33,12 @@ from tests.builders import (
 from tests.journeys.steps import asked, code_of, page, pick, press
 from tests.loopback import serve
 from tests.web import Browser
+from tests.web_hook.hooks import make_hook
 
 pytestmark = pytest.mark.django_db
 
 EMAIL = "ines.okafor@contoso.example"
 PERSONAL = {EMAIL, "Okafor", "Ines"}
-NOISY = "django.db.backends"
-"""Django's log of SQL, with every value in it: a project turns it on for itself, never for us."""
-
-
-@pytest.fixture
-def logged(caplog):
-    """Everything that any logger says, at any level."""
-    before = {}
-    for name in [*logging.root.manager.loggerDict, ""]:
-        logger = logging.getLogger(name)
-        before[logger] = (logger.level, logger.disabled)
-        logger.setLevel(logging.DEBUG)
-        logger.disabled = False
-    with caplog.at_level(logging.DEBUG):
-        yield lambda: "\n".join(
-            f"{caplog.handler.format(record)} {record.args!r}"
-            for record in caplog.records
-            if not record.name.startswith(NOISY)
-        )
-    for logger, (level, disabled) in before.items():
-        logger.setLevel(level)
-        logger.disabled = disabled
 
 
 class Watched(Emulator):
@@ -391,6 +372,16 @@ def test_no_value_shows_a_secret_when_it_is_printed(microsoft, client):
         wiring.documents(),
         make_identity(),
         SignIn(provider="microsoft", session="planted-session", sid="planted-sid"),
+        Account(fields={"email": EMAIL}, groups=None),
+        Address(via="email", value=EMAIL),
+        UserFields(fields={"email": EMAIL}),
+        transport.Response(status=200, headers={}, body=b"planted-token"),
+        outbound.Answer(status=200, body=b"planted-answer"),
+        Waiting(step=Step.COMPLETE, binder="planted-binder"),
+        make_hook(
+            url="https://hooks.example/planted-path",
+            auth={"type": "api_key", "config": {"name": "X-Key", "value": "planted-key", "in": "header"}},
+        ),
     ]
 
     for value in values:

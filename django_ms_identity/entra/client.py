@@ -157,7 +157,7 @@ class _NoCache(msal.TokenCache):  # type: ignore[misc]  # msal has no types
 @dataclass(frozen=True, slots=True)
 class _WireResponse:
     status_code: int
-    text: str
+    text: str = field(repr=False)
     headers: Mapping[str, str]
 
 

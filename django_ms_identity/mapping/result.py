@@ -30,7 +30,7 @@ class Address:
 
     via: str
     """``email``, or another kind such as ``sms``."""
-    value: str
+    value: str = field(repr=False)
     """E-mail is trimmed and in lower case."""
 
 
@@ -38,7 +38,7 @@ class Address:
 class UserFields:
     """What the mapper wants on the Django user."""
 
-    fields: Mapping[str, Scalar] = field(default_factory=dict)
+    fields: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
     groups: tuple[str, ...] | None = None
     """Names; None when the mapper says nothing of groups, empty when it says that there are none."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django import template
 from django.conf import settings
+from django.utils.html import format_html
 
 from django_ms_identity import conf, links
 from django_ms_identity.exceptions import MSIdentityError, ProviderUnknown
@@ -44,14 +45,15 @@ def sign_in_button(
     """
     config = _config()
     if config is None:
-        return {}
+        return {"url": ""}
     try:
         found = config.provider(provider)
     except ProviderUnknown:
         known = ", ".join(each.id for each in config.providers) or "none"
         _report(f"sign_in_button: there is no provider {provider!r}; the known ones: {known}")
-        return {}
-    return {"url": _start_url(context, found.id, next), "label": found.label, **_surroundings(context, theme)}
+        return {"url": ""}
+    shown = {"url": _start_url(context, found.id, next), "label": found.label, "styled": False}
+    return shown | _surroundings(context, theme)
 
 
 @register.inclusion_tag("ms_identity/buttons.html", takes_context=True)
@@ -59,9 +61,20 @@ def sign_in_buttons(context: Context, next: str | None = "", theme: str = "auto"
     """Render the buttons of all providers, as ``sign_in_button`` does."""
     config = _config()
     if config is None:
-        return {}
+        return {"buttons": []}
     buttons = [Button(url=_start_url(context, each.id, next), label=each.label) for each in config.providers]
     return {"buttons": buttons, **_surroundings(context, theme)}
+
+
+@register.simple_tag(takes_context=True)
+def style_nonce(context: Context) -> str:
+    """Render the attribute ``nonce`` for a stylesheet of ours where the site's policy has one.
+
+    A tag, because a template that looks up what is not there has Django log its whole context at DEBUG: names
+    and addresses too.
+    """
+    nonce = context.get("csp_nonce")
+    return "" if nonce is None else format_html(' nonce="{}"', nonce)
 
 
 def _config() -> Config | None:

@@ -22,7 +22,7 @@ def confirm_link(request: HttpRequest) -> HttpResponse:
     config = conf.get_config()
     step = pending.recall(request, Step.CONFIRM_LINK)
     proof = waiting.proof_of(step, config=config)
-    context = waiting.whose(step, proof)
+    context = waiting.whose(step, proof) | {"login_url": "", "other_url": ""}
     user = sessions.user_of(request)
     if user is None or not sessions.signed_in_after(request, step.created_at):
         # A session that was there before proves nothing: it may have been planted, or left open.

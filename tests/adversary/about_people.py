@@ -25,8 +25,10 @@ AUTOMATIC = {"account_linking_mode": "automatic", "auto_link_domains": ["contoso
 
 def ticket_of(scene: Scene) -> str:
     """Return what the form would hold that is not shown."""
-    cookie = scene.browser.cookies["ms_identity_pending"].value
-    return pending.ticket(RequestFactory().get("/", headers={"Cookie": f"ms_identity_pending={cookie}"}))
+    cookie = scene.browser.cookies["ms_identity_pending_token"].value
+    return pending.ticket(
+        RequestFactory().get("/", headers={"Cookie": f"ms_identity_pending_token={cookie}"})
+    )
 
 
 def meet(scene: Scene, persona: str = "work") -> None:
@@ -515,7 +517,7 @@ MAPPERS = [
         "mapper-endless",
         "A mapper computes for ever.",
         "mapper_timed_out",
-        "local f(n) = if n < 0 then n else f(n + 1) tailstrict; f(0)",
+        "local fib(n) = if n < 2 then n else fib(n - 1) + fib(n - 2); fib(99)",
         settings={"MAPPER_TIMEOUT": 1},
     ),
     mapped(
