@@ -10,11 +10,11 @@ ROWS ?= 1000000
 BIN := .venv/bin
 RUN := $(BIN)/python
 
-ASKING_A_DATABASE := -m django_db --ignore=tests/races --ignore=tests/faults --ignore=tests/adversary
+ASKING_A_DATABASE := -m django_db --ignore=tests/races
 CACHED := django.contrib.sessions.backends.cached_db
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz e2e databases races matrix bench bench-growth load mutants clean
+.PHONY: help demo test lint fuzz e2e databases on-postgresql on-mariadb races matrix bench bench-growth load mutants clean
 
 help: ## show this list
 	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
@@ -45,9 +45,10 @@ e2e: .venv/.for-browser ## the demo in a real browser; saves the pictures of doc
 
 # What asks no database is the same on each: about three quarters of the tests.
 # The variables are explained in tests/servers.py.
-databases: .venv/.for-databases ## the tests that ask a database, on PostgreSQL and MariaDB with Redis; first: .ci/services
-	TEST_DATABASE=postgresql TEST_CACHE=redis $(RUN) -m pytest -q $(ASKING_A_DATABASE)
-	TEST_DATABASE=mariadb TEST_CACHE=redis $(RUN) -m pytest -q $(ASKING_A_DATABASE)
+databases: on-postgresql on-mariadb ## the tests that ask a database, on PostgreSQL and MariaDB with Redis; first: .ci/services
+
+on-postgresql on-mariadb: on-%: .venv/.for-databases
+	TEST_DATABASE=$* TEST_CACHE=redis $(RUN) -m pytest -q $(ASKING_A_DATABASE)
 
 races: .venv/.for-databases ## threads, processes and nodes at once on SQLite, PostgreSQL, MariaDB; first: .ci/services
 	TEST_DATABASE=sqlite-file $(RUN) -m pytest -q -rs tests/races

@@ -51,9 +51,11 @@ def make_cache() -> dict[str, object]:
             return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
         case "redis":
             port = os.environ.get("REDIS_PORT", "56379")
+            # One for each database: the tests of two engines may run side by side.
+            number = {"postgresql": 1, "mariadb": 2}.get(DATABASE, 3)
             return {
                 "BACKEND": "django.core.cache.backends.redis.RedisCache",
-                "LOCATION": f"redis://127.0.0.1:{port}/1",
+                "LOCATION": f"redis://127.0.0.1:{port}/{number}",
             }
         case _:
             raise ValueError(f"TEST_CACHE={CACHE!r}: locmem or redis")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,9 +41,9 @@ def outage(*, at: int, lasting: bool) -> Iterator[Outage]:
 
 
 class Commits:
-    """SQLite's connection, but commit number ``at`` fails; ``late`` after the server has done it."""
+    """The driver's connection, but commit number ``at`` fails; ``late`` after the server has done it."""
 
-    def __init__(self, real: sqlite3.Connection, *, at: int, late: bool) -> None:
+    def __init__(self, real: Any, *, at: int, late: bool) -> None:
         self.__dict__.update(_real=real, _at=at, _late=late, seen=0)
 
     @property
@@ -61,7 +60,8 @@ class Commits:
             self._fail()
 
     def _fail(self) -> NoReturn:
-        raise sqlite3.OperationalError(GONE)
+        # The driver's own: Django translates it.
+        raise connection.Database.OperationalError(GONE)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

@@ -8,10 +8,6 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
-pytest.importorskip("gevent")
-
 PRELUDE = """
 from gevent import monkey
 monkey.patch_all()
