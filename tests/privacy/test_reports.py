@@ -9,9 +9,10 @@ import sys
 import pytest
 from django.core.signals import got_request_exception
 from django.utils.log import AdminEmailHandler
-from django.views.debug import ExceptionReporter
+from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
 from django_ms_identity import signals
+from django_ms_identity.env import settings_from_env
 from tests.faults.outages import outage
 from tests.journeys.steps import page
 from tests.web import Browser
@@ -83,3 +84,22 @@ def test_a_developer_sees_the_variables(world, listen, settings):
     world.arrive()
 
     assert shown == ["visible"]
+
+
+def test_djangos_list_of_settings_shows_no_secret(settings, monkeypatch):
+    """It stands below every report, and ``diffsettings`` aside it is the only dump of what ``.env`` held."""
+    monkeypatch.setenv("MS_IDENTITY_CLIENT_ID", "shown-in-env")
+    monkeypatch.setenv("MS_IDENTITY_CLIENT_SECRET", "planted-in-env")
+    api_key = {"name": "X-Key", "value": "planted-api-key", "in": "header"}
+    hook = {"url": "https://hooks.example/", "auth": {"type": "api_key", "config": api_key}}
+    basic = hook | {"auth": {"type": "basic_auth", "config": {"user": "u", "password": "planted-password"}}}
+    headers = hook | {"headers": {"Authorization": "planted-header"}}
+    settings.MS_IDENTITY = settings_from_env() | {
+        "HOOKS": {"after": [{"hook": "web_hook", "config": it} for it in (hook, basic, headers)]}
+    }
+
+    shown = str(SafeExceptionReporterFilter().get_safe_settings()["MS_IDENTITY"])
+
+    assert "shown-in-env" in shown
+    assert "hooks.example" in shown
+    assert "planted" not in shown
