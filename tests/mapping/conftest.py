@@ -1,4 +1,4 @@
-"""A sandbox for each engine that is installed."""
+"""A sandbox for each engine that is installed, and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ from django_ms_identity.mapping.engines import Engine
 from django_ms_identity.mapping.sandbox import Sandbox
 
 ENGINES = engines.installed()
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda engine: engine.module)

@@ -18,19 +18,9 @@ from django_ms_identity.mapping.mapper_urls import MAX_SOURCE
 from django_ms_identity.mapping.sources import FRESH, PAUSE, STALE, Sources
 from django_ms_identity.transport import Transport
 
+from .conftest import Clock
+
 URL = "https://mappers.example/m.jsonnet"
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -7,19 +7,9 @@ import pytest
 
 from django_ms_identity.mapping.turns import LATELY, Turns
 
+from .conftest import Clock
+
 GOOD, BAD, WORSE = 1, 2, 3
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
