@@ -250,6 +250,13 @@ def test_an_answer_fits_into_a_cookie(answer):
     assert recalled.description[:12] == answer.description[:12]
 
 
+def test_a_description_that_fits_is_kept_whole():
+    """The second half of it may say what the operator has to do."""
+    answer = Answer(error="access_denied", description="AADSTS50011: " + "x" * 1011)
+
+    assert recall_answer(f"{ANSWER_NAME}={sealed_answer(answer)}") == answer
+
+
 def test_an_answer_past_its_time_is_refused_however_long_the_browser_kept_it():
     cookie = f"{ANSWER_NAME}={sealed_answer(replace(ANSWER, expires_at=1000))}"
 

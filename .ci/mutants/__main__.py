@@ -19,6 +19,7 @@ import tomllib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 PACKAGE = "django_ms_identity"
 TIMEOUT = 180
-"""Seconds for the tests of one mutant; who takes longer has noticed something."""
+"""Seconds for the tests of one mutant; longer means an endless loop, if the machine is not too busy."""
 COPIED = (
     PACKAGE,
     "tests",
@@ -37,6 +38,14 @@ COPIED = (
     "README.md",
     "CHANGELOG.md",
 )
+
+
+class Outcome(Enum):
+    """What the tests make of a mutant."""
+
+    NOTICED = "noticed"
+    HANGS = f"the tests take over {TIMEOUT} s"
+    SURVIVES = "survives"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +135,8 @@ class Copies:
                 (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
             self._free.put(copy)
 
-    def survives(self, mutant: Mutant, tests: list[str]) -> bool:
-        """Run the tests on a mutant; say whether they all pass."""
+    def outcome(self, mutant: Mutant, tests: list[str]) -> Outcome:
+        """Run the tests on a mutant."""
         copy = self._free.get()
         path = copy / PACKAGE / mutant.module
         before = path.read_text(encoding="utf-8")
@@ -139,7 +148,7 @@ class Copies:
             self._free.put(copy)
 
 
-def _run(tests: list[str], folder: Path) -> bool:
+def _run(tests: list[str], folder: Path) -> Outcome:
     command = [
         sys.executable,
         "-m",
@@ -156,12 +165,12 @@ def _run(tests: list[str], folder: Path) -> bool:
     try:
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
-        return False
+        return Outcome.HANGS
     if done.returncode not in (0, 1, 2):
         raise SystemExit(
             f"pytest ended with {done.returncode}:\n{done.stdout.decode()}{done.stderr.decode()}"
         )
-    return done.returncode == 0
+    return Outcome.NOTICED if done.returncode else Outcome.SURVIVES
 
 
 def main() -> None:
@@ -181,12 +190,14 @@ def main() -> None:
     unexplained = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         copies = Copies(options.jobs, Path(folder))
-        if not all(_run(tests, Path(folder) / "0") for tests in {tuple(t): t for _, t in work}.values()):
+        rooms_tests = {tuple(tests): tests for _, tests in work}.values()
+        if any(_run(tests, Path(folder) / "0") is not Outcome.SURVIVES for tests in rooms_tests):
             raise SystemExit("The tests fail before anything is taken out.")
-        outcomes = pool.map(lambda each: (each[0], copies.survives(*each)), work)
-        for number, (mutant, survives) in enumerate(outcomes, 1):
+        outcomes = pool.map(lambda each: (each[0], copies.outcome(*each)), work)
+        for number, (mutant, outcome) in enumerate(outcomes, 1):
             reason = reasons.get(mutant.name, "")
-            verdict = "noticed" if not survives else f"survives: {reason or 'NOBODY KNOWS WHY'}"
+            survives = outcome is Outcome.SURVIVES
+            verdict = f"survives: {reason or 'NOBODY KNOWS WHY'}" if survives else outcome.value
             unexplained += survives and not reason
             place = f"{mutant.module}:{mutant.line} {mutant.function}"
             print(f"{number}/{len(work)} {place}: {mutant.what}: {verdict}", flush=True)

@@ -77,6 +77,12 @@ def test_what_is_asked_is_what_would_count():
     assert second_factor_claims(make_provider()) == {}
 
 
+def test_true_is_no_time():
+    """It would be the second after the epoch, and Python finds the two equal."""
+    assert auth_time_of(make_claims(auth_time=True)) is None
+    assert auth_time_of(make_claims(auth_time=1)) == 1
+
+
 @pytest.mark.parametrize("auth_time", [1000, 1000.5, 1000 - AUTH_TIME_LEEWAY, 5000])
 def test_a_proof_after_the_request_counts(auth_time):
     refuse_stale(make_claims(auth_time=auth_time), started_at=1000)

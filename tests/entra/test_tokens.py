@@ -315,6 +315,9 @@ def test_a_payload_that_was_exchanged_is_refused(microsoft):
             id="entries without a kid",
         ),
         pytest.param(
+            key_set(jwk(kid="")), forge.rs256(), MicrosoftAnswerInvalid, "no usable key", id="kid empty"
+        ),
+        pytest.param(
             key_set(jwk(n="", e="")),
             forge.rs256(),
             MicrosoftAnswerInvalid,
