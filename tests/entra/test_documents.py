@@ -11,7 +11,7 @@ import responses
 
 from django_ms_identity.cache import SharedCache
 from django_ms_identity.crypto import Keyring
-from django_ms_identity.entra import keys
+from django_ms_identity.entra import documents, keys
 from django_ms_identity.entra.clouds import CONSUMER_TENANT
 from django_ms_identity.entra.documents import FRESH, REFETCH, USABLE
 from django_ms_identity.exceptions import (
@@ -492,6 +492,21 @@ def test_threads_without_a_copy_wait_for_one_fetch(wire, clock):
 
     assert read == [["microsoft"]] * 8
     assert len(wire.calls) == 1
+
+
+def test_nobody_waits_for_ever_for_a_fetch(wire, clock, monkeypatch):
+    monkeypatch.setattr(documents, "PATIENCE", 0.05)
+    copies = forge.documents(clock=clock)
+    gate = Gate(wire)
+    fetching = started(lambda: kids(copies))
+    assert gate.asked.wait(10)
+
+    with pytest.raises(MicrosoftUnavailable, match="for too long"):
+        kids(copies)
+
+    gate.open.set()
+    fetching.join(10)
+    assert kids(copies) == ["microsoft"]
 
 
 def test_threads_that_waited_for_a_failure_fail_with_it(wire, clock):

@@ -454,6 +454,26 @@ def test_a_cookie_that_came_twice_is_not_believed(client, ms_identity_emulator):
     assert code_of(response) == "pending_missing"
 
 
+def test_an_operator_reads_why_nothing_waits(client, ms_identity_emulator, caplog):
+    """A cookie that is missing is another matter than one that belongs to another session."""
+    missing, foreign = "its cookie is missing", "does not belong to this browser's cookie"
+
+    def reason_for(browser):
+        caplog.clear()
+        browser.get(URL)
+        return caplog.messages[0]
+
+    assert missing in reason_for(client)
+    arrive(client, ms_identity_emulator)
+    other = Browser()
+    other.cookies["sessionid"] = client.cookies["sessionid"].value
+    assert missing in reason_for(other)
+    other.cookies["ms_identity_pending_token"] = "x" * 32
+    assert foreign in reason_for(other)
+    client.cookies["sessionid"] = "x" * 32
+    assert missing in reason_for(client)
+
+
 def test_the_cookie_is_for_this_host_alone(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = {**settings.MS_IDENTITY, "BASE_REDIRECT_URI": "https://testserver"}
     started = client.get("/ms/start/microsoft/", secure=True)
