@@ -150,6 +150,7 @@ def test_the_user_must_fit(client, ms_identity_emulator, provisioned, change):
         pytest.param("mike@contoso.example", "m\u0130ke@contoso.example", id="dotted I"),
         pytest.param("ines@contoso.example", "\uff49nes@contoso.example", id="full width"),
         pytest.param("\uff49nes@contoso.example", "ines@contoso.example", id="full width here"),
+        pytest.param("\u212aim@contoso.example", "kim@contoso.example", id="Kelvin sign here"),
     ],
 )
 @pytest.mark.parametrize("verified", [False, True])
@@ -157,7 +158,7 @@ def test_an_address_that_only_folds_to_the_same_may_be_another_mailbox(
     client, ms_identity_emulator, stored, said, verified
 ):
     if verified:
-        make_identity(username="ines", provider="second", subject="x", verified=(stored,))
+        make_identity(username="ines", provider="second", subject="x", verified=(stored,), email=stored)
     else:
         get_user_model().objects.create_user("ines", email=stored)
     ms_identity_emulator.persona("work", email=said)
@@ -177,6 +178,17 @@ def test_a_mapper_may_take_the_address_from_any_claim(client, ms_identity_emulat
 
     assert arrive(client, ms_identity_emulator) == "/home/"
     assert client.get("/home/").content == b"ines"
+
+
+def test_what_a_mapper_spells_otherwise_than_microsoft_may_be_another_mailbox(
+    client, ms_identity_emulator, settings
+):
+    program = "{identity: {traits: {email: '\\u212aim@contoso.example'}}}"
+    settings.MS_IDENTITY = make_settings(AUTOMATIC | {"mapper_url": make_mapper(program)})
+    get_user_model().objects.create_user("kim", email="kim@contoso.example")
+    ms_identity_emulator.persona("work", email="kim@contoso.example")
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
 
 def test_two_users_with_the_address_are_too_many(client, ms_identity_emulator, provisioned):
