@@ -10,7 +10,9 @@ class MSIdentityConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, hooks, sessions
+        from .views import reports
 
         checks.register_checks()
         hooks.connect()
         sessions.connect()
+        reports.connect()

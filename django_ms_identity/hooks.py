@@ -126,11 +126,12 @@ def _require_verified_address(identity: Identity) -> None:
         )
 
 
-def _call(name: str, *, identity: Identity, **facts: object) -> None:
+def _call(name: str, *, request: HttpRequest, identity: Identity, **facts: object) -> None:
     try:
-        import_string(name)(identity=identity, **facts)
+        import_string(name)(request=request, identity=identity, **facts)
     except MSIdentityError:
         raise
     except Exception as error:  # A project's own function: anything can come out of it.
-        logger.exception("Hook %s failed for identity %s", name, identity.pk)
+        # With the request a report by e-mail is as silent as those of our views.
+        logger.exception("Hook %s failed for identity %s", name, identity.pk, extra={"request": request})
         raise HookFailed(f"hook {name} failed: {type(error).__name__}") from None

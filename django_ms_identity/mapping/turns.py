@@ -7,8 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-LATELY = 60.0
-"""Seconds for which it is remembered who asked, and who ran into the limits."""
+SUSPECT = 60.0
+"""Seconds for which it is remembered who ran into the limits."""
+AROUND = 10.0
+"""Seconds for which who asked counts as somebody to keep a turn for."""
 
 
 class Turns:
@@ -35,7 +37,11 @@ class Turns:
         """Wait at most ``timeout`` seconds for a turn; say whether there was one."""
         with self._changed:
             self._asked[whose] = self._clock()
-            taken = self._changed.wait_for(lambda: self._is_free_for(whose), timeout)
+            try:
+                taken = self._changed.wait_for(lambda: self._is_free_for(whose), timeout)
+            except BaseException:  # A greenlet's time-out: the turn may have been this one's.
+                self._changed.notify_all()
+                raise
             if taken:
                 self._held[whose] += 1
             return taken
@@ -45,8 +51,10 @@ class Turns:
             self._held[whose] -= 1
             if not self._held[whose]:
                 del self._held[whose]
-            # Everybody: the next in line may be one who has to wait.
-            self._changed.notify_all()
+            if self._suspects:  # The next in line may be one who has to wait.
+                self._changed.notify_all()
+            else:
+                self._changed.notify()
 
     def suspect(self, whose: int) -> None:
         """Remember that an evaluation ran into its limits."""
@@ -56,13 +64,13 @@ class Turns:
     def _is_free_for(self, whose: int) -> bool:
         if self._held.total() >= self._size:
             return False
-        suspects, all_of_them = self._lately(self._suspects), self._lately(self._asked)
-        if whose not in suspects or all_of_them <= suspects:
+        suspects, around = self._since(SUSPECT, self._suspects), self._since(AROUND, self._asked)
+        if whose not in suspects or around <= suspects:
             return True
         return sum(self._held[suspect] for suspect in suspects) < max(self._size - 1, 1)
 
-    def _lately(self, times: dict[int, float]) -> set[int]:
-        oldest = self._clock() - LATELY
+    def _since(self, seconds: float, times: dict[int, float]) -> set[int]:
+        oldest = self._clock() - seconds
         for whose in [whose for whose, seen in times.items() if seen < oldest]:
             del times[whose]
         return set(times)

@@ -8,6 +8,7 @@ from django_ms_identity.exceptions import CallbackInvalid
 from django_ms_identity.flow import Answer
 
 from .pages import UNREADABLE
+from .reports import empty_query
 
 MAX_CODE = 2800
 """Characters of a code that fit into a cookie (4,096 bytes) once sealed; Microsoft's have about 1,200."""
@@ -21,10 +22,7 @@ def take(request: HttpRequest) -> QueryDict:
     except UNREADABLE as error:
         raise CallbackInvalid(f"the request cannot be read: {type(error).__name__}") from None
     finally:
-        request.GET = QueryDict()
-        for name in ("QUERY_STRING", "REQUEST_URI", "RAW_URI"):
-            if name in request.META:
-                request.META[name] = ""
+        empty_query(request)
     return query
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from django_ms_identity.mapping.turns import LATELY, Turns
+from django_ms_identity.mapping.turns import AROUND, SUSPECT, Turns
 
 from .conftest import Clock
 
@@ -26,6 +28,18 @@ def make(clock: Clock) -> Callable[..., Turns]:
         return turns
 
     return make_turns
+
+
+class Interrupted(BaseException):
+    pass
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    for _ in range(2000):
+        if happened():
+            return
+        time.sleep(0.005)
+    pytest.fail("it never happened")
 
 
 def taken(turns: Turns, whose: int, times: int) -> list[bool]:
@@ -74,9 +88,16 @@ def test_others_may_have_all_turns(make: Callable[..., Turns]) -> None:
     assert taken(turns, GOOD, 2) == [True, True]
 
 
+def test_no_turn_is_kept_for_who_has_not_asked_for_a_while(make: Callable[..., Turns], clock: Clock) -> None:
+    turns = make(2, asked=(GOOD, BAD), suspects=(BAD,))
+    clock.now += AROUND + 1
+
+    assert taken(turns, BAD, 2) == [True, True]
+
+
 def test_after_a_while_limits_are_forgotten(make: Callable[..., Turns], clock: Clock) -> None:
     turns = make(2, asked=(GOOD, BAD), suspects=(BAD,))
-    clock.now += LATELY + 1
+    clock.now += SUSPECT + 1
     assert turns.take(GOOD, timeout=0)
     turns.give_back(GOOD)
 
@@ -85,18 +106,58 @@ def test_after_a_while_limits_are_forgotten(make: Callable[..., Turns], clock: C
 
 def test_nothing_is_kept_of_mappers_that_are_gone(make: Callable[..., Turns], clock: Clock) -> None:
     turns = make(2, asked=tuple(range(100)), suspects=tuple(range(50)))
-    clock.now += LATELY + 1
+    clock.now += SUSPECT + 1
     assert turns.take(GOOD, timeout=0)
 
     assert (len(turns._asked), len(turns._suspects), len(turns._held)) == (1, 0, 1)
 
 
-def test_who_waits_gets_the_turn_that_is_given_back(make: Callable[..., Turns]) -> None:
-    turns = make(1)
+@pytest.mark.parametrize("suspects", [(), (WORSE,)], ids=["no suspects", "suspects"])
+def test_who_waits_gets_the_turn_that_is_given_back(
+    make: Callable[..., Turns], suspects: tuple[int, ...]
+) -> None:
+    turns = make(1, asked=suspects, suspects=suspects)
     assert turns.take(GOOD, timeout=0)
 
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(turns.take, BAD, timeout=20)
+        waiting = threads.submit(turns.take, BAD, timeout=60)
+        wait_for(lambda: len(turns._changed._waiters) == 1)
+        turns.give_back(GOOD)
+
+        # Much sooner than the look that it takes at its deadline.
+        assert waiting.result(20)
+
+
+def test_who_is_interrupted_passes_the_turn_on(make: Callable[..., Turns], clock: Clock) -> None:
+    """A greenlet's time-out may strike just when it was told that there is a turn."""
+    turns = make(1)
+    assert turns.take(GOOD, timeout=0)
+
+    armed = threading.Event()
+
+    def strike() -> float:
+        if armed.is_set() and threading.current_thread() is first:
+            raise Interrupted
+        return clock()
+
+    turns._clock = strike
+    outcomes: list[str] = []
+
+    def struck() -> None:
+        try:
+            turns.take(BAD, timeout=60)
+        except Interrupted:
+            outcomes.append("interrupted")
+
+    first = threading.Thread(target=struck)
+    first.start()
+    wait_for(lambda: len(turns._changed._waiters) == 1)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(turns.take, WORSE, timeout=60)
+        wait_for(lambda: len(turns._changed._waiters) == 2)
+        armed.set()
         turns.give_back(GOOD)
 
         assert waiting.result(20)
+    first.join(20)
+    assert outcomes == ["interrupted"]

@@ -18,10 +18,10 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize("visit", VISITS)
 def test_no_log_and_no_answer_says_what_is_secret(world, visit, logged):
     world.microsoft.persona("work", claims=CLAIMS)
-    method, path, fields, own = visit(world)
-    secrets = secrets_of(world) | own
+    ready = visit(world)
+    secrets = secrets_of(world) | ready.secrets
 
-    answer = getattr(world.browser, method.lower())(path, fields)
+    answer = ready.send()
 
     assert answer.status_code in (200, 302), page(answer)
     said = logged()
