@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -69,15 +70,21 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
     """Take out each guard of a module, one at a time."""
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    seen: Counter[str] = Counter()
     for function in functions:
         for node in _own(function):
             for inner, replacement in _weakened(node):
                 what = ast.unparse(inner)
+                what = what if len(what) <= 160 else f"{what[:157]}..."
+                # The second guard of the same words has a name of its own.
+                seen[f"{function.name}: {what}"] += 1
+                if (number := seen[f"{function.name}: {what}"]) > 1:
+                    what = f"{what} ({number})"
                 yield Mutant(
                     module=module,
                     function=function.name,
                     line=inner.lineno,
-                    what=what if len(what) <= 160 else f"{what[:157]}...",
+                    what=what,
                     source=_replaced(source, inner, replacement),
                 )
 
@@ -186,22 +193,26 @@ def main() -> None:
         if not options.only or any(part in module for part in options.only)
         for mutant in mutants_of(module, (ROOT / PACKAGE / module).read_text(encoding="utf-8"))
     ]
+    if not work:
+        raise SystemExit(f"No room is called {' or '.join(options.only)}.")
     began = time.monotonic()
     unexplained = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         copies = Copies(options.jobs, Path(folder))
         rooms_tests = {tuple(tests): tests for _, tests in work}.values()
         if any(_run(tests, Path(folder) / "0") is not Outcome.SURVIVES for tests in rooms_tests):
-            raise SystemExit("The tests fail before anything is taken out.")
+            raise SystemExit("The tests fail, or hang, before anything is taken out.")
         outcomes = pool.map(lambda each: (each[0], copies.outcome(*each)), work)
         for number, (mutant, outcome) in enumerate(outcomes, 1):
             reason = reasons.get(mutant.name, "")
             survives = outcome is Outcome.SURVIVES
             verdict = f"survives: {reason or 'NOBODY KNOWS WHY'}" if survives else outcome.value
-            unexplained += survives and not reason
+            unexplained += outcome is not Outcome.NOTICED and not reason
             place = f"{mutant.module}:{mutant.line} {mutant.function}"
             print(f"{number}/{len(work)} {place}: {mutant.what}: {verdict}", flush=True)
-    print(f"{len(work)} mutants in {time.monotonic() - began:.0f} s; {unexplained} survive without a reason")
+    print(
+        f"{len(work)} mutants in {time.monotonic() - began:.0f} s; {unexplained} without a test or a reason"
+    )
     sys.exit(unexplained > 0)
 
 
