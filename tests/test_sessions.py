@@ -4,7 +4,9 @@ import time
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.signals import user_logged_out
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 
 from django_ms_identity import sessions, wiring
@@ -307,3 +309,50 @@ def test_a_sign_in_leaves_no_session_row_behind(client, ms_identity_emulator):
         pick(client, ms_identity_emulator, persona, prompt="login").send(client)
 
     assert rows()["Session"] == Session.objects.count() == 1
+
+
+# What a session is bound to
+
+
+def a_session_of(rf, user, **data):
+    request = rf.get("/")
+    request.session = SessionStore()
+    request.session.update(data)
+    request.user = user
+    return request
+
+
+def test_a_session_is_bound_to_its_user_and_its_random_value(rf):
+    ines, other = (make_identity(subject=name, username=name).user for name in ("ines", "other"))
+    key = sessions.user_key(ines)
+    request = a_session_of(rf, ines, **{sessions.BINDING: "value"})
+
+    assert sessions.is_bound(request, user=key, binding="value")
+    assert not sessions.is_bound(request, user=key, binding="another")
+    assert not sessions.is_bound(request, user=sessions.user_key(other), binding="value")
+    assert not sessions.is_bound(a_session_of(rf, ines), user=key, binding="value")
+    nobody = a_session_of(rf, AnonymousUser(), **{sessions.BINDING: "value"})
+    assert not sessions.is_bound(nobody, user=key, binding="value")
+
+
+def test_only_the_flow_that_opened_the_session_can_be_repeated(rf):
+    ines = make_identity().user
+    request = a_session_of(rf, ines)
+    assert sessions.finished_return_to(request, digest="flow") is None
+
+    sessions.remember_finished(request, digest="flow", return_to="/home/")
+
+    assert sessions.finished_return_to(request, digest="flow") == "/home/"
+    assert sessions.finished_return_to(request, digest="other") is None
+    request.user = AnonymousUser()
+    assert sessions.finished_return_to(request, digest="flow") is None
+    request = a_session_of(rf, ines, **{sessions.FINISHED: {"flow": "/home/"}})
+    assert sessions.finished_return_to(request, digest="flow") is None
+
+
+def test_methods_that_say_nothing_are_left_out(client, ms_identity_emulator):
+    ms_identity_emulator.persona("work", claims={"amr": ["", "pwd", "a\nb"]})
+
+    ms_identity_emulator.sign_in(client)
+
+    assert SignIn.objects.get().amr == ["pwd"]

@@ -191,6 +191,17 @@ def test_what_a_mapper_spells_otherwise_than_microsoft_may_be_another_mailbox(
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
 
+def test_who_has_an_identity_is_linked_whatever_the_new_account_lacks(client, ms_identity_emulator, settings):
+    """The traits of the identity stay, so nothing has to be asked for."""
+    schema = make_schema({"team": {"type": "string"}}, required=["team"])
+    settings.MS_IDENTITY = make_settings(AUTOMATIC, IDENTITY_SCHEMA_URL=schema)
+    identity = make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
+
+    assert arrive(client, ms_identity_emulator) == "/home/"
+
+    assert identity.credentials.count() == 2
+
+
 def test_two_users_with_the_address_are_too_many(client, ms_identity_emulator, provisioned):
     get_user_model().objects.create_user("ines2", email=EMAIL.upper())
 

@@ -443,6 +443,20 @@ def test_the_step_belongs_to_the_browser_that_arrived(client, ms_identity_emulat
     assert code_of(client.get(URL)) == "pending_missing"
 
 
+def test_who_signs_in_as_somebody_else_meanwhile_does_not_finish_the_step(client, ms_identity_emulator):
+    """At a shared computer: the account must not become that of whoever sits down next."""
+    get_user_model().objects.create_user("next", password="pw")
+    arrive(client, ms_identity_emulator)
+    shown = client.get(URL)
+    assert client.login(username="next", password="pw")
+
+    response = client.post(URL, {"ticket": ticket(shown), "trait-0": "Tools"})
+
+    assert code_of(response) == "pending_missing"
+    assert Credential.objects.count() == 0
+    assert code_of(client.get(URL)) == "pending_missing"
+
+
 def test_a_cookie_that_came_twice_is_not_believed(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     cookie = client.cookies["ms_identity_pending_token"].value

@@ -179,7 +179,9 @@ def test_missing_traits_of_a_new_identity_are_asked(client, ms_identity_emulator
     ticket = client.get("/ms/complete/").context["ticket"]
     response = client.post("/ms/complete/", {"ticket": ticket, "trait-0": "Tools"})
     assert response.headers["Location"] == URL
-    assert Credential.objects.get().identity.traits["team"] == "Tools"
+    identity = Credential.objects.get().identity
+    assert (identity.user, identity.traits["team"]) == (local, "Tools")
+    assert who(client) == "local"
 
 
 def test_who_has_an_identity_is_asked_nothing_for_another_account(

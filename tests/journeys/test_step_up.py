@@ -291,6 +291,17 @@ def test_anonymous_visitors_sign_in_first(client, url):
     assert client.get(url).headers["Location"] == f"/accounts/login/?next={url}"
 
 
+def test_stamps_in_a_session_of_nobody_prove_nothing(client):
+    """A planted session may hold whatever its maker's did, but it has no user."""
+    session = client.session
+    session[sessions.AUTHENTICATED_AT] = time.time()
+    session[sessions.ASSURANCE] = "aal2"
+    session.save()
+
+    for url in ("/money/", "/vault/"):
+        assert client.get(url).headers["Location"].startswith("/accounts/login/")
+
+
 def test_a_step_up_link_of_an_anonymous_visitor_leads_to_a_sign_in(client):
     response = client.get("/ms/step-up/?need=aal2&next=/vault/")
 
