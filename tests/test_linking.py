@@ -73,7 +73,13 @@ class Tokens:
         return get_user_model().objects.get(pk=user_id)
 
 
+def made_by_a_function():
+    """AUTHENTICATION_BACKENDS may name whatever can be called."""
+    return Tokens()
+
+
 TOKENS = f"{__name__}.Tokens"
+FUNCTION = f"{__name__}.made_by_a_function"
 MODEL = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -81,6 +87,7 @@ MODEL = "django.contrib.auth.backends.ModelBackend"
     ("installed", "here", "counts"),
     [
         pytest.param([MODEL, sessions.BACKEND, TOKENS], TOKENS, True, id="a backend of the project's"),
+        pytest.param([MODEL, sessions.BACKEND, FUNCTION], FUNCTION, True, id="one that a function makes"),
         pytest.param([MODEL, sessions.BACKEND], TOKENS, False, id="one that is installed no more"),
         pytest.param([MODEL, sessions.BACKEND, TOKENS], MODEL, False, id="Django's, without a password"),
         pytest.param([MODEL, sessions.BACKEND, TOKENS], sessions.BACKEND, False, id="our own"),

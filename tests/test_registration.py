@@ -10,13 +10,21 @@ from django.test import RequestFactory
 
 from django_ms_identity.exceptions import (
     AccountExists,
+    IdentityInactive,
     MapperResultInvalid,
     RegistrationDisabled,
     RegistrationRefused,
 )
 from django_ms_identity.mapping.result import Address, Mapped
-from django_ms_identity.models import Identity, VerifiableAddress, credential_key
-from django_ms_identity.registration import SubjectTaken, admit, emails_in_use, register, users_with_any
+from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key
+from django_ms_identity.registration import (
+    SubjectTaken,
+    admit,
+    emails_in_use,
+    register,
+    settle_tenant,
+    users_with_any,
+)
 from django_ms_identity.signals import identity_registering
 from tests.builders import (
     make_claims,
@@ -510,3 +518,12 @@ def test_nothing_is_asked_for_no_address():
         assert emails_in_use([]) == set()
 
     assert gathered == []
+
+
+def test_a_credential_that_is_deleted_while_it_settles_lets_nobody_in():
+    identity = make_identity(subject="subject")
+    credential = identity.credentials.get()
+    Credential.objects.all().delete()
+
+    with pytest.raises(IdentityInactive, match="deleted while it signed in"):
+        settle_tenant(credential, make_claims(sub="subject"))

@@ -486,6 +486,18 @@ def test_without_a_connected_account_the_project_asks(client, ms_identity_emulat
     assert Credential.objects.count() == 1
 
 
+def test_a_browser_that_only_looks_ahead_resumes_nothing(client, ms_identity_emulator, local):
+    """HEAD is what link previews and prefetchers ask."""
+    age(client)
+    page_after = next_of(client.post(LINK))
+    assert client.login(username="local", password="pw")
+
+    assert client.head(page_after).status_code == 200
+
+    resumed = client.get(page_after)
+    assert ms_identity_emulator.callback(resumed.headers["Location"]).send(client).headers["Location"] == URL
+
+
 def test_what_waits_goes_on_once_and_only_after_the_proof(client, ms_identity_emulator, local):
     age(client)
     page_after = next_of(client.post(LINK))
