@@ -367,3 +367,12 @@ def test_any_user_object_makes_a_harmless_user_or_a_refusal(wanted, traits):
     assert not user.has_usable_password()
     assert account.groups == ()
     assert 0 < len(user.username) <= 150
+
+
+def test_only_an_e_mail_address_is_one():
+    """Kratos verifies telephone numbers too, and nothing holds a mapper or an export to their form."""
+    sms = Address(via="sms", value="ines@contoso.example")
+
+    account = account_without_claims(SINGLE, Mapped(traits={}, verified_addresses=(sms,)), subject="subject")
+
+    assert "email" not in account.fields
