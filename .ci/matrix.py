@@ -27,6 +27,19 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": path, "UV_PYTHON_DOWNLOADS": "never"}
 
 
+def django_of(name: str) -> str:
+    """Return the version of Django that an environment has."""
+    python = CHECKOUT / ".tox" / name / "bin" / "python"
+    command = [python, "-c", "import django; print(django.__version__)"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def is_promised(name: str, version: str) -> bool:
+    """Say whether ``py312-django60`` and the like have Django 6.0."""
+    major, minor = name.rpartition("django")[2]
+    return version.startswith(f"{major}.{minor}")
+
+
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
@@ -34,16 +47,17 @@ def main() -> int:
         code = subprocess.run([*tox, *sys.argv[1:]], cwd=CHECKOUT, env=environment(), check=False).returncode
         if not report.exists():
             return code or 1
-        results = {
-            name: environment["result"]
-            for name, environment in json.loads(report.read_text())["testenvs"].items()
-            if "result" in environment
-        }
+        environments = json.loads(report.read_text())["testenvs"]
+    results = {name: each["result"] for name, each in environments.items() if "result" in each}
     tested = [name for name, result in results.items() if not result["skipped"]]
     missing = [name for name, result in results.items() if result["skipped"]]
     print(f"\nTested: {', '.join(tested) or 'nothing'}")
     if missing:
         print(f"!!! NOT TESTED, because the interpreter is not on this machine: {', '.join(missing)}")
+    mistaken = {name: django_of(name) for name in tested if not is_promised(name, django_of(name))}
+    if mistaken:
+        print(f"!!! Another Django than the environment's name says: {mistaken}")
+        return code or 1
     if not any("django6" in name for name in tested):
         print("!!! No environment with Django 6 was tested: install Python 3.12 or newer.")
         return code or 1
