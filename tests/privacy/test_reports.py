@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from django.core.signals import got_request_exception
+from django.urls import ResolverMatch, resolve
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter, SafeExceptionReporterFilter
 
@@ -170,8 +171,17 @@ def test_a_filter_that_the_project_set_keeps_its_state(rf):
     assert request.exception_reporter_filter.more == "kept"
 
 
-def test_reports_of_the_projects_own_pages_are_its_own_affair(rf):
+@pytest.mark.parametrize(
+    "match",
+    [
+        pytest.param(None, id="by its path"),
+        pytest.param(resolve("/admin/auth/user/"), id="another page of the admin"),
+        pytest.param(ResolverMatch(registers, (), {}, url_name="ms_identity_x"), id="a name like ours"),
+    ],
+)
+def test_reports_of_the_projects_own_pages_are_its_own_affair(rf, match):
     request = rf.get("/home/", {"q": "x"})
+    request.resolver_match = match
 
     got_request_exception.send(None, request=request)
 
