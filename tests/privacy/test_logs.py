@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("visit", VISITS)
-def test_no_log_and_no_answer_says_what_is_secret(world, visit, logged):
+def test_no_log_says_what_is_secret(world, visit, logged):
     world.microsoft.persona("work", claims=CLAIMS)
     ready = visit(world)
     secrets = secrets_of(world) | ready.secrets

@@ -145,6 +145,27 @@ def test_no_report_of_the_admins_pages_shows_what_is_secret(world, reports, mail
         assert EMAIL not in text
 
 
+def broken_hook(*, claims, **_):
+    email = claims.payload["email"]
+    raise ValueError(f"a name of {len(email)} letters is too long")
+
+
+def test_no_report_of_a_hook_that_fails_shows_what_it_was_given(world, mailer, mailoutbox):
+    """It is logged where it fails, and never becomes an error 500."""
+    hook = {"hook": f"{__name__}.broken_hook"}
+    world.configure(HOOKS={"after_registration": [hook, {"hook": "session"}]})
+    logger = logging.getLogger("django_ms_identity")
+    logger.addHandler(mailer)
+    try:
+        registers(world).send()
+    finally:
+        logger.removeHandler(mailer)
+
+    texts = texts_of(mailoutbox)
+    assert any("broken_hook" in text and "<!DOCTYPE html>" in text for text in texts)
+    assert not any(EMAIL in text for text in texts)
+
+
 def test_the_address_of_the_page_before_is_not_reported(world, reports):
     world.browser = Browser(raise_request_exception=False)
     world.log_in("local")
