@@ -516,6 +516,7 @@ def test_verified_addresses_are_found_in_any_spelling():
 def test_nothing_is_asked_for_no_address():
     with statements() as gathered:
         assert emails_in_use([]) == set()
+        assert users_with_any([]) == ()
 
     assert gathered == []
 
