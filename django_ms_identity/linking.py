@@ -99,7 +99,7 @@ def unlink(request: HttpRequest, *, identity: Identity | None, credential: int) 
     if not identity.is_active:
         # Else the Microsoft account could register anew, and be active.
         raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
-    database = identity._state.db or router.db_for_write(Identity)
+    database = router.db_for_write(Identity, instance=identity)
     signs_in_otherwise = _signs_in_otherwise(request, identity.user)
     removed, opened = _disconnect(identity, credential, database, needs_another=not signs_in_otherwise)
     logger.info("Unlinked provider %s from identity %s", removed.provider, identity.pk)

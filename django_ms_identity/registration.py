@@ -91,7 +91,7 @@ def settle_tenant(credential: Credential, claims: Claims) -> None:
     The credential has the tenant that is stored afterwards. Raises ``IdentityInactive`` for one that was
     deleted meanwhile.
     """
-    rows = Credential.objects.using(credential._state.db or router.db_for_write(Credential))
+    rows = Credential.objects.using(router.db_for_write(Credential, instance=credential))
     tenant, object_id = claims.tid, claims.oid or credential.object_id
     settled = rows.filter(pk=credential.pk, tenant="").update(
         tenant=tenant, object_id=object_id, account=account_name(claims), updated_at=timezone.now()

@@ -259,4 +259,4 @@ def _sealed(session_key: str | None) -> str | None:
 
 
 def _database(identity: Identity) -> str:
-    return identity._state.db or router.db_for_write(Identity)
+    return router.db_for_write(Identity, instance=identity)

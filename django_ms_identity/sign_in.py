@@ -278,7 +278,7 @@ def _is_there(credential: Credential) -> bool:
 
 
 def _rows(credential: Credential) -> QuerySet[Credential]:
-    return Credential.objects.using(credential._state.db or router.db_for_write(Credential)).filter(
+    return Credential.objects.using(router.db_for_write(Credential, instance=credential)).filter(
         pk=credential.pk
     )
 

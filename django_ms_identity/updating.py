@@ -68,7 +68,7 @@ def update(request: HttpRequest, *, provider: Provider, credential: Credential, 
     written then.
     """
     identity = credential.identity
-    database = identity._state.db or router.db_for_write(Identity)
+    database = router.db_for_write(Identity, instance=identity)
     mapped = _mapped(provider, credential, claims)
     wanted = _wanted(provider, identity, claims, mapped, database)
     changes = _set(identity, wanted, database)
@@ -108,7 +108,7 @@ def pending_changes(
     Raises ``UserInvalid`` and ``MapperResultInvalid`` as ``update`` does.
     """
     identity = credential.identity
-    database = identity._state.db or router.db_for_write(Identity)
+    database = router.db_for_write(Identity, instance=identity)
     wanted = _wanted(provider, identity, claims, mapped, database)
     changes = _set(identity, wanted, database)
     return (

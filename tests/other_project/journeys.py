@@ -6,6 +6,7 @@ Run by tests/test_other_project.py in a process of its own: AUTH_USER_MODEL cann
 from __future__ import annotations
 
 import json
+import time
 import uuid
 
 import pytest
@@ -14,7 +15,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, connections
 from django.urls import get_resolver
 
-from django_ms_identity import signals
+from django_ms_identity import sessions, signals
 from django_ms_identity.import_plans import Outcome, Plan, Skip
 from django_ms_identity.importing import Import
 from django_ms_identity.kratos.export import read
@@ -24,10 +25,23 @@ from tests.journeys.steps import unquoted
 from tests.other_project.models import Member
 from tests.web import Browser
 
-pytestmark = pytest.mark.django_db(databases=["default", "people"], transaction=True)
+pytestmark = pytest.mark.django_db(databases=["default", "people", "replica"], transaction=True)
 
 EMAIL = "ines.okafor@contoso.example"
 START = "/accounts/microsoft/start/microsoft/"
+
+
+@pytest.fixture(autouse=True)
+def replica():
+    """Let the replica refuse what a real one refuses: each write, and each lock."""
+
+    def refuse(execute, sql, params, many, context):
+        assert sql.split(maxsplit=1)[0] not in {"INSERT", "UPDATE", "DELETE"}, sql
+        assert "FOR UPDATE" not in sql, sql
+        return execute(sql, params, many, context)
+
+    with connections["replica"].execute_wrapper(refuse):
+        yield
 
 
 def code_of(response):
@@ -47,7 +61,7 @@ def test_the_app_has_nothing_to_migrate():
 def test_views_are_outside_transactions_of_every_database(name):
     view = get_resolver().resolve(f"/accounts/microsoft/{name}/").func
 
-    assert view._non_atomic_requests == {"default", "people"}
+    assert view._non_atomic_requests == {"default", "people", "replica"}
 
 
 def test_a_person_is_registered_by_a_trusted_address(client, ms_identity_emulator):
@@ -80,7 +94,7 @@ def test_nothing_of_ours_runs_inside_a_transaction(client, ms_identity_emulator,
 
     ms_identity_emulator.sign_in(client)
 
-    assert seen == [[False, False]] * 4
+    assert seen == [[False, False, False]] * 4
 
 
 @pytest.mark.parametrize(
@@ -153,11 +167,32 @@ def test_fields_and_groups_that_the_model_lacks_are_dropped(client, ms_identity_
     assert Member.objects.get().nickname == "I"
 
 
-def test_deactivation_works_at_once(client, ms_identity_emulator):
+def test_deactivation_works_at_once_though_the_identity_was_read_from_a_replica(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
-    Identity.objects.update(state="inactive")
+    identity = Identity.objects.get()
+    assert identity._state.db == "replica"
+
+    assert sessions.set_active(identity, False)
 
     assert client.get("/home/").headers["Location"] == "/accounts/microsoft/sign-in/?next=/home/"
+
+
+def test_an_account_is_connected_renamed_and_disconnected(client, ms_identity_emulator):
+    just_now = {"auth_time": int(time.time())}
+    ms_identity_emulator.persona("work", claims=just_now)
+    ms_identity_emulator.persona("admin", claims=just_now)
+    ms_identity_emulator.sign_in(client)
+    link = client.post("/accounts/microsoft/connections/microsoft/link/").headers["Location"]
+    ms_identity_emulator.callback(link, "admin").send(client)
+    Credential.objects.update(account="before@contoso.example")
+
+    ms_identity_emulator.sign_in(Browser())
+    first, second = Credential.objects.order_by("pk")
+    response = client.post(f"/accounts/microsoft/connections/{second.pk}/unlink/")
+
+    assert response.status_code == 302, response.content
+    assert Credential.objects.get() == first
+    assert first.account == EMAIL
 
 
 def test_only_our_own_pages_are_open(client):

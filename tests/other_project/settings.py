@@ -1,4 +1,4 @@
-"""A project with its own user model, two databases, and a transaction and a login for every request."""
+"""A project with its own user model, several databases, and a transaction and a login for every request."""
 
 from tests import servers
 from tests.settings import *  # noqa: F403
@@ -8,6 +8,7 @@ DATABASES = {
     alias: servers.make_database(f"other_project_{alias}") | {"ATOMIC_REQUESTS": True}
     for alias in ("default", "people")
 }
+DATABASES["replica"] = DATABASES["people"] | {"TEST": {"MIRROR": "people"}}
 # Sessions are in "default", people are not.
 DATABASE_ROUTERS = ["tests.other_project.routers.PeopleRouter"]
 INSTALLED_APPS = [
