@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.mark.django_db  # for `-m django_db`: the other process asks databases
 def test_a_project_with_its_own_user_model_and_databases_signs_people_in():
-    """In a process of its own; the journeys are in tests/other_project."""
-    command = [sys.executable, "-m", "pytest", "tests/other_project/journeys.py", "-q", "--no-header"]
+    """In a process of its own; its tests are in tests/other_project."""
+    files = ["tests/other_project/journeys.py", "tests/other_project/user_models.py"]
+    command = [sys.executable, "-m", "pytest", *files, "-q", "--no-header"]
     options = ["--ds=tests.other_project.settings", "-p", "no:cacheprovider", "--no-cov"]
 
     finished = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=300)

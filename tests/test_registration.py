@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import DataError, connection
+from django.db import DataError, OperationalError, connection
 from django.test import RequestFactory
 
 from django_ms_identity.exceptions import (
@@ -421,6 +421,22 @@ def test_a_value_that_the_database_refuses_leaves_nothing(client, ms_identity_em
     assert (code_of(response), response.status_code) == ("user_invalid", 503)
     assert "planted" not in caplog.text
     assert rows() == NOTHING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_fails_at_the_session_is_no_refusal(client, ms_identity_emulator):
+    """Only who was deleted meanwhile is told that they may not come in."""
+
+    def fail(execute, sql, params, many, context):
+        if unquoted(sql).startswith("INSERT INTO ms_identity_signin"):
+            raise OperationalError
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(fail), pytest.raises(OperationalError):
+        ms_identity_emulator.sign_in(client)
+
+    assert (rows()["Identity"], rows()["SignIn"]) == (1, 0)
+    assert client.get("/home/").content == b"nobody"
 
 
 # Whole registrations

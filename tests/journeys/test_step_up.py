@@ -21,7 +21,7 @@ from django_ms_identity.decorators import (
     aal2_required,
     recent_sign_in_required,
 )
-from django_ms_identity.models import SignIn
+from django_ms_identity.models import Credential, SignIn
 from tests.builders import make_settings
 from tests.urls import home
 from tests.web import Browser
@@ -207,6 +207,19 @@ def test_who_has_only_the_password_cannot_connect_a_second_factor_of_their_own(c
     assert code_of(response) == "step_up_failed"
     ms_identity_emulator.sign_in(client, "admin")
     assert client.get("/vault/").status_code == 302
+
+
+def test_an_account_that_was_connected_without_one_still_shows_who_is_there(client, ms_identity_emulator):
+    get_user_model().objects.create_user("local", password="pw")
+    client.login(username="local", password="pw")
+    link = client.post("/ms/connections/microsoft/link/")
+    ms_identity_emulator.callback(link.headers["Location"]).send(client)
+    Credential.objects.update(assured=False)
+    age(client, 2 * 3600)
+
+    location = step_up(client, "/money/").headers["Location"]
+
+    assert ms_identity_emulator.callback(location).send(client).headers["Location"] == "/money/"
 
 
 def test_an_account_that_was_connected_with_a_second_factor_shows_one(client, ms_identity_emulator):
