@@ -29,15 +29,15 @@ def environment() -> dict[str, str]:
 
 def django_of(name: str) -> str:
     """Return the version of Django that an environment has."""
-    python = CHECKOUT / ".tox" / name / "bin" / "python"
+    python = str(CHECKOUT / ".tox" / name / "bin" / "python")
     command = [python, "-c", "import django; print(django.__version__)"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def is_promised(name: str, version: str) -> bool:
     """Say whether ``py312-django60`` and the like have Django 6.0."""
-    major, minor = name.rpartition("django")[2]
-    return version.startswith(f"{major}.{minor}")
+    digits = name.rpartition("django")[2]
+    return version.startswith(f"{digits[0]}.{digits[1:]}.")
 
 
 def main() -> int:

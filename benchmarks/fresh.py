@@ -7,7 +7,8 @@ from time import perf_counter
 
 _BEGAN = perf_counter()
 
-import json  # noqa: E402  # the imports are part of what is measured
+# The imports are part of what is measured.
+import json  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 from http.client import HTTPConnection  # noqa: E402

@@ -27,7 +27,9 @@ from . import databases
 if TYPE_CHECKING:
     from django_ms_identity.models import Credential
 
-    from .measure import Row
+    from .journeys import Journeys
+    from .measure import Row, Wire
+    from .scale import Database
 
 PAGE = 300
 """Milliseconds of a page of the admin."""
@@ -114,21 +116,20 @@ def _measured(options: argparse.Namespace) -> bool:
     return failed or bool(found)
 
 
-def _callback(site: object, wire: object, large: object, rounds: int) -> Iterator[Row]:
+def _callback(site: Journeys, wire: Wire, large: Database, rounds: int) -> Iterator[Row]:
     from django.db import connection
 
     from .measure import Budget, Clock, Row, compared, p95
 
     # The work of a server elsewhere is no processor time of ours.
     clock = Clock.CPU if connection.vendor == "sqlite" else Clock.WALL
-    prepare = site.callback  # type: ignore[attr-defined]
     few, many, ratio = compared(
-        prepare,
-        prepare,
+        site.callback,
+        site.callback,
         other_under=large,
         wire=wire,
         rounds=rounds,
-        clock=clock,  # type: ignore[arg-type]
+        clock=clock,
     )
     yield Row(step="callback, few identities", median=statistics.median(few), p95=p95(few), clock=clock)
     yield Row(

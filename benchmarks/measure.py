@@ -56,16 +56,18 @@ def tapped() -> Iterator[Wire]:
         wire.requests += 1
         began = {clock: clock() for clock in Clock}
         try:
+            # Whatever options there are, they go on as they came.
             return send(adapter, request, **options)  # type: ignore[arg-type]
         finally:
             for clock in Clock:
                 wire.seconds[clock] += clock() - began[clock]
 
+    # requests has no other place where all that it sends comes by.
     HTTPAdapter.send = listen  # type: ignore[method-assign, assignment]
     try:
         yield wire
     finally:
-        HTTPAdapter.send = send  # type: ignore[method-assign]
+        HTTPAdapter.send = send  # type: ignore[method-assign]  # what was there before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

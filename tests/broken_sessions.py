@@ -9,4 +9,4 @@ class SessionStore(SessionBase):
     def load(self) -> dict[str, object]:
         raise ConnectionError("the store is gone")
 
-    exists = create = save = delete = load  # type: ignore[assignment]
+    exists = create = save = delete = load

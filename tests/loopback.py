@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _received(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        server: Server = self.server.owner  # type: ignore[attr-defined]
+        server: Server = self.server.owner
         server.received.append(
             Received(
                 method=self.command,
@@ -105,7 +105,7 @@ def serve(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Serve
         http.socket = tls.wrap_socket(http.socket, server_side=True)
         scheme = "https"
     server = Server(f"{scheme}://127.0.0.1:{http.server_address[1]}", list(answers))
-    http.owner = server  # type: ignore[attr-defined]
+    http.owner = server
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:

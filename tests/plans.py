@@ -148,5 +148,5 @@ def _full_scans(node: Mapping[str, object], *, limited: bool) -> Iterator[str]:
     if kind == "Seq Scan" and table in GROWING and not (limited and "Filter" not in node):
         yield f"{kind} on {table} {node.get('Filter', '')}"
     # Only what stands directly below a LIMIT stops with it.
-    for child in node.get("Plans", ()):  # type: ignore[attr-defined]
+    for child in node.get("Plans", ()):
         yield from _full_scans(child, limited=kind == "Limit")

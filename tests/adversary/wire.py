@@ -83,7 +83,7 @@ def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Ite
 
     def relay(handler: Handler) -> None:
         url = f"https://{handler.path.removeprefix('/')}"
-        server = handler.server.owner  # type: ignore[attr-defined]
+        server = handler.server.owner
         received = server.received[-1]
         headers = {
             name: received.headers[name]

@@ -157,7 +157,7 @@ def check_token(_: object, raw: str) -> None:
 def check_signed_token(_: object, header: dict[str, Any], claims: dict[str, Any]) -> None:
     """Microsoft's own key under anything."""
     read = refused(lambda: forge.verify(forge.token(forge.payload(**claims), header=header)))
-    assert read is None or (read.tid == forge.TID and isinstance(read.sub, str))  # type: ignore[attr-defined]
+    assert read is None or (read.tid == forge.TID and isinstance(read.sub, str))
 
 
 def check_claims(_: object, claims: dict[str, Any], provider: dict[str, Any]) -> None:
@@ -373,10 +373,10 @@ def check_schema(_: object, traits_schema: Any, root: dict[str, Any], traits: di
     schema = refused(lambda: parse_schema.__wrapped__(json.dumps(document)))
     if schema is None:
         return
-    problems = refused(lambda: schema.problems(traits, matches=lambda pattern, text: True))  # type: ignore[attr-defined]
-    paths = [problem.path for problem in problems or ()]  # type: ignore[attr-defined]
-    refused(lambda: schema.fields(paths))  # type: ignore[attr-defined]
-    schema.addresses(traits)  # type: ignore[attr-defined]
+    problems = refused(lambda: schema.problems(traits, matches=lambda pattern, text: True))
+    paths = [problem.path for problem in problems or ()]
+    refused(lambda: schema.fields(paths))
+    schema.addresses(traits)
 
 
 def check_schema_text(_: object, text: str) -> None:

@@ -477,10 +477,10 @@ def test_an_address_that_a_squatter_typed_meets_nobody(client, ms_identity_emula
 
 @pytest.mark.parametrize(
     "spelled",
-    ["INES.OKAFOR@contoso.example", "Ines.Okafor@Contoso.Example", "ines.okafor＠contoso.example"],  # noqa: RUF001
+    ["INES.OKAFOR@contoso.example", "Ines.Okafor@Contoso.Example", "ines.okafor＠contoso.example"],  # noqa: RUF001  # on purpose
 )
 def test_case_and_unicode_forms_of_an_address_are_met(client, ms_identity_emulator, spelled):
-    if "＠" in spelled:  # noqa: RUF001
+    if "＠" in spelled:  # noqa: RUF001  # on purpose
         identity = make_identity(username="ines", subject="x", provider="second")
         VerifiableAddress.objects.create(
             identity=identity, via="email", value=spelled, normalised=EMAIL, verified_at="2026-01-01T00:00Z"

@@ -187,7 +187,7 @@ def test_what_json_cannot_carry_is_refused(value: object) -> None:
 
 def test_a_payload_key_that_is_no_text_is_refused() -> None:
     with pytest.raises(ClaimsInvalid):
-        mapper_claims({1: "a"}, subject="s")  # type: ignore[dict-item]
+        mapper_claims({1: "a"}, subject="s")
 
 
 def nested(depth: int) -> object:

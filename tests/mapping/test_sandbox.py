@@ -158,7 +158,7 @@ def announced(kind: type[Worker]) -> tuple[type[Worker], threading.Semaphore]:
     """Make a kind of worker that says when a request is under way."""
     sent = threading.Semaphore(0)
 
-    class AnnouncedWorker(kind):  # type: ignore[valid-type, misc]
+    class AnnouncedWorker(kind):
         def send(self, body: bytes, *, deadline: float) -> None:
             super().send(body, deadline=deadline)
             sent.release()

@@ -629,7 +629,7 @@ def test_typed_traits_join_the_mapped_ones() -> None:
 def test_merging_copies_what_is_kept() -> None:
     traits: Any = {"name": {"first": "Bob"}}
 
-    merge(traits, {})["name"]["first"] = "Eve"  # type: ignore[index, call-overload]
+    merge(traits, {})["name"]["first"] = "Eve"
 
     assert traits == {"name": {"first": "Bob"}}
 

@@ -313,10 +313,10 @@ class HeldTransport(Transport):
         self.asked = threading.Semaphore(0)
         self.released = threading.Event()
 
-    def get(self, url: str, **options: object):  # type: ignore[no-untyped-def]
+    def get(self, url: str, **options: object):
         self.asked.release()
         assert self.released.wait(20)
-        return super().get(url, **options)  # type: ignore[arg-type]
+        return super().get(url, **options)
 
 
 def test_many_threads_fetch_once(sources: Sources, wire: responses.RequestsMock) -> None:

@@ -1,7 +1,7 @@
 """A project with its own user model, several databases, and a transaction and a login for every request."""
 
 from tests import servers
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403  # but for what follows, the same project
 from tests.settings import MIDDLEWARE
 
 DATABASES = {

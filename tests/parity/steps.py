@@ -32,7 +32,7 @@ def row(*numbers: int) -> Callable[[_Test], _Test]:
     """Say which rows of docs/kratos.md a test holds."""
 
     def mark(test: _Test) -> _Test:
-        test.rows = numbers  # type: ignore[attr-defined]
+        test.rows = numbers
         return test
 
     return mark

@@ -36,7 +36,7 @@ def main() -> None:
             answer = obey(json.loads(line))
         except Exception as error:
             answer = {"exception": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)  # noqa: T201
+        print(json.dumps(answer), flush=True)  # noqa: T201  # read by the process that started this one
 
 
 if __name__ == "__main__":

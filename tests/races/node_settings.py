@@ -3,7 +3,7 @@
 import json
 import os
 
-from tests.settings import *  # noqa: F403
+from tests.settings import *  # noqa: F403  # but for what follows, the same project
 from tests.settings import DATABASES
 
 DEBUG = True  # else EMULATOR_URL is refused
