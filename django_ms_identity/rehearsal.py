@@ -1,15 +1,18 @@
-"""Tries a provider out before the first visitor does: its mapper, and the way to Microsoft."""
+"""Tries a provider out before the first visitor does: mapper, bodies of web hooks, the way to Microsoft."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.core.cache.backends.dummy import DummyCache
 
-from . import conf, wiring
+from . import conf, web_hook_calls, wiring
 from .cache import SharedCache
 from .entra.clouds import CONSUMER_TENANT, TenantKind, issuer, keys_url
 from .entra.documents import Documents
 from .entra.keys import configured_tenant, parse_keys
 from .entra.providers import Provider
+from .exceptions import WebHookFailed
 from .mapping.mapper import EMPTY_IDENTITY, map_claims
 from .mapping.result import Mapped
 from .mapping.traits import TraitProblem
@@ -44,6 +47,14 @@ def sample_problems(provider: Provider) -> tuple[TraitProblem, ...]:
     """
     schema = wiring.identity_schema()
     return () if schema is None else schema.problems(rehearse(provider).traits)
+
+
+def sample_web_hooks(provider: Provider) -> Iterator[tuple[str, WebHookFailed]]:
+    """Make the bodies of all web hooks of the invented person; return stage and fault of each that fails.
+
+    Sends nothing. Raises a leaf of ``MapperFailed``.
+    """
+    return web_hook_calls.rehearse(provider, rehearse(provider))
 
 
 def ask_microsoft(provider: Provider) -> tuple[str, int]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from uuid import UUID
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from . import conf, wiring
 from .entra.providers import Provider
+from .exceptions import WebHookFailed
 from .mapping.result import Mapped
 from .models import Identity
 from .web_hook import Changes, ResponseUse, WebHook, send
-from .web_hook_context import context
+from .web_hook import rehearse as rehearse_body
+from .web_hook_context import context, sample_context
 
 
 def call(
@@ -48,16 +52,43 @@ def changed(request: HttpRequest, *, provider: Provider, mapped: Mapped) -> Mapp
     verified addresses and the user's fields stay the mapper's. Raises as ``call``.
     """
     for web_hook in asked_before_registration():
-        identity = Identity(
-            # As in Kratos: it has no id yet, and another server must not remember a wrong one.
-            id=UUID(int=0),
-            traits=mapped.traits,
-            metadata_public=mapped.metadata_public or {},
-            metadata_admin=mapped.metadata_admin or {},
+        changes = call(
+            web_hook, request, stage="after_registration", provider=provider.id, identity=_newcomer(mapped)
         )
-        changes = call(web_hook, request, stage="after_registration", provider=provider.id, identity=identity)
         mapped = _with(mapped, changes)
     return mapped
+
+
+def rehearse(provider: Provider, mapped: Mapped) -> Iterator[tuple[str, WebHookFailed]]:
+    """Make all web hooks' bodies of what was mapped for nobody; return stage and fault of each that fails.
+
+    Sends nothing. Raises ``MapperBusy``.
+    """
+    for stage, hooks in conf.get_config().hooks.items():
+        for web_hook in filter(None, (hook.web_hook for hook in hooks)):
+            identity = _newcomer(mapped)
+            if stage != "after_registration" or web_hook.response is not ResponseUse.PARSE:
+                identity.created_at = identity.updated_at = identity.state_changed_at = timezone.now()
+            try:
+                rehearse_body(
+                    web_hook,
+                    sample_context(stage=stage, provider=provider.id, identity=identity),
+                    transport=wiring.transport(),
+                    timeout=conf.get_config().mapper_timeout,
+                    allow_http=wiring.allows_http(),
+                )
+            except WebHookFailed as error:
+                yield stage, error
+
+
+def _newcomer(mapped: Mapped) -> Identity:
+    return Identity(
+        # As in Kratos: it has no id yet, and another server must not remember a wrong one.
+        id=UUID(int=0),
+        traits=mapped.traits,
+        metadata_public=mapped.metadata_public or {},
+        metadata_admin=mapped.metadata_admin or {},
+    )
 
 
 def _with(mapped: Mapped, changes: Changes) -> Mapped:

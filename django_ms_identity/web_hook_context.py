@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from django.http import HttpRequest
 
 from .mapping.json_text import JSON, JSONObject, clean_object
-from .models import Identity, SignIn
+from .models import Identity
 
 HEADERS = (
     "Accept",
@@ -25,34 +26,54 @@ HEADERS = (
 """Never Cookie, Authorization or Referer, which may hold a code; nor an address that anybody can claim."""
 
 
-def context(
-    request: HttpRequest, *, stage: str, provider: str, identity: Identity, session: SignIn | None = None
-) -> JSONObject:
+def context(request: HttpRequest, *, stage: str, provider: str, identity: Identity) -> JSONObject:
     """Return ``ctx`` for a web hook of a stage of ``HOOKS``.
 
-    ``provider`` is its id; ``identity`` may be unsaved, as before a registration; ``session`` is the row of
-    the session that was opened. Times are RFC 3339 in UTC.
+    ``provider`` is its id; ``identity`` may be unsaved, as before a registration. Times are RFC 3339 in UTC.
     """
-    # The whole query is left out: on a callback it holds the code and the state.
-    url = request.build_absolute_uri(request.path)
-    ctx: dict[str, object] = {
-        "flow": {
-            "type": "browser",
-            "active": "oidc",
-            "stage": stage,
-            "provider": provider,
+    return _context(
+        # The whole query is left out: on a callback it holds the code and the state.
+        url=request.build_absolute_uri(request.path),
+        method=str(request.method),
+        headers={name: request.headers[name] for name in HEADERS if name in request.headers},
+        stage=stage,
+        provider=provider,
+        identity=identity,
+    )
+
+
+def sample_context(*, stage: str, provider: str, identity: Identity) -> JSONObject:
+    """Return ``ctx`` of a visit that nobody made, to try a template on."""
+    return _context(
+        url="https://www.example.com/",
+        method="GET",
+        headers={"User-Agent": "Mozilla/5.0"},
+        stage=stage,
+        provider=provider,
+        identity=identity,
+    )
+
+
+def _context(
+    *, url: str, method: str, headers: Mapping[str, str], stage: str, provider: str, identity: Identity
+) -> JSONObject:
+    return clean_object(
+        {
+            "flow": {
+                "type": "browser",
+                "active": "oidc",
+                "stage": stage,
+                "provider": provider,
+                "request_url": url,
+            },
+            # As Go's http.Header: each name has a list of values.
+            "request_headers": {name: [value] for name, value in headers.items()},
+            "request_method": method,
             "request_url": url,
-        },
-        # As Go's http.Header: each name has a list of values.
-        "request_headers": {name: [request.headers[name]] for name in HEADERS if name in request.headers},
-        "request_method": request.method,
-        "request_url": url,
-        "request_cookies": {},
-        "identity": _identity(identity),
-    }
-    if session is not None:
-        ctx["session"] = _session(session)
-    return clean_object(ctx)
+            "request_cookies": {},
+            "identity": _identity(identity),
+        }
+    )
 
 
 def _identity(identity: Identity) -> dict[str, object]:
@@ -69,26 +90,6 @@ def _identity(identity: Identity) -> dict[str, object]:
         "metadata_public": identity.metadata_public,
         "metadata_admin": identity.metadata_admin,
         **times,
-    }
-
-
-def _session(session: SignIn) -> dict[str, object]:
-    opened = _time(session.created_at)
-    return {
-        # The row's number: neither the session key nor Microsoft's sid, with which one could act.
-        "id": str(session.pk),
-        "active": session.ended_at is None,
-        "authenticated_at": opened,
-        "authenticator_assurance_level": session.aal,
-        "authentication_methods": [
-            {
-                "method": "oidc",
-                "provider": session.provider,
-                "aal": session.aal,
-                "completed_at": opened,
-                "upstream_amr": session.amr,
-            }
-        ],
     }
 
 

@@ -218,6 +218,72 @@ def test_a_schema_that_cannot_be_read_is_reported_once():
     assert "sample claims" not in shown
 
 
+def web_hook(program, **config):
+    body = f"base64://{base64.b64encode(program.encode()).decode()}"
+    return {"hook": "web_hook", "config": {"id": "crm", "url": URL, "method": "POST", "body": body, **config}}
+
+
+URL = "https://hooks.contoso.example/planted"
+
+
+def checked(wire, **hooks):
+    wire.add(responses.POST, URL)
+    with override_settings(MS_IDENTITY=provider() | {"HOOKS": hooks}):
+        shown, ready = run("check")
+    assert not wire.calls
+    return shown, ready
+
+
+def test_the_bodies_of_web_hooks_are_tried_on_the_sample_and_not_sent(wire):
+    broken = "function(ctx) { mail: ctx.identity.traits.mail }"
+
+    shown, ready = checked(wire, after_login=[web_hook(broken)])
+
+    assert ready
+    told = shown.partition("after_login, tried on sample claims and not sent: the body of web hook crm")[2]
+    assert "mail" in told
+    assert "planted" not in shown
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "function(ctx) { mail: ctx.identity.traits.email, at: ctx.identity.created_at }",
+        "function(ctx) error 'cancel'",
+    ],
+)
+def test_nothing_is_said_of_web_hooks_whose_bodies_can_be_made(wire, program):
+    shown, _ = checked(wire, after_registration=[web_hook(program)], after_settings=[web_hook(program)])
+
+    assert "web hook" not in shown
+
+
+def test_a_web_hook_that_is_asked_before_a_registration_is_tried_on_nobody_who_is_stored(wire):
+    at = web_hook("function(ctx) { at: ctx.identity.created_at }", response={"parse": True})
+
+    shown, _ = checked(wire, after_registration=[at], after_login=[at])
+
+    assert "after_registration, tried on sample claims" in shown
+    assert "after_login, tried on sample claims" not in shown
+
+
+def test_a_body_that_is_no_form_is_told(wire):
+    form = web_hook("function(ctx) { n: 1 }", headers={"Content-Type": "application/x-www-form-urlencoded"})
+
+    assert "the body of web hook crm is no form" in checked(wire, after_login=[form])[0]
+
+
+def test_a_mapper_that_refuses_the_sample_is_reported_once(wire):
+    mapper = f"base64://{base64.b64encode(b'error 1').decode()}"
+    with override_settings(
+        MS_IDENTITY=provider(mapper_url=mapper) | {"HOOKS": {"after_login": [web_hook("function(ctx) 1")]}}
+    ):
+        shown, _ = run("check")
+
+    assert shown.count(ids.W_MAPPER) == 1
+    assert "web hook" not in shown
+
+
 # check --online
 
 

@@ -17,8 +17,9 @@ import tempfile
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -142,20 +143,32 @@ class Copies:
                 (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
             self._free.put(copy)
 
-    def outcome(self, mutant: Mutant, tests: list[str]) -> Outcome:
-        """Run the tests on a mutant."""
-        copy = self._free.get()
-        path = copy / PACKAGE / mutant.module
-        before = path.read_text(encoding="utf-8")
-        path.write_text(mutant.source, encoding="utf-8")
-        try:
+    def untouched(self, tests: Sequence[str]) -> Outcome:
+        """Run tests on the tree as it is."""
+        with self._lent() as copy:
             return _run(tests, copy)
+
+    def outcome(self, mutant: Mutant, tests: Sequence[str]) -> Outcome:
+        """Run the tests on a mutant."""
+        with self._lent() as copy:
+            path = copy / PACKAGE / mutant.module
+            before = path.read_text(encoding="utf-8")
+            path.write_text(mutant.source, encoding="utf-8")
+            try:
+                return _run(tests, copy)
+            finally:
+                path.write_text(before, encoding="utf-8")
+
+    @contextmanager
+    def _lent(self) -> Iterator[Path]:
+        copy = self._free.get()
+        try:
+            yield copy
         finally:
-            path.write_text(before, encoding="utf-8")
             self._free.put(copy)
 
 
-def _run(tests: list[str], folder: Path) -> Outcome:
+def _run(tests: Sequence[str], folder: Path) -> Outcome:
     command = [
         sys.executable,
         "-m",
@@ -199,8 +212,8 @@ def main() -> None:
     unexplained = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         copies = Copies(options.jobs, Path(folder))
-        rooms_tests = {tuple(tests): tests for _, tests in work}.values()
-        if any(_run(tests, Path(folder) / "0") is not Outcome.SURVIVES for tests in rooms_tests):
+        rooms_tests = {tuple(tests) for _, tests in work}
+        if any(outcome is not Outcome.SURVIVES for outcome in pool.map(copies.untouched, rooms_tests)):
             raise SystemExit("The tests fail, or hang, before anything is taken out.")
         outcomes = pool.map(lambda each: (each[0], copies.outcome(*each)), work)
         for number, (mutant, outcome) in enumerate(outcomes, 1):

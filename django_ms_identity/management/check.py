@@ -14,11 +14,11 @@ from django_ms_identity.conf import Config
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.models import Credential
-from django_ms_identity.rehearsal import ask_microsoft, sample_problems
+from django_ms_identity.rehearsal import ask_microsoft, sample_problems, sample_web_hooks
 
 from .console import problem_line
 
-HELP = "run every check, try each mapper, and print the redirect URIs to register"
+HELP = "run every check, try each mapper and web hook, and print the redirect URIs to register"
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -42,6 +42,7 @@ def run(command: BaseCommand, *, online: bool) -> None:
     for provider in () if parsed.faults else parsed.config.providers:
         _describe(command, provider, parsed.config)
         _judge_sample(command, provider)
+        _rehearse_web_hooks(command, provider)
         if online:
             failed |= not _ask_microsoft(command, provider)
     if failed:
@@ -75,6 +76,19 @@ def _judge_sample(command: BaseCommand, provider: Provider) -> None:
         command.stdout.write("  Of sample claims the mapper makes traits that the identity schema refuses:")
     for problem in problems:
         command.stdout.write(f"    {problem_line(problem)}")
+
+
+def _rehearse_web_hooks(command: BaseCommand, provider: Provider) -> None:
+    try:
+        faults = list(sample_web_hooks(provider))
+    except MSIdentityError:
+        return  # The checks have reported it.
+    for stage, error in faults:
+        command.stdout.write(
+            command.style.WARNING(f"  {stage}, tried on sample claims and not sent: {error.detail}")
+        )
+        for line in error.hint.splitlines():
+            command.stdout.write(f"    {line}")
 
 
 def _ask_microsoft(command: BaseCommand, provider: Provider) -> bool:

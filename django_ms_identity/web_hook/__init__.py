@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .config import ResponseUse, WebHook, parse_web_hook
 from .reply import Changes
-from .sending import send
+from .sending import rehearse, send
 
-__all__ = ["Changes", "ResponseUse", "WebHook", "parse_web_hook", "send"]
+__all__ = ["Changes", "ResponseUse", "WebHook", "parse_web_hook", "rehearse", "send"]

@@ -65,6 +65,17 @@ def send(
     return Changes()
 
 
+def rehearse(
+    hook: WebHook, ctx: Mapping[str, JSON], *, transport: Transport, timeout: float, allow_http: bool = False
+) -> None:
+    """Make a web hook's body of a ``ctx`` that is nobody's, and send nothing.
+
+    Raises ``WebHookFailed`` with the engine's own words, which an operator needs, or ``MapperBusy``.
+    """
+    if hook.body:
+        _body(hook, ctx, transport, timeout, allow_http, explain=True)
+
+
 def _call(
     hook: WebHook,
     ctx: Mapping[str, JSON],
@@ -76,11 +87,9 @@ def _call(
 ) -> Changes:
     body: bytes | None = None
     if hook.body:
-        source = _template(hook, transport, allow_http)
-        text = _evaluated(hook, source, ctx, timeout)
-        if text is None:
+        body = _body(hook, ctx, transport, timeout, allow_http)
+        if body is None:
             return Changes()
-        body = _form(hook, text) if hook.sends_form else text.encode()
     answer = outbound.send(
         hook.method,
         hook.url,
@@ -97,6 +106,23 @@ def _call(
     return changes_in(hook, answer.status, answer.body)
 
 
+def _body(
+    hook: WebHook,
+    ctx: Mapping[str, JSON],
+    transport: Transport,
+    timeout: float,
+    allow_http: bool,
+    *,
+    explain: bool = False,
+) -> bytes | None:
+    """Return what the template makes of ``ctx``; nothing when it cancels the request."""
+    source = _template(hook, transport, allow_http)
+    text = _evaluated(hook, source, ctx, timeout, explain=explain)
+    if text is None:
+        return None
+    return _form(hook, text) if hook.sends_form else text.encode()
+
+
 def _template(hook: WebHook, transport: Transport, allow_http: bool) -> str:
     try:
         return sources.read(hook.body, transport=transport, allow_http=allow_http)
@@ -104,11 +130,13 @@ def _template(hook: WebHook, transport: Transport, allow_http: bool) -> str:
         raise WebHookFailed(f"the body of {hook.name}: {error}", hint=error.hint) from None
 
 
-def _evaluated(hook: WebHook, source: str, ctx: Mapping[str, JSON], timeout: float) -> str | None:
-    """Return the JSON text that the template makes of ``ctx``; nothing when it cancels the request."""
+def _evaluated(
+    hook: WebHook, source: str, ctx: Mapping[str, JSON], timeout: float, *, explain: bool
+) -> str | None:
     # The sandbox passes external variables. A template is an expression, whatever it defines before its
     # function, so it can be put in parentheses and applied; the line break ends a comment.
     program = f"({source}\n)(std.extVar('claims'))"
+    words = ""
     try:
         return sandbox.evaluate(
             program,
@@ -126,11 +154,12 @@ def _evaluated(hook: WebHook, source: str, ctx: Mapping[str, JSON], timeout: flo
         # The hint holds the engine's words, and with them what the template had before it.
         cancelled = error.hint.partition("\n")[0] == _CANCEL
         problem = str(error)
+        words = error.hint if explain else ""
     if cancelled:
         logger.debug("The body of %s cancelled the request", hook.name)
         return None
     # Out here it has no context, which holds the hint.
-    raise WebHookFailed(problem, hint="Correct the template: a Jsonnet function(ctx).")
+    raise WebHookFailed(problem, hint=words or "Correct the template: a Jsonnet function(ctx).")
 
 
 def _form(hook: WebHook, text: str) -> bytes:
