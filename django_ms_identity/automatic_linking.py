@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import router
+from django.db.models import Q
 
+from . import conf
 from .accounts import trusted_emails
 from .entra.proof import Proof
 from .entra.providers import AccountLinkingMode
@@ -72,6 +74,10 @@ def _is_unused(user: AbstractBaseUser) -> bool:
 
 
 def _has_verified(identity: Identity, emails: list[str]) -> bool:
-    rows = identity.verifiable_addresses.filter(via="email", verified_at__isnull=False)
+    # Elsewhere an address is as good as what the mapper of that provider believes: whoever got in by another
+    # tenant with the owner's address could wait here for the owner to be connected to them.
+    single = [provider.id for provider in conf.get_config().providers if provider.tenant.single]
+    believed = Q(credential=None) | Q(credential__provider__in=single)
+    rows = identity.verifiable_addresses.filter(believed, via="email", verified_at__isnull=False)
     # Compared here: some collations find more than they should.
     return not {normalised(email) for email in emails}.isdisjoint(rows.values_list("normalised", flat=True))

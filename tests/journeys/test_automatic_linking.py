@@ -15,6 +15,10 @@ from .steps import pick
 pytestmark = pytest.mark.django_db
 
 EMAIL = "ines.okafor@contoso.example"
+BELIEVES = make_mapper("""
+    local email = std.extVar('claims').email;
+    {identity: {traits: {}, verified_addresses: [{via: 'email', value: email}]}}
+""")
 AUTOMATIC = {"account_linking_mode": "automatic", "auto_link_domains": ["Contoso.example"]}
 
 
@@ -52,6 +56,32 @@ def test_who_has_the_address_verified_here_is_linked_at_once(client, ms_identity
     assert arrive(client, ms_identity_emulator) == "/home/"
 
     assert identity.credentials.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("provider", "place"),
+    [
+        pytest.param({}, "/home/", id="a single tenant's"),
+        pytest.param({"microsoft_tenant": "organizations"}, "/ms/confirm-link/", id="any tenant's"),
+        pytest.param(None, "/ms/confirm-link/", id="of a provider that is gone"),
+    ],
+)
+def test_an_address_counts_as_verified_by_the_word_of_a_single_tenant(
+    client, ms_identity_emulator, settings, provider, place
+):
+    """By another one a careless mapper lets a squatter in, who waits here for the owner of the address."""
+    second = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555", "mapper_url": BELIEVES}
+    settings.MS_IDENTITY = make_settings(AUTOMATIC, second | (provider or {}))
+    squatter = Browser()
+    ms_identity_emulator.persona("admin", email=EMAIL)
+    ms_identity_emulator.sign_in(squatter, "admin", provider="second")
+    assert VerifiableAddress.objects.get().credential.provider == "second"
+    if provider is None:
+        settings.MS_IDENTITY = make_settings(AUTOMATIC)
+
+    assert arrive(client, ms_identity_emulator) == place
+
+    assert Credential.objects.count() == (2 if place == "/home/" else 1)
 
 
 def test_the_persons_other_sessions_end(client, ms_identity_emulator, settings):
