@@ -1,8 +1,9 @@
 """Removes each guard once and sees whether a test notices: ``make mutants``, or ``make mutants ONLY=flow``.
 
-A guard is a condition before a refusal, or one operand of such a condition. Each is taken out in a copy of
-the tree, where the tests of its room then run until the first failure. What no test notices is a survivor:
-it needs a test, or a reason in survivors.toml.
+A guard is a condition before a refusal, one operand of such a condition, what a function says that answers
+yes or no, or a call for the sake of what it does. Each is taken out in a copy of the tree, where the tests of
+its room then run until the first failure. What no test notices is a survivor: it needs a test, or a reason in
+survivors.toml.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
     seen: Counter[str] = Counter()
     for function in functions:
         for node in _own(function):
-            for inner, replacement in _weakened(node):
+            for inner, replacement in _weakened(node, answers=_answers(function)):
                 what = ast.unparse(inner)
+                what += f" -> {replacement}" if isinstance(node, ast.Return) and inner is node.value else ""
                 what = what if len(what) <= 160 else f"{what[:157]}..."
                 # The second guard of the same words has a name of its own.
                 seen[f"{function.name}: {what}"] += 1
@@ -98,16 +100,30 @@ def _own(function: ast.AST) -> Iterator[ast.AST]:
             yield from _own(child)
 
 
-def _weakened(node: ast.AST) -> Iterator[tuple[ast.expr, str]]:
+def _answers(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Say whether a function says yes or no."""
+    return isinstance(function.returns, ast.Name) and function.returns.id == "bool"
+
+
+def _weakened(node: ast.AST, *, answers: bool) -> Iterator[tuple[ast.expr, str]]:
     """Return the parts of a guard, each with what takes its place."""
     if isinstance(node, ast.If) and _refuses(node.body):
         yield node.test, "False"
         yield from _operands(node.test)
     elif isinstance(node, ast.Return) and isinstance(node.value, ast.BoolOp):
         yield from _operands(node.value)
+    elif answers and isinstance(node, ast.Return) and node.value and not isinstance(node.value, ast.Constant):
+        yield node.value, "True"
+        yield node.value, "False"
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and not _is_log(node.value):
+        yield node.value, "None"
     elif isinstance(node, ast.comprehension):
         for test in node.ifs:
             yield test, "True"
+
+
+def _is_log(call: ast.Call) -> bool:
+    return ast.unparse(call.func).startswith("logger.")
 
 
 def _operands(test: ast.expr) -> Iterator[tuple[ast.expr, str]]:

@@ -199,6 +199,16 @@ def test_an_address_that_only_folds_to_the_same_may_be_another_mailbox(
     assert not Credential.objects.filter(provider="microsoft", identity__user__username="ines").exists()
 
 
+def test_a_look_alike_that_is_verified_is_not_made_up_for_by_another_address(client, ms_identity_emulator):
+    verified = ("\u212aim@contoso.example",)
+    make_identity(
+        username="ines", provider="second", subject="x", verified=verified, email="other@contoso.example"
+    )
+    ms_identity_emulator.persona("work", email="kim@contoso.example")
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+
 def test_a_mapper_may_take_the_address_from_any_claim(client, ms_identity_emulator, settings, provisioned):
     program = "{identity: {traits: {email: std.extVar('claims').raw_claims.verified_primary_email[0]}}}"
     settings.MS_IDENTITY = make_settings(AUTOMATIC | {"mapper_url": make_mapper(program)})
