@@ -5,6 +5,7 @@ PYTHON ?= python3
 PORT ?= 8000
 SECONDS ?= 60
 LOGINS ?= 1000
+ROUNDS ?= 3
 ROWS ?= 1000000
 
 BIN := .venv/bin
@@ -14,7 +15,7 @@ ASKING_A_DATABASE := -m django_db --ignore=tests/races
 CACHED := django.contrib.sessions.backends.cached_db
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fuzz e2e databases on-postgresql on-mariadb races matrix bench bench-growth load mutants clean
+.PHONY: help demo test lint fuzz e2e databases on-postgresql on-mariadb races matrix bench bench-growth plans load mutants clean
 
 help: ## show this list
 	@echo 'make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]'
@@ -24,7 +25,7 @@ demo: .venv/.for-run ## sign in at http://localhost:8000 with an account of the 
 	@$(RUN) manage.py demo $(PORT)
 
 test: .venv/.for-test ## the tests, with the coverage that they must reach
-	@$(RUN) -m pytest --cov
+	@$(RUN) -m pytest --cov -rs
 
 lint: .venv/.for-dev ## formatting, lint, types, layers, missing migrations
 	$(RUN) -m ruff check
@@ -64,8 +65,11 @@ bench: .venv/.for-bench ## what a sign-in costs, beside its budget
 bench-growth: .venv/.for-bench .venv/.for-load ## sign-in, admin and query plans among ROWS=1000000 identities (POSTGRES=postgres://… too)
 	@$(RUN) -m benchmarks.growth --rows $(ROWS) $(if $(POSTGRES),--postgres $(POSTGRES))
 
+plans: .venv/.for-bench .venv/.for-load ## only the query plans, which a busy machine does not spoil (ROWS, POSTGRES)
+	@$(RUN) -m benchmarks.growth --plans --rows $(ROWS) $(if $(POSTGRES),--postgres $(POSTGRES))
+
 load: .venv/.for-load ## many sign-ins at once at four servers (LOGINS=10000; POSTGRES=postgres://… instead of SQLite)
-	@$(RUN) -m benchmarks.load --logins $(LOGINS) $(if $(POSTGRES),--postgres $(POSTGRES))
+	@$(RUN) -m benchmarks.load --logins $(LOGINS) --rounds $(ROUNDS) $(if $(POSTGRES),--postgres $(POSTGRES))
 
 mutants: .venv/.for-test ## takes each guard out once and names those that no test misses (ONLY=linking for one room)
 	@$(RUN) .ci/mutants $(ONLY)
