@@ -34,6 +34,7 @@ _FRAME = re.compile(rf"^\t{re.escape(FILE_NAME)}:\(?(\d{{1,6}}):(\d{{1,6}})", re
 
 
 def main() -> None:
+    leave_group()
     settings, source, sink = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     if source == sink:
         # A socket that gevent made is non-blocking at both ends.
@@ -44,6 +45,16 @@ def main() -> None:
     limit(settings)
     while (request := receive(source)) is not None:
         send(sink, answer(engine, request, settings))
+
+
+def leave_group() -> None:
+    """Leave the parent's process group: a Ctrl-C at the terminal is meant for the parent.
+
+    The session stays the parent's. Linux may give a session as much processor time as all that the web server
+    runs (sched(7), autogroup), and a mapper that loops would take it.
+    """
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
 
 
 def load(module: str, path: str) -> ModuleType:

@@ -52,7 +52,6 @@ class Worker:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # engines quote claims there
                 pass_fds=[handle],
-                start_new_session=True,  # a Ctrl-C at the terminal is meant for the parent
                 cwd="/",
                 env=dict(engine.environment),
             )

@@ -70,8 +70,13 @@ def test_it_can_gain_no_privileges(worker: Worker) -> None:
 
 
 @linux
-def test_it_has_a_session_and_a_working_directory_of_its_own(worker: Worker) -> None:
-    assert os.getsid(worker.process.pid) == worker.process.pid
+def test_it_has_a_process_group_of_its_own_in_the_session_of_the_parent(worker: Worker) -> None:
+    assert os.getpgid(worker.process.pid) == worker.process.pid
+    assert os.getsid(worker.process.pid) == os.getsid(0)
+
+
+@linux
+def test_its_working_directory_is_nobodys(worker: Worker) -> None:
     assert proc(worker, "cwd").readlink() == Path("/")
 
 
