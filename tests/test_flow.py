@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,7 @@ from django_ms_identity.exceptions import (
     FlowMissing,
     MSIdentityError,
 )
-from django_ms_identity.flow import Answer, Flow
+from django_ms_identity.flow import Answer, Flow, Intent
 
 KEYRING = Keyring(["secret"])
 STATE = "S" * 22
@@ -56,6 +57,21 @@ def test_a_flow_comes_back_from_its_cookie(secure):
     name = flow.flow_cookie(STATE, secure=secure)
 
     assert recall(f"{name}={seal(secure=secure)}", secure=secure) == started()
+
+
+@pytest.mark.parametrize("intent", [intent for intent in Intent if intent is not Intent.LOGIN])
+@pytest.mark.parametrize("whose", [{}, {"user": "1"}, {"binding": "b"}])
+def test_a_flow_that_is_no_login_belongs_to_somebody_and_their_session(intent, whose):
+    with pytest.raises(ValueError, match="belongs to somebody"):
+        started(intent=intent, **whose)
+
+
+def test_what_a_login_does_not_need_takes_no_room_in_its_cookie():
+    sealed = json.loads(KEYRING.open(VALUE, kind="flow", context=(NAME, "microsoft")))
+
+    assert set(sealed) == {
+        *("provider", "state", "nonce", "verifier", "redirect_uri", "return_to", "expires_at")
+    }
 
 
 def test_the_cookie_is_bound_to_the_host_where_https_allows_it():
