@@ -133,6 +133,8 @@ def test_an_allowed_target_is_kept_as_it_is(url):
         "https://one.tenants.example/app/./x",
         "https://[",
         "https://app.example.com:99999/",
+        "//testserver/home/",
+        "/home\\evil.example/",
         "\x00//evil.example/",
         "\x01https://app.example.com/",
     ],
