@@ -12,7 +12,7 @@ from tests.entra import forge
 
 from . import wire
 from .about_tokens import CONSUMERS, FABRIKAM, INVALID, LOGIN, STRANGER, UNAVAILABLE
-from .scene import Case, Group, Scene, who
+from .scene import Case, Group, Scene
 
 ME = {"subject_source": "me"}
 DOMAIN = {"microsoft_tenant": "contoso.example"}
@@ -181,9 +181,7 @@ def endpoints_of_a_stranger(scene: Scene) -> HttpResponse:
     names = ("token_endpoint", "jwks_uri", "authorization_endpoint", "userinfo_endpoint")
     scene.microsoft.lie = about_metadata(**dict.fromkeys(names, "https://evil.example/"))
     assert scene.press(scene.browser).startswith(f"{LOGIN}/contoso.example/")
-    response = scene.sign_in()
-    assert who(scene.browser) == "ines.okafor@contoso.example"
-    return response
+    return scene.sign_in()
 
 
 METADATA = [

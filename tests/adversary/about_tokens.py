@@ -257,7 +257,6 @@ def rotate(scene: Scene) -> HttpResponse:
     scene.microsoft.lie = about_keys(lambda entries: [entry]).also(by(FRESH))
     before = len(scene.microsoft.requests)
     response = scene.sign_in()
-    assert who(scene.browser) == "ines.okafor@contoso.example"
     asked_for = [url for _method, url in scene.microsoft.requests[before:]]
     assert len([url for url in asked_for if url.endswith("/keys")]) == 1
     return response
@@ -518,9 +517,7 @@ def known_with(**changes: object):
     def act(scene: Scene) -> HttpResponse:
         scene.sign_in(scene.open_browser())
         scene.microsoft.lie = about_id_token(lambda genuine: genuine.with_claims(**changes))
-        response = scene.sign_in()
-        assert who(scene.browser) == "ines.okafor@contoso.example"
-        return response
+        return scene.sign_in()
 
     return act
 

@@ -107,6 +107,22 @@ class Scene:
     def sign_in_locally(self, browser: Browser, name: str) -> None:
         assert browser.login(username=name, password="pw")
 
+    def person(self, browser: Browser) -> str:
+        """Say which persona the project believes to be there; somebody without an account by user name.
+
+        By object id, which no two share: names and addresses are what some of the cases forge.
+        """
+        name = who(browser)
+        account = Credential.objects.filter(identity__user__username=name).first()
+        if account is None:
+            return name
+        (persona,) = [
+            persona.id
+            for persona in self.microsoft.personas.values()
+            if account.object_id in (persona.oid, persona.oid_as(guest=True))
+        ]
+        return persona
+
     def watch(self) -> None:
         """Say that from here on nothing may change: no row, and nobody who is signed in."""
         self._before = self._state()
@@ -124,6 +140,12 @@ class Scene:
         return {**rows, "Session": Session.objects.count(), "signed in": signed_in}
 
 
+def end_of(response: HttpResponse) -> str:
+    """Say where somebody is sent, or else of which address they see the page."""
+    location: str = response.headers.get("Location", response.request["PATH_INFO"])
+    return location
+
+
 def user_in(browser: Browser) -> str | None:
     """Return the key of the user whose session a browser has; reading it makes none."""
     cookie = browser.cookies.get(django_settings.SESSION_COOKIE_NAME)
@@ -133,6 +155,9 @@ def user_in(browser: Browser) -> str | None:
         import_module(django_settings.SESSION_ENGINE).SessionStore(cookie.value).get(SESSION_KEY)
     )
     return user
+
+
+NOBODY = "nobody"
 
 
 def who(browser: Browser) -> str:
@@ -171,6 +196,10 @@ class Case:
     """Do it, and return the decisive answer."""
     provider: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    lands: str = "/home/"
+    """Where a visitor ends who is not refused: the address they are sent to, or that of the page they see."""
+    signed_in: str = "work"
+    """Who is in ``scene.browser`` then: a persona, a user who came without Microsoft, or nobody."""
     next_visitor: str = "work"
     """Who signs in afterwards, as everybody should."""
     remembered: bool = False

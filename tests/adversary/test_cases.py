@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from django_ms_identity import wiring
+from django_ms_identity.models import SignIn
 from django_ms_identity.testing.adversary import HONEST, Adversary
 from django_ms_identity.transport import EMULATED
 from tests.builders import CLIENT_SECRET, make_settings
@@ -16,7 +17,7 @@ from tests.journeys.steps import code_of, page
 from tests.web import Browser
 
 from .cases import CASES
-from .scene import Group, Scene, who
+from .scene import Group, Scene, end_of
 
 NEVER_TOLD = (CLIENT_SECRET, "<script", "evil.example", "planted")
 NEVER_SHOWN = (*NEVER_TOLD, "AADSTS", "Traceback")
@@ -32,7 +33,8 @@ def test_the_lie_is_not_believed_and_the_next_visitor_gets_in(case, settings, ca
         response = case.act(scene)
 
         if case.harmless:
-            assert response.status_code < 400, page(response)
+            assert (response.status_code < 400, end_of(response)) == (True, case.lands), page(response)
+            assert scene.person(scene.browser) == case.signed_in
         else:
             assert (code_of(response), response.status_code) == case.expected
             scene.assert_untouched()
@@ -44,9 +46,12 @@ def test_the_lie_is_not_believed_and_the_next_visitor_gets_in(case, settings, ca
         if case.remembered:
             forget_what_was_told()
         for browser in (Browser(), scene.browser):
-            following = microsoft.sign_in(browser, case.next_visitor)
+            before = SignIn.objects.count()
+            # Without a prompt, whoever is signed in would not be sent to Microsoft at all.
+            following = scene.sign_in(browser, case.next_visitor, prompt="select_account")
             assert following.headers.get("Location") == "/home/", page(following)
-            assert who(browser) != "nobody"
+            assert scene.person(browser) == case.next_visitor
+            assert SignIn.objects.count() == before + 1
         assert {urlsplit(url).netloc for url in asked_of(microsoft)} <= EMULATED
 
 
