@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from django.core.cache.backends.dummy import DummyCache
@@ -63,7 +64,7 @@ def ask_microsoft(provider: Provider) -> tuple[str, int]:
     Raises ``MicrosoftUnavailable`` or ``MicrosoftAnswerInvalid``.
     """
     nothing_kept = SharedCache(DummyCache("", {}), wiring.keyring())
-    documents = Documents(transport=wiring.transport(), shared=nothing_kept)
+    documents = Documents(transport=wiring.transport(), shared=nothing_kept, now=time.time)
     tenant = configured_tenant(provider, documents)
     return tenant, len(documents.read(keys_url(provider.cloud, provider.tenant), parse_keys))
 

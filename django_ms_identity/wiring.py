@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,12 @@ def _transport(timeout: tuple[float, float], emulator_url: str) -> Transport:
 
 @lru_cache(maxsize=4)
 def _documents(timeout: tuple[float, float], emulator_url: str, secret: str) -> Documents:
-    return Documents(transport=_transport(timeout, emulator_url), shared=shared_cache(), origin=emulator_url)
+    return Documents(
+        transport=_transport(timeout, emulator_url),
+        shared=shared_cache(),
+        now=time.time,
+        origin=emulator_url,
+    )
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,8 +46,8 @@ class Documents:
         *,
         transport: Transport,
         shared: SharedCache,
+        now: Callable[[], float],
         origin: str = "",
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._transport = transport
         self._shared = shared

@@ -89,9 +89,11 @@ def test_the_start_asks_microsoft_nothing(client, ms_identity_emulator):
 def test_keys_serve_for_a_day_while_microsoft_does_not_answer(ms_identity_emulator, monkeypatch):
     ms_identity_emulator.sign_in(Browser())
     later(monkeypatch, FRESH + 1)
+    ms_identity_emulator.requests.clear()
     fail(ms_identity_emulator, "keys", status=503)
 
     assert ms_identity_emulator.sign_in(Browser()).headers["Location"] == "/home/"
+    assert len([url for _, url in ms_identity_emulator.requests if url.endswith("/keys")]) == 2
 
 
 def test_without_keys_for_more_than_a_day_nobody_is_let_in(ms_identity_emulator, monkeypatch):
