@@ -8,44 +8,20 @@ from django.http import HttpResponse
 
 from django_ms_identity.testing.adversary import Lie, about_json, instead
 from django_ms_identity.testing.emulator import Endpoint
+from tests.builders import TENANT
 from tests.entra import forge
 
 from . import wire
-from .about_tokens import CONSUMERS, FABRIKAM, INVALID, LOGIN, STRANGER, UNAVAILABLE
-from .scene import Case, Group, Scene
+from .about_tokens import CONSUMERS, FABRIKAM, LOGIN, STRANGER
+from .scene import INVALID, UNAVAILABLE, Case, Group, Scene
 
 ME = {"subject_source": "me"}
 DOMAIN = {"microsoft_tenant": "contoso.example"}
 HTML = "<html><script>alert(1)</script>https://evil.example/</html>"
-MISBEHAVIOURS = (
-    ("slow", "does not answer in time", wire.silent, UNAVAILABLE),
-    ("dripping", "answers a byte now and then", wire.dripping, UNAVAILABLE),
-    ("64-mib", "sends 64 MiB", wire.huge, INVALID),
-    ("bomb", "sends 64 MiB, compressed to 64 KiB", wire.bomb, INVALID),
-    ("closed", "hangs up", wire.closed, UNAVAILABLE),
-    ("truncated", "stops in the middle", wire.truncated, UNAVAILABLE),
-    ("not-http", "is no web server", wire.not_http, UNAVAILABLE),
-)
 
 
 def oauth_error(error: object, description: object = "", **more: object) -> str:
     return json.dumps({"error": error, "error_description": description, **more})
-
-
-def through(
-    prefix: str, group: Group, endpoint: Endpoint, name: str, provider: dict[str, object]
-) -> list[Case]:
-    return [
-        Case(
-            id=f"{prefix}-{id}",
-            group=group,
-            sentence=f"{name} {what}.",
-            act=wire.through(endpoint, misbehave),
-            code=code,
-            provider=provider,
-        )
-        for id, what, misbehave, code in MISBEHAVIOURS
-    ]
 
 
 # The token endpoint
@@ -141,13 +117,6 @@ TOKEN = [
         status=400,
     ),
     answer(
-        "token-redirect-to-itself",
-        "The token endpoint redirects to itself.",
-        INVALID,
-        status=307,
-        Location=f"{LOGIN}/common/oauth2/v2.0/token",
-    ),
-    answer(
         "token-redirect",
         "The token endpoint redirects code and client secret to another host.",
         INVALID,
@@ -161,7 +130,7 @@ TOKEN = [
         act=noisy_client_info,
         harmless="It is not read, and the visitor is signed in.",
     ),
-    *through("token", Group.TOKEN, Endpoint.TOKEN, "The token endpoint", {}),
+    *wire.broken_at(Endpoint.TOKEN, f"{LOGIN}/{TENANT}/oauth2/v2.0/token"),
 ]
 
 
@@ -210,12 +179,25 @@ METADATA = [
         about_metadata(issuer=forge.issuer("{tenantid}")),
     ),
     metadata("metadata-issuer-list", "The issuer is a list.", INVALID, about_metadata(issuer=[1])),
-    metadata("metadata-html", "An HTML page comes instead.", INVALID, instead(Endpoint.METADATA, body=HTML)),
-    metadata(
-        "metadata-500",
-        "The metadata endpoint answers 500.",
-        UNAVAILABLE,
-        instead(Endpoint.METADATA, status=500),
+    *(
+        metadata(f"metadata-{id}", f"{what} instead.", INVALID, instead(Endpoint.METADATA, body=body))
+        for id, what, body in (
+            ("html", "An HTML page comes", HTML),
+            ("not-json", "Some text comes", "planted"),
+            ("json-list", "A JSON list comes", "[]"),
+            ("not-utf8", "What is no UTF-8 comes", b"\xff\xfe"),
+            ("deep", "JSON of a hundred thousand levels comes", "[" * 100_000),
+            ("empty", "Nothing comes", ""),
+        )
+    ),
+    *(
+        metadata(
+            f"metadata-{status}",
+            f"The metadata endpoint answers {status}.",
+            code,
+            instead(Endpoint.METADATA, status=status),
+        )
+        for status, code in ((404, INVALID), (429, UNAVAILABLE), (500, UNAVAILABLE))
     ),
     metadata(
         "metadata-redirect",
@@ -230,6 +212,9 @@ METADATA = [
         act=endpoints_of_a_stranger,
         harmless="Only the tenant is read from it: the endpoints are derived, and the visitor is signed in.",
         provider=DOMAIN,
+    ),
+    *wire.broken_at(
+        Endpoint.METADATA, f"{LOGIN}/contoso.example/v2.0/.well-known/openid-configuration", DOMAIN
     ),
 ]
 
@@ -260,6 +245,7 @@ GRAPH = [
     ),
     graph("graph-no-id", "Graph names nobody.", MISSING, "{}"),
     graph("graph-id-empty", "The id is empty.", MISSING, '{"id": ""}'),
+    graph("graph-id-null", "The id is null.", MISSING, '{"id": null}'),
     graph("graph-id-number", "The id is a number.", MISSING, '{"id": 7}'),
     graph("graph-id-list", "The id is a list.", MISSING, '{"id": ["x"]}'),
     graph("graph-json-list", "The answer is a JSON list.", MISSING, "[]"),
@@ -297,7 +283,7 @@ GRAPH = [
         lie=about_json(Endpoint.TOKEN, lambda told: told | {"access_token": "x\r\nEvil: 1"}),
         provider=ME,
     ),
-    *through("graph", Group.GRAPH, Endpoint.ME, "Graph", ME),
+    *wire.broken_at(Endpoint.ME, "https://graph.microsoft.com/v1.0/me", ME),
 ]
 
 CASES = [*TOKEN, *METADATA, *GRAPH]

@@ -412,8 +412,7 @@ def mapped(id: str, sentence: str, code: str, program: str, **more) -> Case:
         sentence=sentence,
         code=code,
         provider=mapper(program),
-        act=come_with(),
-        **more,
+        **{"act": come_with(), **more},
     )
 
 
@@ -554,7 +553,8 @@ MAPPERS = [
         "mapper-error",
         "A mapper fails, with claims in its message.",
         "mapper_runtime_failed",
-        "error 'planted'",
+        "error 'nobody may read that ' + std.extVar('claims').raw_claims.diary",
+        act=come_with(diary="planted in a claim"),
     ),
     Case(
         id="name-script",

@@ -33,6 +33,10 @@ STATUSES = {
     if isinstance(kind, type) and issubclass(kind, exceptions.MSIdentityError)
 }
 
+INVALID, UNAVAILABLE = "microsoft_answer_invalid", "microsoft_unavailable"
+NOBODY = "nobody"
+"""What the project calls whoever is not signed in."""
+
 
 class Group(StrEnum):
     """What is lied about; the headings of the table."""
@@ -157,12 +161,16 @@ def user_in(browser: Browser) -> str | None:
     return user
 
 
-NOBODY = "nobody"
-
-
 def who(browser: Browser) -> str:
     """Return the name of whoever the project believes to be there."""
     return browser.get("/home/").content.decode()
+
+
+def statuses(scene: Scene, end: str) -> list[int]:
+    """List what Microsoft has answered at the addresses that end so."""
+    return [
+        call.response.status_code for call in scene.microsoft.wire.calls if call.request.url.endswith(end)
+    ]
 
 
 @contextmanager

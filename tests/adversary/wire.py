@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gzip
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import requests
 from django.http import HttpResponse
 
+from django_ms_identity.testing.adversary import instead
 from django_ms_identity.testing.emulator import Endpoint, endpoint_of
 from tests.loopback import Handler, serve
 
-from .scene import Scene
+from .scene import INVALID, UNAVAILABLE, Case, Group, Scene
 
 MEGABYTE = 1024 * 1024
 SPACE = gzip.compress(b" " * 64 * MEGABYTE, compresslevel=1)
@@ -116,6 +118,64 @@ def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Ite
         scene.front = ""
         scene.settings.MS_IDENTITY = before
         scene.settings.DEBUG = False
+
+
+MISBEHAVIOURS = (
+    ("slow", "does not answer in time", silent, UNAVAILABLE),
+    ("dripping", "answers a byte now and then", dripping, UNAVAILABLE),
+    ("64-mib", "sends 64 MiB", huge, INVALID),
+    ("bomb", "sends 64 MiB, compressed to 64 KiB", bomb, INVALID),
+    ("closed", "hangs up", closed, UNAVAILABLE),
+    ("truncated", "stops in the middle", truncated, UNAVAILABLE),
+    ("not-http", "is no web server", not_http, UNAVAILABLE),
+)
+ENDPOINTS = {
+    Endpoint.KEYS: ("keys", Group.KEYS, "The key endpoint"),
+    Endpoint.TOKEN: ("token", Group.TOKEN, "The token endpoint"),
+    Endpoint.METADATA: ("metadata", Group.METADATA, "The metadata endpoint"),
+    Endpoint.ME: ("graph", Group.GRAPH, "Graph"),
+}
+
+
+def broken_at(
+    endpoint: Endpoint, url: str, provider: Mapping[str, object] = MappingProxyType({})
+) -> list[Case]:
+    """Make the cases of an endpoint that is broken in every way; ``url`` is what is asked there."""
+    prefix, group, name = ENDPOINTS[endpoint]
+    to_itself = Case(
+        id=f"{prefix}-redirect-to-itself",
+        group=group,
+        sentence=f"{name} redirects to itself.",
+        act=asking_once(url),
+        lie=instead(endpoint, status=307, headers={"Location": url}),
+        code=INVALID,
+        provider=provider,
+    )
+    return [
+        to_itself,
+        *(
+            Case(
+                id=f"{prefix}-{id}",
+                group=group,
+                sentence=f"{name} {what}.",
+                act=through(endpoint, misbehave),
+                code=code,
+                provider=provider,
+            )
+            for id, what, misbehave, code in MISBEHAVIOURS
+        ),
+    ]
+
+
+def asking_once(url: str) -> Callable[[Scene], HttpResponse]:
+    """Make the act of a sign-in that asks this address, and only once."""
+
+    def act(scene: Scene) -> HttpResponse:
+        response = scene.sign_in()
+        assert [asked for _method, asked in scene.microsoft.requests].count(url) == 1
+        return response
+
+    return act
 
 
 def through(endpoint: Endpoint, misbehave: Misbehave) -> Callable[[Scene], HttpResponse]:
