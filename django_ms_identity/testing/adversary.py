@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import MappingProxyType
@@ -149,24 +150,39 @@ class Adversary(Emulator):
         super().__init__()
         self.lie = lie
         self.given_away: set[str] = set()
-        """Every state, code and token that was handed out: none of them belongs on a page or in a log."""
+        """Every state, code and token that was handed out, or forged: none belongs on a page or in a log."""
 
     def callback(self, location: str, persona: str | Persona = "work") -> Callback:
-        callback = super().callback(location, persona)
-        told = dict(parse_qsl(urlsplit(callback.url).query)) | dict(callback.fields)
-        self.given_away |= {told[name] for name in ("state", "code") if name in told}
-        return self.lie.way_back(callback)
+        genuine = super().callback(location, persona)
+        callback = self.lie.way_back(genuine)
+        for each in (genuine, callback):
+            told = dict(parse_qsl(urlsplit(each.url).query)) | dict(each.fields)
+            self.given_away |= _texts(told, "state", "code")
+        return callback
 
     def _answer(self, request: requests.PreparedRequest) -> tuple[int, Mapping[str, str], bytes]:
         status, headers, body = super()._answer(request)
         endpoint = endpoint_of(request.url or "")
-        if endpoint is Endpoint.TOKEN and status == HTTPStatus.OK:
-            told = json.loads(body)
-            self.given_away |= {told["id_token"], told["access_token"]}
-        if endpoint is None or endpoint not in self.lie.answers:
-            return status, headers, body
-        answer = self.lie.answers[endpoint](Answer(status=status, body=body, headers=headers))
+        genuine = answer = Answer(status=status, body=body, headers=headers)
+        if endpoint and endpoint in self.lie.answers:
+            answer = self.lie.answers[endpoint](genuine)
+        if endpoint is Endpoint.TOKEN:
+            for each in (genuine, answer):
+                self.given_away |= _texts(_told(each), "id_token", "access_token")
         return answer.status, answer.headers, answer.body
+
+
+def _told(answer: Answer) -> object:
+    # Not every lie is JSON.
+    with suppress(ValueError, RecursionError):
+        told: object = json.loads(answer.body)
+        return told
+    return None
+
+
+def _texts(told: object, *names: str) -> set[str]:
+    values = [told.get(name) for name in names] if isinstance(told, dict) else []
+    return {value for value in values if isinstance(value, str) and value}
 
 
 def _sign_as_microsoft(kid: object) -> Signer:
