@@ -11,6 +11,7 @@ from django_ms_identity.accounts import (
     Account,
     account_for,
     account_without_claims,
+    apply,
     build_user,
     trusted_emails,
     with_suffix,
@@ -376,3 +377,15 @@ def test_only_an_e_mail_address_is_one():
     account = account_without_claims(SINGLE, Mapped(traits={}, verified_addresses=(sms,)), subject="subject")
 
     assert "email" not in account.fields
+
+
+def test_groups_that_may_not_be_given_are_told_to_the_operator(caplog):
+    account_for(MANY, make_claims(), make_mapped(groups=("planted",)), subject="subject")
+
+    assert "user.groups was dropped: the tenant is not in privileged_tenants" in caplog.text
+    assert "planted" not in caplog.text
+
+
+def test_a_change_that_the_user_model_refuses_is_a_refusal():
+    with pytest.raises(UserInvalid, match="first_name: max_length"):
+        apply(get_user_model()(), {"first_name": 10**160})

@@ -66,6 +66,16 @@ def test_a_flow_that_is_no_login_belongs_to_somebody_and_their_session(intent, w
         started(intent=intent, **whose)
 
 
+def test_an_intent_that_is_none_is_refused():
+    """As another release may have sealed it."""
+    plain = json.loads(KEYRING.open(VALUE, kind="flow", context=(NAME, "microsoft")))
+    foreign = json.dumps(plain | {"intent": "adopt", "user": "1", "binding": "b"}).encode()
+    sealed = KEYRING.seal(foreign, kind="flow", context=(NAME, "microsoft"))
+
+    with pytest.raises(FlowInvalid):
+        recall(f"{NAME}={sealed}")
+
+
 def test_what_a_login_does_not_need_takes_no_room_in_its_cookie():
     sealed = json.loads(KEYRING.open(VALUE, kind="flow", context=(NAME, "microsoft")))
 

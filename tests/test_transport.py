@@ -294,6 +294,14 @@ def test_a_get_is_tried_once_more(first):
     assert len(server.received) == 2
 
 
+def test_a_get_is_tried_once_more_over_tls_too(tmp_path, monkeypatch):
+    trusted, tls = authority(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+
+    with serve(status(503), ok, tls=tls) as server:
+        assert client().get(server.url).status == 200
+
+
 @pytest.mark.parametrize("answer", [status(503), status(503, Retry_After="5")])
 def test_a_get_is_tried_no_third_time_and_does_not_sleep(answer):
     begun = time.monotonic()

@@ -22,6 +22,7 @@ from django_ms_identity.exceptions import (
     TenantNotAllowed,
     TokenRejected,
 )
+from tests.builders import make_claims
 
 from . import forge
 from .forge import (
@@ -694,3 +695,15 @@ def test_one_request_for_the_key_set_serves_every_token(microsoft):
         forge.verify(token(), copies=copies)
 
     assert len(microsoft.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("payload", "denied"),
+    [
+        *(({"xms_edov": value}, True) for value in (False, "false", "False", 0, "0")),
+        *(({"xms_edov": value}, False) for value in (True, "true", 1, "1", None)),
+        ({}, False),
+    ],
+)
+def test_microsoft_denies_an_address_in_so_many_words(payload, denied):
+    assert make_claims(**payload).denies_address is denied

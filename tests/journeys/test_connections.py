@@ -128,6 +128,36 @@ def test_an_account_is_connected(client, ms_identity_emulator, local, listen):
     assert who(visitor) == "local"
 
 
+def test_connecting_ends_the_persons_other_sessions(client, ms_identity_emulator, local):
+    """Whoever connected the first account to this user may have been somebody else."""
+    link(client, ms_identity_emulator)
+    ms_identity_emulator.sign_in(elsewhere := Browser())
+    assert who(elsewhere) == "local"
+
+    link(client, ms_identity_emulator, "admin")
+
+    assert (who(client), who(elsewhere)) == ("local", "nobody")
+
+
+def test_an_address_that_no_column_holds_connects_nothing(client, ms_identity_emulator, local, settings):
+    program = """{identity: {
+        traits: {}, verified_addresses: [{via: 'email', value: std.repeat('a', 320) + '@contoso.example'}]
+    }}"""
+    settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)})
+
+    assert code_of(link(client, ms_identity_emulator)) == "mapper_result_invalid"
+    assert Credential.objects.count() == 0
+
+
+def test_who_cannot_be_asked_for_what_is_missing_is_told_so_at_once(
+    client, ms_identity_emulator, local, settings
+):
+    schema = make_schema({"tags": {"type": "array"}}, required=["tags"])
+    settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
+
+    assert code_of(link(client, ms_identity_emulator)) == "trait_not_askable"
+
+
 def test_microsoft_is_asked_to_let_the_person_choose(client, local):
     assert asked(client.post(LINK).headers["Location"])["prompt"] == "select_account"
 
@@ -357,14 +387,23 @@ def test_a_password_is_no_way_in_where_no_backend_takes_it(client, ms_identity_e
     assert code_of(client.post(unlink_url(Credential.objects.get()))) == "last_credential"
 
 
+class Links:
+    """What another package's accounts of a user are to Django."""
+
+    def __init__(self, *, some):
+        self.exists = lambda: some
+
+
+def test_another_package_without_a_link_is_no_way_in(client, ms_identity_emulator, monkeypatch):
+    ms_identity_emulator.sign_in(client)
+    monkeypatch.setattr(get_user_model(), linking.OTHERS_LINKS[0], Links(some=False), raising=False)
+
+    assert code_of(client.post(unlink_url(Credential.objects.get()))) == "last_credential"
+
+
 def test_another_packages_link_is_a_way_in(client, ms_identity_emulator, monkeypatch):
     ms_identity_emulator.sign_in(client)
-
-    class Links:
-        def exists(self):
-            return True
-
-    monkeypatch.setattr(get_user_model(), linking.OTHERS_LINKS[0], Links(), raising=False)
+    monkeypatch.setattr(get_user_model(), linking.OTHERS_LINKS[0], Links(some=True), raising=False)
 
     response = client.post(unlink_url(Credential.objects.get()))
 
