@@ -8,6 +8,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from django_ms_identity.cache import Claim, SharedCache
@@ -124,7 +126,7 @@ class Documents:
     def _fetch(self, url: str, parse: Callable[[str], _Parsed]) -> _Parsed:
         response = self._transport.get(url, headers={"Accept": "application/json"})
         if response.status == 429 or response.status >= 500:
-            self._wait(url, _retry_after(response.headers.get("Retry-After", "")))
+            self._wait(url, _retry_after(response.headers.get("Retry-After", ""), now=self._now()))
             raise MicrosoftUnavailable(f"{url} answered {response.status}")
         if response.status != 200:
             raise MicrosoftAnswerInvalid(
@@ -171,9 +173,19 @@ class Documents:
         return self._now() - copy.fetched_at
 
 
-def _retry_after(header: str) -> float:
+def _retry_after(header: str, *, now: float) -> float:
+    """Read seconds or an HTTP date (RFC 9110 section 10.2.3); nothing else asks anybody to wait."""
+    try:
+        if header.isascii() and header.isdigit() and len(header) < 6:
+            seconds = float(header)
+        else:
+            date = parsedate_to_datetime(header)
+            # The oldest of the three forms names no zone: it is in UTC too, not in this server's.
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
+    except (OverflowError, ValueError):
+        return 0
     # Longer than this nobody is locked out, whatever a proxy on the way answers.
-    return float(min(int(header), FRESH)) if header.isascii() and header.isdigit() and len(header) < 6 else 0
+    return min(seconds, FRESH)
 
 
 def parse_object(text: str) -> dict[str, object]:

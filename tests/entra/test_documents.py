@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import urllib.parse
 
 import pytest
 import responses
+from hypothesis import given
+from hypothesis import strategies as st
 
 from django_ms_identity.cache import SharedCache
 from django_ms_identity.crypto import Keyring
@@ -163,6 +166,83 @@ def test_retry_after_is_honoured_up_to_an_hour(wire, clock, header, seconds):
     clock.now += 2
     kids(copies)
     assert len(wire.calls) == 2
+
+
+DATE = 784_111_777
+"""Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110 section 5.6.7."""
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        pytest.param("Sun, 06 Nov 1994 08:49:37 GMT", 600, id="as it is written today"),
+        pytest.param("Sunday, 06-Nov-94 08:49:37 GMT", 600, id="RFC 850"),
+        pytest.param("Sun Nov  6 08:49:37 1994", 600, id="asctime"),
+        pytest.param("Sun, 06 Nov 1994 08:49:37 -0000", 600, id="in no zone"),
+        pytest.param("Sun, 06 Nov 1994 08:49:37 -0030", 40 * 60, id="in another zone"),
+        pytest.param("Mon, 07 Nov 1994 08:49:37 GMT", HOUR, id="tomorrow"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 -2359", HOUR, id="the end of all dates"),
+        pytest.param("Sun, 06 Nov 1994 08:39:37 GMT", 60, id="now"),
+        pytest.param("Sat, 05 Nov 1994 08:49:37 GMT", 60, id="yesterday"),
+        pytest.param("Fri, 01 Jan 0100 00:00:00 +2359", 60, id="the beginning of all dates"),
+        pytest.param("Sun, 31 Feb 1994 08:49:37 GMT", 60, id="no date"),
+        pytest.param("Sun, 06 Nov 1994 08:49:37 +99999999999999", 60, id="no zone there is"),
+        pytest.param(f"Sun, 06 Nov {'9' * 5000} 08:49:37 GMT", 60, id="no number there is"),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
+def test_retry_after_may_be_a_date(wire, clock, header, seconds, zone, in_zone):
+    in_zone(zone)
+    clock.now = DATE - 600 - FRESH
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+    answers(wire, status=429, headers={"Retry-After": header})
+    clock.now += FRESH
+    kids(copies)
+
+    clock.now += seconds - 1
+    kids(copies)
+    assert len(wire.calls) == 1
+    clock.now += 2
+    kids(copies)
+    assert len(wire.calls) == 2
+
+
+@pytest.fixture
+def in_zone(monkeypatch):
+    """Let this server's clock show the time of another zone."""
+
+    def move(zone):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
+
+
+DATES = st.sampled_from(
+    [
+        *("Sun,", "Sunday,", "06", "31", "Nov", "06-Nov-94", "Feb", "1994", "0001", "9999", "99999999999"),
+        *("08:49:37", "23:59:60", "99:99:99", "GMT", "-0000", "+2359", "-2359", "+99999999999999", "-1"),
+    ]
+)
+LATIN = st.characters(codec="latin-1", exclude_characters="\r\n\0")
+
+
+@given(header=st.lists(DATES | st.text(LATIN, max_size=4), max_size=8).map(" ".join))
+def test_whatever_retry_after_says_nobody_waits_longer_than_an_hour(header):
+    clock = Clock()
+    copies = forge.documents(clock=clock)
+    with responses.RequestsMock() as wire:
+        wire.get(KEYS_URL, status=429, headers={"Retry-After": header})
+        with pytest.raises(MicrosoftUnavailable):
+            kids(copies)
+        clock.now += HOUR
+        answers(wire)
+
+        assert kids(copies) == ["microsoft"]
 
 
 def test_retry_after_is_honoured_without_a_copy_too(wire, clock):
