@@ -1,13 +1,15 @@
-"""Makes the database fail where its driver would: at a statement, at a commit, or on a lost connection."""
+"""Makes the database fail as its driver would, at a statement or a commit, or for real: a server hangs up."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from django.db import connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError
 
 GONE = "server closed the connection unexpectedly: planted-statement"
@@ -81,3 +83,62 @@ def lost_commit(*, at: int, late: bool) -> Iterator[Commits]:
         yield failing
     finally:
         connection.connection = real
+
+
+# How a server is asked which connection this is, to end one, and whether it is still there.
+_WHICH = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
+_END = {"postgresql": "SELECT pg_terminate_backend(%s)", "mysql": "KILL %s"}
+_THERE = {
+    "postgresql": "SELECT count(*) FROM pg_stat_activity WHERE pid = %s",
+    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE id = %s",
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Ended:
+    """The server ends the connection as soon as statement number ``at`` is done."""
+
+    at: int
+    seen: int = 0
+
+    @property
+    def struck(self) -> bool:
+        return self.seen >= self.at
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        self.seen += 1
+        if self.seen == self.at:
+            _end(_answer(context["connection"], _WHICH))
+        return result
+
+
+def _end(number: int) -> None:
+    administrator = connection.copy()
+    try:
+        _answer(administrator, _END, number)
+        # Only then has it let go of its locks.
+        while _answer(administrator, _THERE, number):
+            time.sleep(0.001)
+    finally:
+        administrator.close()
+
+
+def _answer(asked: BaseDatabaseWrapper, question: dict[str, str], *parameters: int) -> Any:
+    # Of the driver: the wrappers of this connection count statements.
+    asked.ensure_connection()
+    with asked.connection.cursor() as cursor:
+        cursor.execute(question[asked.vendor], parameters)
+        return cursor.fetchone()[0] if cursor.description else None
+
+
+@contextmanager
+def ended_connection(*, at: int) -> Iterator[Ended]:
+    """Let the server end the connection; what asks it afterwards gets what the driver makes of that."""
+    failing = Ended(at=at)
+    try:
+        with connection.execute_wrapper(failing):
+            yield failing
+    finally:
+        # As a server's process does after a request: the next one gets a connection that works.
+        connection.close()
