@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from typing import Any
 
@@ -14,9 +16,12 @@ from tests.web import Browser
 def obey(order: dict[str, Any]) -> dict[str, Any]:
     """Open an address as a browser with these cookies; say what came back."""
     # Only now: these import models.
+    from django_ms_identity import signals
     from django_ms_identity.testing.browser import navigate
     from tests.races.crowd import code_of, who
 
+    if order["dies_at"]:
+        getattr(signals, order["dies_at"]).connect(die)
     browser = Browser()
     browser.cookies.load(order["cookies"])
     response = navigate(browser, order["url"])
@@ -27,6 +32,11 @@ def obey(order: dict[str, Any]) -> dict[str, Any]:
         "who": who(browser),
     }
     return answer | {"cookies": {name: cookie.value for name, cookie in browser.cookies.items()}}
+
+
+def die(**_: object) -> None:
+    """End as a process does that the system kills: no ``finally`` runs, no connection says goodbye."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:

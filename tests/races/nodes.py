@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,10 +39,11 @@ class Node:
         self.ask(url, cookies)
         return self.answer()
 
-    def ask(self, url: str, cookies: dict[str, str] | None = None) -> None:
-        """As ``open``, without waiting for the answer."""
+    def ask(self, url: str, cookies: dict[str, str] | None = None, *, dies_at: str = "") -> None:
+        """As ``open``, without waiting for the answer; it is killed at the signal ``dies_at``."""
         assert self._process.stdin
-        print(json.dumps({"url": url, "cookies": cookies or {}}), file=self._process.stdin, flush=True)
+        order = {"url": url, "cookies": cookies or {}, "dies_at": dies_at}
+        print(json.dumps(order), file=self._process.stdin, flush=True)
 
     def answer(self) -> dict[str, Any]:
         assert self._process.stdout
@@ -50,6 +52,11 @@ class Node:
         answer: dict[str, Any] = json.loads(line)
         assert "exception" not in answer, answer
         return answer
+
+    def was_killed(self) -> bool:
+        """Wait for its end, which must come without an answer."""
+        assert self._process.stdout
+        return not self._process.stdout.readline() and self._process.wait(TIMEOUT) == -signal.SIGKILL
 
 
 class Cluster:

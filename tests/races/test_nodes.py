@@ -111,3 +111,35 @@ def test_a_deactivation_on_one_is_seen_by_the_other():
         seen = other.open("http://testserver/home/", ended["cookies"])
 
     assert seen["who"] == "nobody"
+
+
+@pytest.mark.parametrize(
+    ("dies_at", "people", "sessions"),
+    [
+        pytest.param("identity_registering", 0, 0, id="before anything is written"),
+        pytest.param("identity_registered", 1, 0, id="between commit and session"),
+        pytest.param("identity_signed_in", 1, 1, id="after the session was opened"),
+    ],
+)
+def test_who_was_registering_where_a_process_was_killed_simply_signs_in(dies_at, people, sessions):
+    with cluster(2) as running:
+        one, other = running.nodes
+        started = one.open(START)
+        one.ask(running.choose(started["location"]), started["cookies"], dies_at=dies_at)
+        assert one.was_killed()
+        assert (Identity.objects.count(), Credential.objects.count(), SignIn.objects.count()) == (
+            people,
+            people,
+            sessions,
+        )
+
+        again = other.open(START, started["cookies"])
+        ended = other.open(running.choose(again["location"]), again["cookies"])
+
+    assert (ended["status"], ended["location"]) == (302, "/home/")
+    assert ended["who"] == "ines.okafor@contoso.example"
+    assert (get_user_model().objects.count(), Identity.objects.count(), Credential.objects.count()) == (
+        1,
+        1,
+        1,
+    )
