@@ -33,15 +33,14 @@ class Handler(BaseHTTPRequestHandler):
     def _received(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         server: Server = self.server.owner
-        server.received.append(
-            Received(
-                method=self.command,
-                path=self.path,
-                headers=dict(self.headers.items()),
-                body=self.rfile.read(length),
-                port=self.client_address[1],
-            )
+        self.received = Received(
+            method=self.command,
+            path=self.path,
+            headers=dict(self.headers.items()),
+            body=self.rfile.read(length),
+            port=self.client_address[1],
         )
+        server.received.append(self.received)
         server.answer(self)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = _received

@@ -15,12 +15,10 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.test import RequestFactory
-from django.urls import resolve
 
-from django_ms_identity.emulator.microsoft import ENVIRON_KEY
-from django_ms_identity.testing.emulator import URLCONF, Emulator
-from tests.loopback import Handler, Server, serve
+from django_ms_identity.testing.emulator import Emulator
+from tests import emulated
+from tests.loopback import Server, serve
 
 from .crowd import TIMEOUT
 
@@ -81,7 +79,7 @@ def cluster(count: int) -> Iterator[Cluster]:
     """Start nodes with the settings of the test, less their EMULATOR_URL; they end with the context."""
     emulator = Emulator()
     with ExitStack() as context:
-        wire = context.enter_context(serve(lambda handler: _answer(handler, emulator)))
+        wire = context.enter_context(serve(lambda handler: emulated.answer(handler, emulator)))
         environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "tests.races.node_settings",
             "NODE_DATABASE": str(connection.settings_dict["NAME"]),
@@ -104,18 +102,3 @@ def _process(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
         finally:
             timer.cancel()
             process.kill()
-
-
-def _answer(handler: Handler, emulator: Emulator) -> None:
-    body = handler.server.owner.received[-1].body
-    request = RequestFactory().generic(
-        handler.command,
-        handler.path,
-        data=body,
-        content_type=handler.headers.get("Content-Type", "application/octet-stream"),
-        headers=dict(handler.headers.items()),
-    )
-    request.META[ENVIRON_KEY] = emulator.microsoft
-    match = resolve(request.path_info, urlconf=URLCONF)
-    response = match.func(request, *match.args, **match.kwargs)
-    handler.reply(response.content, status=response.status_code, Content_Type=response["Content-Type"])
