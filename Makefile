@@ -13,6 +13,7 @@ RUN := $(BIN)/python
 
 ASKING_A_DATABASE := -m django_db --ignore=tests/races
 CACHED := django.contrib.sessions.backends.cached_db
+IN_CACHE := django.contrib.sessions.backends.cache
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint fuzz e2e databases on-postgresql on-mariadb races matrix bench bench-growth plans load mutants clean
@@ -54,7 +55,7 @@ on-postgresql on-mariadb: on-%: .venv/.for-databases
 races: .venv/.for-databases ## threads, processes and nodes at once on SQLite, PostgreSQL, MariaDB; first: .ci/services
 	TEST_DATABASE=sqlite-file $(RUN) -m pytest -q -rs tests/races
 	TEST_DATABASE=postgresql TEST_CACHE=redis TEST_SESSIONS=$(CACHED) $(RUN) -m pytest -q -rs tests/races
-	TEST_DATABASE=mariadb TEST_CACHE=redis TEST_SESSIONS=$(CACHED) $(RUN) -m pytest -q -rs tests/races
+	TEST_DATABASE=mariadb TEST_CACHE=redis TEST_SESSIONS=$(IN_CACHE) $(RUN) -m pytest -q -rs tests/races
 
 matrix: .venv/.for-matrix ## the tests on every Python and Django that are supported
 	@$(RUN) .ci/matrix.py

@@ -32,13 +32,11 @@ def test_one_subject_in_sixteen_threads_is_one_identity_and_everybody_is_in(ms_i
     responses = together(*calls)
 
     assert {(it.status_code, it.headers.get("Location")) for it in responses} == {(302, "/home/")}
-    assert rows() == {
-        "User": 1,
-        "Identity": 1,
-        "Credential": 1,
-        "SignIn": THREADS,
-        "Session": THREADS,
-    }
+    kept = rows()
+    # The project may keep its sessions elsewhere than in rows.
+    del kept["Session"]
+    assert kept == {"User": 1, "Identity": 1, "Credential": 1, "SignIn": THREADS}
+    assert len({it.cookies["sessionid"].value for it in browsers}) == THREADS
     assert {who(it) for it in browsers} == {"ines.okafor@contoso.example"}
     assert Identity.objects.get().verifiable_addresses.count() == 1
 
