@@ -33,7 +33,7 @@ class Keyring:
         """Encrypt to URL-safe text with AES-256-GCM; ``kind`` and ``context`` are authenticated."""
         nonce = os.urandom(_NONCE)
         sealed = nonce + _cipher(self._secrets[0], kind).encrypt(nonce, plain, _label(kind, context))
-        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        return _text(sealed)
 
     def open(self, sealed: str, *, kind: str, context: Sequence[str] = ()) -> bytes:
         """Decrypt what ``seal`` made for the same kind and context, or raise ``SealBroken``."""
@@ -41,6 +41,9 @@ class Keyring:
             raw = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
         except (ValueError, binascii.Error):
             raise SealBroken from None
+        # Base64 reads several spellings of the same bytes: a seal has one, so nobody makes another of it.
+        if _text(raw) != sealed:
+            raise SealBroken
         for secret in self._secrets:
             try:
                 return _cipher(secret, kind).decrypt(raw[:_NONCE], raw[_NONCE:], _label(kind, context))
@@ -56,6 +59,10 @@ class Keyring:
         """Say whether ``sign`` made this signature with a secret we know."""
         given = signature.encode("utf-8", "replace")
         return any(hmac.compare_digest(_mac(s, kind, message).encode(), given) for s in self._secrets)
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _label(kind: str, context: Sequence[str]) -> bytes:

@@ -85,6 +85,25 @@ def test_a_change_of_any_bit_is_noticed():
             opened(base64.urlsafe_b64encode(changed).rstrip(b"=").decode())
 
 
+def test_another_spelling_of_the_same_bytes_does_not_open():
+    text = sealed(
+        plain=b"16 bytes of text"
+    )  # 44 bytes in all: the last letter has two bits that mean nothing
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = alphabet.index(text[-1])
+    spellings = [
+        f"{text}=",
+        f"{text}==",
+        f"{text}===",
+        *(text[:-1] + alphabet[last + more] for more in (1, 2, 3)),
+    ]
+    assert base64.urlsafe_b64decode(f"{spellings[-1]}=") == base64.urlsafe_b64decode(f"{text}=")
+
+    for other in spellings:
+        with pytest.raises(SealBroken):
+            opened(other)
+
+
 def test_no_cut_opens():
     text = sealed()
 
