@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+import responses
 from django.contrib.auth import get_user_model
 from django.http import HttpResponse
 from django.test import override_settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from django_ms_identity import conf, flow
 from django_ms_identity.crypto import Keyring
+from django_ms_identity.entra.documents import Documents
 from django_ms_identity.entra.providers import parse_provider
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.kratos import export
@@ -150,13 +152,24 @@ REGISTERED = st.sampled_from(
 CLAIMS = st.dictionaries(REGISTERED | TEXT, JSON.filter(lambda value: value == value), min_size=1, max_size=4)
 
 
-def check_token(_: object, raw: str) -> None:
-    assert refused(lambda: forge.verify(raw)) is None
+@contextmanager
+def microsofts_keys() -> Iterator[Documents]:
+    """Serve Microsoft's keys; without them every token is refused before anything of it is looked at."""
+    with responses.RequestsMock() as wire:
+        wire.get(forge.KEYS_URL, body=forge.key_set(forge.jwk()))
+        copies = forge.documents()
+        assert forge.verify(forge.token(), copies=copies).tid == forge.TID
+        yield copies
 
 
-def check_signed_token(_: object, header: dict[str, Any], claims: dict[str, Any]) -> None:
+def check_token(copies: Documents, raw: str) -> None:
+    assert refused(lambda: forge.verify(raw, copies=copies)) is None
+
+
+def check_signed_token(copies: Documents, header: dict[str, Any], claims: dict[str, Any]) -> None:
     """Microsoft's own key under anything."""
-    read = refused(lambda: forge.verify(forge.token(forge.payload(**claims), header=header)))
+    raw = forge.token(forge.payload(**claims), header=header)
+    read = refused(lambda: forge.verify(raw, copies=copies))
     assert read is None or (read.tid == forge.TID and isinstance(read.sub, str))
 
 
@@ -410,6 +423,15 @@ TARGETS = (
         name="callback",
         check=check_callback,
         inputs={"parameters": PARAMETERS, "cookies": COOKIES},
+        known=(
+            {"parameters": [("state", STATE), ("code", "x"), ("error", "access_denied")], "cookies": [FLOW]},
+            {"parameters": [("state", "x"), ("state", STATE), ("code", "x")], "cookies": [FLOW]},
+            {"parameters": [("state", STATE), ("code", "\ud800\0")], "cookies": [FLOW, FLOW]},
+            {
+                "parameters": [("state", STATE), ("error", "\r\nSet-Cookie: a=b")],
+                "cookies": ["$Version=1", FLOW],
+            },
+        ),
     ),
     Target(
         name="posted callback",
@@ -419,12 +441,36 @@ TARGETS = (
             | PARAMETERS.map(lambda pairs: urlencode(pairs, errors="replace").encode()),
             "content_type": CONTENT_TYPES,
         },
+        known=(
+            {
+                "body": b"state=STATE&code=x",
+                "content_type": "application/x-www-form-urlencoded; charset=no-such",
+            },
+            {"body": b"state=STATE&code=%ff%fe", "content_type": "application/x-www-form-urlencoded"},
+            {
+                "body": b"state=STATE&code=x" + b"&a" * 2000,
+                "content_type": "application/x-www-form-urlencoded",
+            },
+            {
+                "body": b"--b\r\nContent-Disposition: form-data\r\n",
+                "content_type": "multipart/form-data; boundary=b",
+            },
+        ),
     ),
     Target(
         name="flow cookie at the callback",
         check=check_flow_cookie,
         inputs={"at": st.integers(0, 2000), "put": TEXT, "cut": st.integers(0, 2000)},
         begin=Emulator,
+        known=(
+            # Base64 that is read too kindly: padding, another last letter, white space, the other alphabet.
+            {"at": -1, "put": "=", "cut": 0},
+            {"at": -2, "put": "B", "cut": 1},
+            {"at": -2, "put": "\n", "cut": 0},
+            {"at": 40, "put": "+/", "cut": 2},
+            {"at": 0, "put": '"', "cut": 0},
+            {"at": 100, "put": "", "cut": 2000},
+        ),
     ),
     Target(
         name="flow cookies",
@@ -435,12 +481,26 @@ TARGETS = (
             | st.lists(TEXT.map(lambda text: f"ms_identity_flow_{text}"), max_size=5).map("; ".join),
             "state": TEXT,
         },
+        known=(
+            {"cookies": "ms_identity_flow_=; ms_identity_flow_", "state": ""},
+            {"cookies": "__Host-ms_identity_flow_=" + "A" * 5000, "state": ""},
+            {"cookies": "ms_identity_flow_x=é; " * 200, "state": "x"},
+        ),
     ),
     Target(
         name="token",
         examples=150,
         check=check_token,
         inputs={"raw": TEXT | st.lists(TEXT, max_size=4).map(".".join)},
+        begin=microsofts_keys,
+        known=(
+            {"raw": forge.token(header={"alg": "none"}, sign=forge.unsigned)},
+            {"raw": forge.token(header={"alg": "HS256"}, sign=forge.hs256(forge.public_pem()))},
+            {"raw": forge.token().rpartition(".")[0] + "."},
+            {"raw": forge.b64(b"[" * 90_000).decode() + ".e30."},
+            {"raw": forge.b64(b'{"kid": ' + b"9" * 5000 + b"}").decode() + ".e30."},
+            {"raw": "W10.W10.W10"},
+        ),
     ),
     Target(
         name="signed token",
@@ -454,20 +514,77 @@ TARGETS = (
             ),
             "claims": CLAIMS,
         },
+        begin=microsofts_keys,
+        known=(
+            {"header": {"alg": "none"}, "claims": {}},
+            {"header": {"jwk": forge.jwk("stranger"), "jku": "https://evil.example/keys"}, "claims": {}},
+            {"header": {"crit": ["b64"], "b64": False}, "claims": {}},
+            {"header": {}, "claims": {"exp": float("inf")}},
+            {"header": {}, "claims": {"exp": 10**400, "iat": -(10**400)}},
+            {"header": {}, "claims": {"tid": forge.TID.upper()}},
+            {"header": {}, "claims": {"tid": f"{{{forge.TID}}}"}},
+            {"header": {}, "claims": {"aud": [forge.CLIENT_ID, "another"]}},
+            {"header": {}, "claims": {"sub": "\ud800"}},
+        ),
     ),
-    Target(name="claims", check=check_claims, inputs={"claims": CLAIMS, "provider": PROVIDERS_OF_CLAIMS}),
+    Target(
+        name="claims",
+        check=check_claims,
+        inputs={"claims": CLAIMS, "provider": PROVIDERS_OF_CLAIMS},
+        known=(
+            {"claims": {"email": "\ud800@contoso.example", "name": "\0"}, "provider": {}},
+            {"claims": {"email": "ines@contoso.example\n", "preferred_username": ["x"]}, "provider": {}},
+            {"claims": {"sub": "x" * 300, "name": "x" * 5000}, "provider": {}},
+            {"claims": {"oid": None}, "provider": {"subject_source": "oid"}},
+            {"claims": {"_claim_names": {"groups": "src1"}, "xms_edov": "1"}, "provider": {}},
+            {"claims": {"amr": "mfa"}, "provider": {"aal2_amr_values": ["mfa"]}},
+        ),
+    ),
     Target(
         name="provider",
         examples=150,
         check=check_provider,
         inputs={"changes": st.dictionaries(KEYS | TEXT, JSON, max_size=5)},
+        known=(
+            {"changes": {"id": "../microsoft"}},
+            {"changes": {"client_secret": None, "client_id": ["x"]}},
+            {"changes": {"microsoft_tenant": "common\n"}},
+            {"changes": {"microsoft_tenant": "\ud800.example", "label": "\ud800"}},
+            {"changes": {"mapper_url": "http://[::1"}},
+            {"changes": {"mapper_url": "base64://%%%"}},
+            {"changes": {"scope": "openid", "allowed_tenants": "x", "auto_link_domains": [None]}},
+            {"changes": {"requested_claims": {"id_token": [{}]}}},
+        ),
     ),
     Target(
         name="settings",
         check=check_settings,
         inputs={"settings": JSON | st.dictionaries(SETTINGS, JSON | st.lists(st.dictionaries(KEYS, JSON)))},
     ),
-    Target(name="return_to", check=check_return_to, inputs={"url": RETURN_TO}, begin=signed_in),
+    Target(
+        name="return_to",
+        check=check_return_to,
+        inputs={"url": RETURN_TO},
+        begin=signed_in,
+        known=tuple(
+            {"url": url}
+            for url in (
+                "//evil.example",
+                "///evil.example",
+                "/\\evil.example",
+                "\thttps://evil.example",
+                "/\t/evil.example",
+                "https:evil.example",
+                "http:///evil.example",
+                "https://testserver@evil.example/",
+                "https://testserver\\@evil.example/",
+                "https://[testserver",
+                "javascript:alert(1)//testserver",
+                "/home/\r\nSet-Cookie: a=b",
+                "\ud800",
+            )
+        ),
+    ),
     Target(
         name="complete",
         check=check_complete,
