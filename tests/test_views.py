@@ -6,12 +6,14 @@ import re
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connections
+from django.http import HttpResponse
 from django.middleware.csrf import get_token
 from django.template.response import TemplateResponse
 from django.test import RequestFactory
 from django.urls import get_resolver, reverse
 
 from django_ms_identity.models import SignIn
+from tests import urls
 from tests.builders import make_settings
 from tests.journeys.steps import asked, code_of, page, pick, press
 from tests.web import Browser
@@ -98,6 +100,22 @@ def test_there_is_nothing_while_sign_in_is_off(client, settings, path, method):
     settings.MS_IDENTITY = make_settings(ENABLED=False)
 
     assert client.generic(method, path).status_code == 404
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_what_is_not_there_is_the_projects_own_page_and_no_cache_keeps_it(
+    client, settings, monkeypatch, enabled
+):
+    def handler404(request, exception):
+        return HttpResponse("a page of the project's", status=404)
+
+    monkeypatch.setattr(urls, "handler404", handler404, raising=False)
+    settings.MS_IDENTITY = make_settings(ENABLED=enabled)
+
+    response = client.get("/ms/step-up/?need=nothing-there-is")
+
+    assert page(response) == "a page of the project's"
+    assert_guarded(response)
 
 
 @pytest.mark.parametrize("path", VIEWS)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import BadRequest, SuspiciousOperation
+from django.core.handlers.exception import response_for_exception
 from django.db import OperationalError, connections, transaction
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
@@ -94,9 +95,9 @@ def _page(view: _View[_Args], methods: tuple[str, ...], *, csrf: bool) -> _View[
 
     def wrapped(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
         silence(request)
-        if not conf.is_enabled():
-            raise Http404
         try:
+            if not conf.is_enabled():
+                raise Http404
             if csrf:
                 refuse_unreadable(request)
             response = limited(request, *args, **kwargs)
@@ -106,6 +107,9 @@ def _page(view: _View[_Args], methods: tuple[str, ...], *, csrf: bool) -> _View[
             if (busy := contention.refusal(error)) is None:
                 raise
             response = refuse(request, busy, provider=str(kwargs.get("provider", "")))
+        except Http404 as error:
+            # The project's own page, but made here: a cache may keep a 404 that does not forbid it.
+            response = response_for_exception(request, error)
         # Not no-referrer: browsers then send "Origin: null" with a form, which the CSRF check refuses.
         response.headers["Referrer-Policy"] = "same-origin"
         response.headers["X-Frame-Options"] = "DENY"
