@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.test import RequestFactory
 
 from django_ms_identity import pending
 from django_ms_identity.models import Identity
@@ -40,6 +41,11 @@ class World:
         user.save()
         assert self.browser.login(username=username, password="pw")
         return user
+
+    def ticket(self):
+        """Return what a form must name to finish what waits in this browser, shown on a page or not."""
+        cookies = "; ".join(f"{name}={cookie.value}" for name, cookie in self.browser.cookies.items())
+        return pending.ticket(RequestFactory().get("/", headers={"Cookie": cookies}))
 
     def pass_time(self, seconds):
         now = time.time()
@@ -89,6 +95,11 @@ def waits_for_traits(world):
     assert world.arrive().headers["Location"] == "/ms/complete/"
 
 
+def another_signed_in_meanwhile(world):
+    waits_for_traits(world)
+    world.log_in("other")
+
+
 def waits_for_a_link(world):
     get_user_model().objects.create_user("local", email=EMAIL, password="pw")
     assert world.arrive().headers["Location"] == "/ms/confirm-link/"
@@ -126,6 +137,7 @@ STATES: dict[str, Callable[[World], None]] = {
         off,
         login_required_everywhere,
         waits_for_traits,
+        another_signed_in_meanwhile,
         waits_for_a_link,
         proved_to_be_the_owner,
         proved_to_be_another,

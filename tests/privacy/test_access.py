@@ -27,7 +27,7 @@ MISSING, PAGE, LOGIN, NOWHERE, MICROSOFT = "pending_missing", "page", "login", "
 NOTHING_WAITS = [MISSING] * 4
 LOCKED_OUT = [*NOTHING_WAITS, LOGIN, LOGIN, LOGIN, LOGIN]
 
-# In the order of PAGES. What is sent has no ticket, so it never does anything here.
+# In the order of PAGES. What is sent has no ticket here, so it does nothing.
 OUTCOMES = {
     "anonymous": LOCKED_OUT,
     "user_inactive": LOCKED_OUT,
@@ -44,6 +44,10 @@ OUTCOMES = {
     ],
     "off": [NOWHERE] * 8,
     "waits_for_traits": [PAGE, MISSING, MISSING, MISSING, LOGIN, LOGIN, LOGIN, LOGIN],
+    "another_signed_in_meanwhile": [
+        *NOTHING_WAITS,
+        *(PAGE, MICROSOFT, "credential_missing", "step_up_failed"),
+    ],
     "waits_for_a_link": [MISSING, MISSING, "asks to sign in", "asks to sign in", LOGIN, LOGIN, LOGIN, LOGIN],
     "proved_to_be_the_owner": [
         *(MISSING, MISSING, PAGE, MISSING),
@@ -102,6 +106,26 @@ def test_who_gets_what(world, state, page, outcome):
 
     assert outcome_of(response) == outcome
     assert kept() == before
+
+
+MAY_FINISH = {"complete, sent": "waits_for_traits", "confirm_link, sent": "proved_to_be_the_owner"}
+
+
+@pytest.mark.parametrize("page", MAY_FINISH)
+@pytest.mark.parametrize("state", STATES)
+def test_with_the_ticket_only_whose_step_it_is_may_finish_it(world, state, page):
+    STATES[state](world)
+    before = kept()
+    _, path = PAGES[page]
+
+    response = world.browser.post(path, {"ticket": world.ticket(), "trait-0": "Tools"})
+
+    if state == MAY_FINISH[page]:
+        assert outcome_of(response) == "/home/"
+        assert kept()[:2] == (1, 1)
+    else:
+        assert outcome_of(response) == dict(zip(PAGES, OUTCOMES[state], strict=True))[page]
+        assert kept() == before
 
 
 @pytest.mark.parametrize("page", PAGES)
