@@ -379,6 +379,20 @@ def test_only_an_e_mail_address_is_one():
     assert "email" not in account.fields
 
 
+@pytest.mark.parametrize(
+    ("wanted", "reason"),
+    [
+        ({"is_staff": True}, "user.is_staff was dropped: the tenant is not in privileged_tenants"),
+        ({"email": "planted"}, "user.email was dropped: the user model refuses the address"),
+    ],
+)
+def test_a_field_that_is_not_set_is_told_to_the_operator(caplog, wanted, reason):
+    account_for(MANY, make_claims(), make_mapped(user=wanted, verified=("planted",)), subject="subject")
+
+    assert reason in caplog.text
+    assert "planted" not in caplog.text
+
+
 def test_groups_that_may_not_be_given_are_told_to_the_operator(caplog):
     account_for(MANY, make_claims(), make_mapped(groups=("planted",)), subject="subject")
 

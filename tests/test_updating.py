@@ -15,11 +15,12 @@ from django_ms_identity.exceptions import (
     IdentityInactive,
     MapperResultInvalid,
     MapperRuntimeFailed,
+    TraitsInvalid,
     UserInvalid,
 )
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from django_ms_identity.updating import update
-from tests.builders import make_claims, make_identity, make_mapper, make_provider, make_settings
+from tests.builders import make_claims, make_identity, make_mapper, make_provider, make_schema, make_settings
 from tests.journeys.steps import statements, unquoted
 
 pytestmark = pytest.mark.django_db
@@ -215,6 +216,24 @@ def test_what_another_request_wrote_meanwhile_stays(listen):
     assert identity.traits == {"a": 1, "meanwhile": 2, "b": 3}
     assert credential.identity.user.first_name == "Meanwhile"
     assert get_user_model().objects.get().first_name == "Meanwhile"
+
+
+def test_what_another_request_wrote_meanwhile_is_held_against_the_schema_too(settings):
+    settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=make_schema({}, maxProperties=2))
+    identity = stored_identity(traits={"a": 1})
+    credential = Credential.objects.with_user().get()
+    Identity.objects.update(traits={"a": 1, "meanwhile": 2})
+
+    with pytest.raises(TraitsInvalid):
+        update(
+            RequestFactory().get("/"),
+            provider=make_provider(mapper_url=make_mapper(program(traits={"b": 3}))),
+            credential=credential,
+            claims=make_claims(),
+        )
+
+    identity.refresh_from_db()
+    assert identity.traits == {"a": 1, "meanwhile": 2}
 
 
 def test_an_identity_that_was_deleted_meanwhile_is_refused():

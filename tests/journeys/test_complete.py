@@ -405,6 +405,30 @@ def test_somebody_who_was_registered_meanwhile_is_signed_in(client, ms_identity_
     assert response.headers["Location"] == "/home/"
     assert Identity.objects.get().traits["team"] == "Tools"
     assert SignIn.objects.count() == 2
+    assert pending.SESSION_KEY not in client.session
+
+
+def test_somebody_who_is_registered_while_the_answer_is_written_is_signed_in(
+    client, ms_identity_emulator, listen
+):
+    other = Browser()
+    arrive(client, ms_identity_emulator)
+    arrive(other, ms_identity_emulator)
+    shown = client.get(URL)
+    raced = []
+
+    def race(**_):
+        if not raced:
+            raced.append(other)
+            fill(other, Team="Tools")
+
+    listen(signals.identity_registering, race)
+
+    response = client.post(URL, {"ticket": ticket(shown), "trait-0": "Elsewhere"})
+
+    assert response.headers["Location"] == "/home/"
+    assert Identity.objects.get().traits["team"] == "Tools"
+    assert pending.SESSION_KEY not in client.session
 
 
 def test_somebody_who_was_deactivated_meanwhile_stays_out(client, ms_identity_emulator):
