@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import DataError, OperationalError, connection
+from django.db import DataError, IntegrityError, OperationalError, connection
 from django.test import RequestFactory
 
 from django_ms_identity.exceptions import (
@@ -421,6 +421,21 @@ def test_a_value_that_the_database_refuses_leaves_nothing(client, ms_identity_em
     assert (code_of(response), response.status_code) == ("user_invalid", 503)
     assert "planted" not in caplog.text
     assert rows() == NOTHING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_deleted_while_their_session_is_recorded_is_not_in(client, ms_identity_emulator):
+    def delete(execute, sql, params, many, context):
+        if unquoted(sql).startswith("INSERT INTO ms_identity_signin"):
+            Identity.objects.all().delete()
+            raise IntegrityError
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(delete):
+        response = ms_identity_emulator.sign_in(client)
+
+    assert (code_of(response), response.status_code) == ("identity_inactive", 403)
+    assert client.get("/home/").content == b"nobody"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -158,6 +158,29 @@ def test_signing_in_in_one_browser_leaves_the_other_alone(ms_identity_emulator):
     assert SignIn.objects.filter(ended_at=None).count() == 1
 
 
+@pytest.mark.parametrize(
+    ("ago", "after"),
+    [
+        pytest.param(60, True, id="before"),
+        pytest.param(0, False, id="at that very moment"),
+        pytest.param(-60, False, id="later"),
+    ],
+)
+def test_somebody_signed_in_after_a_moment_or_not(rf, ago, after):
+    now = time.time()
+    request = rf.get("/")
+    request.session = {sessions.SIGNED_IN_AT: now}
+
+    assert sessions.signed_in_after(request, now - ago) is after
+
+
+def test_a_sign_in_of_the_future_is_after_no_moment(rf):
+    request = rf.get("/")
+    request.session = {sessions.SIGNED_IN_AT: time.time() + 3600}
+
+    assert not sessions.signed_in_after(request, 0)
+
+
 # What is recorded
 
 

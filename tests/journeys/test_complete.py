@@ -133,6 +133,7 @@ def test_the_answer_registers_and_signs_in(client, ms_identity_emulator):
     assert identity.self_asserted == ["team"]
     assert client.get("/home/").content.decode() == identity.user.get_username()
     assert SignIn.objects.get().identity == identity
+    assert pending.SESSION_KEY not in client.session
 
 
 def test_no_second_trip_to_microsoft_is_made(client, ms_identity_emulator):
@@ -574,6 +575,7 @@ def test_somebody_who_signed_in_meanwhile_does_not_finish_it(client, ms_identity
 
     assert code_of(response) == "pending_missing"
     assert Identity.objects.count() == 0
+    assert pending.SESSION_KEY not in client.session
 
 
 def test_whoever_was_signed_in_is_signed_out_for_somebody_new(client, ms_identity_emulator):

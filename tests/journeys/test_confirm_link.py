@@ -75,6 +75,7 @@ def test_the_accounts_are_connected_after_a_sign_in_and_a_confirmation(
     response = confirm(client)
 
     assert response.headers["Location"] == "/home/?a=1"
+    assert "The Microsoft account is connected." in page(client.get("/ms/connections/"))
     credential = Credential.objects.get()
     assert credential.identity.user == local
     assert credential.account == EMAIL

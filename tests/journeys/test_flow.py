@@ -451,6 +451,14 @@ def test_an_unprefixed_cookie_is_nothing_to_an_https_site(client, ms_identity_em
     assert code_of(response) == "flow_missing"
 
 
+def test_a_start_by_a_form_that_nobody_can_read_is_a_refusal(client):
+    form = "application/x-www-form-urlencoded; charset=utf-16"
+
+    response = client.generic("POST", "/ms/start/microsoft/", b"next=/home/", content_type=form)
+
+    assert (code_of(response), response.status_code) == ("form_unreadable", 400)
+
+
 # BASE_REDIRECT_URI
 
 
@@ -484,6 +492,13 @@ def test_the_same_host_over_http_moves_to_https(client):
     response = client.get("/ms/start/microsoft/", headers={"Host": "www.example.com"})
 
     assert response.headers["Location"].startswith("https://www.example.com/ms/start/microsoft/?")
+
+
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_who_starts_where_it_will_end_makes_no_hop(client):
+    response = client.get("/ms/start/microsoft/", headers={"Host": "WWW.example.com"}, secure=True)
+
+    assert response.headers["Location"].startswith("https://login.microsoftonline.com/")
 
 
 @override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
