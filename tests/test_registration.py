@@ -424,10 +424,10 @@ def test_a_value_that_the_database_refuses_leaves_nothing(client, ms_identity_em
 
 
 @pytest.mark.django_db(transaction=True)
-def test_who_is_deleted_while_their_session_is_recorded_is_not_in(client, ms_identity_emulator):
+def test_whose_account_is_disconnected_while_the_session_is_recorded_is_not_in(client, ms_identity_emulator):
     def delete(execute, sql, params, many, context):
         if unquoted(sql).startswith("INSERT INTO ms_identity_signin"):
-            Identity.objects.all().delete()
+            Credential.objects.all().delete()
             raise IntegrityError
         return execute(sql, params, many, context)
 
