@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import router
-from django.db.models import Q
+from django.db.models import QuerySet
 
 from . import conf
 from .accounts import trusted_emails
@@ -15,7 +16,9 @@ from .entra.proof import Proof
 from .entra.providers import AccountLinkingMode
 from .linking import identity_of
 from .mapping.result import Mapped
-from .models import Identity, VerifiableAddress, normalised
+from .models import Credential, Identity, VerifiableAddress, normalised
+
+_Row = TypeVar("_Row", Credential, VerifiableAddress)
 
 
 def owner_of(proof: Proof, mapped: Mapped, users: tuple[AbstractBaseUser, ...]) -> AbstractBaseUser | None:
@@ -45,9 +48,20 @@ def owner_of(proof: Proof, mapped: Mapped, users: tuple[AbstractBaseUser, ...]) 
     identity = identity_of(user)
     if identity is None:
         return user if _is_unused(user) else None
-    if not identity.is_active or identity.credentials.filter(provider=provider.id).exists():
+    accounts = set(_rows(Credential, identity).values_list("provider", flat=True))
+    if not identity.is_active or provider.id in accounts or not accounts <= _single_tenant_providers():
         return None
-    return user if _has_verified(identity, emails) or _is_unused(user) else None
+    is_theirs = _has_verified(identity, emails) or (not accounts and _is_unused(user))
+    return user if is_theirs else None
+
+
+def _single_tenant_providers() -> set[str]:
+    """Name the providers of whose accounts it is known whose they may be.
+
+    By another one a careless mapper lets anybody in with any address, who then waits there for the owner of
+    the address to be connected to them.
+    """
+    return {provider.id for provider in conf.get_config().providers if provider.tenant.single}
 
 
 def _is_spelled_so(email: str, values: Iterable[object]) -> bool:
@@ -74,10 +88,11 @@ def _is_unused(user: AbstractBaseUser) -> bool:
 
 
 def _has_verified(identity: Identity, emails: list[str]) -> bool:
-    # Elsewhere an address is as good as what the mapper of that provider believes: whoever got in by another
-    # tenant with the owner's address could wait here for the owner to be connected to them.
-    single = [provider.id for provider in conf.get_config().providers if provider.tenant.single]
-    believed = Q(credential=None) | Q(credential__provider__in=single)
-    rows = identity.verifiable_addresses.filter(believed, via="email", verified_at__isnull=False)
+    rows = _rows(VerifiableAddress, identity).filter(via="email", verified_at__isnull=False)
     # Compared here: some collations find more than they should.
     return not {normalised(email) for email in emails}.isdisjoint(rows.values_list("normalised", flat=True))
+
+
+def _rows(model: type[_Row], identity: Identity) -> QuerySet[_Row]:
+    # Not by the identity's own managers: they may read from a replica, which lags behind.
+    return model._default_manager.using(router.db_for_write(Identity)).filter(identity=identity)

@@ -19,12 +19,13 @@ BELIEVES = make_mapper("""
     local email = std.extVar('claims').email;
     {identity: {traits: {}, verified_addresses: [{via: 'email', value: email}]}}
 """)
+SECOND = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
 AUTOMATIC = {"account_linking_mode": "automatic", "auto_link_domains": ["Contoso.example"]}
 
 
 @pytest.fixture(autouse=True)
 def _automatic(settings):
-    settings.MS_IDENTITY = make_settings(AUTOMATIC)
+    settings.MS_IDENTITY = make_settings(AUTOMATIC, SECOND)
 
 
 @pytest.fixture
@@ -66,28 +67,27 @@ def test_who_has_the_address_verified_here_is_linked_at_once(client, ms_identity
         pytest.param(None, "/ms/confirm-link/", id="of a provider that is gone"),
     ],
 )
-def test_an_address_counts_as_verified_by_the_word_of_a_single_tenant(
-    client, ms_identity_emulator, settings, provider, place
+@pytest.mark.parametrize("hooks", [[{"hook": "session"}], []], ids=["with a session", "without one"])
+def test_nobody_is_linked_at_once_to_who_has_an_account_that_may_be_anybodys(
+    client, ms_identity_emulator, settings, provider, place, hooks
 ):
     """By another one a careless mapper lets a squatter in, who waits here for the owner of the address."""
-    second = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555", "mapper_url": BELIEVES}
-    settings.MS_IDENTITY = make_settings(AUTOMATIC, second | (provider or {}))
+    hooks = {"HOOKS": {"after_registration": hooks}}
+    second = SECOND | {"mapper_url": BELIEVES}
+    settings.MS_IDENTITY = make_settings(AUTOMATIC, second | (provider or {}), **hooks)
     squatter = Browser()
     ms_identity_emulator.persona("admin", email=EMAIL)
     ms_identity_emulator.sign_in(squatter, "admin", provider="second")
     assert VerifiableAddress.objects.get().credential.provider == "second"
     if provider is None:
-        settings.MS_IDENTITY = make_settings(AUTOMATIC)
+        settings.MS_IDENTITY = make_settings(AUTOMATIC, **hooks)
 
     assert arrive(client, ms_identity_emulator) == place
 
     assert Credential.objects.count() == (2 if place == "/home/" else 1)
 
 
-def test_the_persons_other_sessions_end(client, ms_identity_emulator, settings):
-    settings.MS_IDENTITY = make_settings(
-        AUTOMATIC, {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
-    )
+def test_the_persons_other_sessions_end(client, ms_identity_emulator):
     elsewhere = Browser()
     ms_identity_emulator.sign_in(elsewhere, provider="second")
     assert elsewhere.get("/home/").content == EMAIL.encode()
@@ -234,12 +234,19 @@ def test_what_a_mapper_spells_otherwise_than_microsoft_may_be_another_mailbox(
 def test_who_has_an_identity_is_linked_whatever_the_new_account_lacks(client, ms_identity_emulator, settings):
     """The traits of the identity stay, so nothing has to be asked for."""
     schema = make_schema({"team": {"type": "string"}}, required=["team"])
-    settings.MS_IDENTITY = make_settings(AUTOMATIC, IDENTITY_SCHEMA_URL=schema)
+    settings.MS_IDENTITY = make_settings(AUTOMATIC, SECOND, IDENTITY_SCHEMA_URL=schema)
     identity = make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
 
     assert arrive(client, ms_identity_emulator) == "/home/"
 
     assert identity.credentials.count() == 2
+
+
+def test_an_account_that_was_never_used_is_somebodys_all_the_same(client, ms_identity_emulator):
+    identity = make_identity(username="ines", provider="second", subject="x", email=EMAIL)
+    assert identity.user.last_login is None
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
 
 def test_two_users_with_the_address_are_too_many(client, ms_identity_emulator, provisioned):
@@ -282,7 +289,7 @@ def test_who_would_have_to_be_asked_for_traits_confirms_first(
     client, ms_identity_emulator, settings, provisioned
 ):
     schema = make_schema({"team": {"type": "string"}}, required=["team"])
-    settings.MS_IDENTITY = make_settings(AUTOMATIC, IDENTITY_SCHEMA_URL=schema)
+    settings.MS_IDENTITY = make_settings(AUTOMATIC, SECOND, IDENTITY_SCHEMA_URL=schema)
 
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
