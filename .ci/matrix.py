@@ -37,7 +37,7 @@ def django_of(name: str) -> str:
 def is_promised(name: str, version: str) -> bool:
     """Say whether ``py312-django60`` and the like have Django 6.0."""
     digits = name.rpartition("django")[2]
-    return version.startswith(f"{digits[0]}.{digits[1:]}.")
+    return version.split(".")[:2] == [digits[0], digits[1:]]
 
 
 def main() -> int:

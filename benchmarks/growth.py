@@ -191,6 +191,8 @@ def _scans(rows: int) -> Iterator[str]:
     for name, act in _hot(rows).items():
         with plans.recorded() as statements:
             act()
+        if not statements:
+            yield f"OVER: {name}: asked the database nothing"
         for statement in statements:
             for scan in plans.scans(statement):
                 yield f"OVER: {name}: {scan}: {statement.sql[:300]}"

@@ -13,7 +13,7 @@ from .entra.clouds import CONSUMER_TENANT, TenantKind, issuer, keys_url
 from .entra.documents import Documents
 from .entra.keys import configured_tenant, parse_keys
 from .entra.providers import Provider
-from .exceptions import WebHookFailed
+from .exceptions import MapperBusy, WebHookFailed
 from .mapping.mapper import EMPTY_IDENTITY, map_claims
 from .mapping.result import Mapped
 from .mapping.traits import TraitProblem
@@ -50,7 +50,7 @@ def sample_problems(provider: Provider) -> tuple[TraitProblem, ...]:
     return () if schema is None else schema.problems(rehearse(provider).traits)
 
 
-def sample_web_hooks(provider: Provider) -> Iterator[tuple[str, WebHookFailed]]:
+def sample_web_hooks(provider: Provider) -> Iterator[tuple[str, WebHookFailed | MapperBusy]]:
     """Make the bodies of all web hooks of the invented person; return stage and fault of each that fails.
 
     Sends nothing. Raises a leaf of ``MapperFailed``.

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from . import conf, wiring
 from .entra.providers import Provider
-from .exceptions import WebHookFailed
+from .exceptions import MapperBusy, WebHookFailed
 from .mapping.result import Mapped
 from .models import Identity
 from .web_hook import Changes, ResponseUse, WebHook, send
@@ -59,10 +59,10 @@ def changed(request: HttpRequest, *, provider: Provider, mapped: Mapped) -> Mapp
     return mapped
 
 
-def rehearse(provider: Provider, mapped: Mapped) -> Iterator[tuple[str, WebHookFailed]]:
+def rehearse(provider: Provider, mapped: Mapped) -> Iterator[tuple[str, WebHookFailed | MapperBusy]]:
     """Make all web hooks' bodies of what was mapped for nobody; return stage and fault of each that fails.
 
-    Sends nothing. Raises ``MapperBusy``.
+    Sends nothing.
     """
     for stage, hooks in conf.get_config().hooks.items():
         for web_hook in filter(None, (hook.web_hook for hook in hooks)):
@@ -77,7 +77,7 @@ def rehearse(provider: Provider, mapped: Mapped) -> Iterator[tuple[str, WebHookF
                     timeout=conf.get_config().mapper_timeout,
                     allow_http=wiring.allows_http(),
                 )
-            except WebHookFailed as error:
+            except (WebHookFailed, MapperBusy) as error:
                 yield stage, error
 
 

@@ -223,8 +223,8 @@ def main() -> None:
         if not options.only or any(part in module for part in options.only)
         for mutant in mutants_of(module, (ROOT / PACKAGE / module).read_text(encoding="utf-8"))
     ]
-    if not work:
-        raise SystemExit(f"No room is called {' or '.join(options.only)}.")
+    if missing := [part for part in options.only if not any(part in module for module in rooms)]:
+        raise SystemExit(f"No room is called {' or '.join(missing)}.")
     began = time.monotonic()
     unexplained = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:

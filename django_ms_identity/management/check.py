@@ -80,7 +80,7 @@ def _judge_sample(command: BaseCommand, provider: Provider) -> None:
 
 def _rehearse_web_hooks(command: BaseCommand, provider: Provider) -> None:
     try:
-        faults = list(sample_web_hooks(provider))
+        faults = sample_web_hooks(provider)
     except MSIdentityError:
         return  # The checks have reported it.
     for stage, error in faults:

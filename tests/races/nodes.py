@@ -95,7 +95,7 @@ def _process(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as process:
         # Nobody waits for a node that hangs.
-        timer = Timer(2 * TIMEOUT, process.kill)
+        timer = Timer(2 * TIMEOUT, process.terminate)
         timer.start()
         try:
             yield process
