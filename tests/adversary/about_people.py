@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory
 
 from django_ms_identity import pending
-from django_ms_identity.models import Credential, Identity
+from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from tests.builders import make_identity, make_mapper, make_schema
 from tests.journeys.steps import page
 from tests.loopback import serve
@@ -20,6 +20,10 @@ from .scene import NOBODY, Case, Group, Scene, who
 
 EMAIL = "ines.okafor@contoso.example"
 CONFIRM, COMPLETE = "/ms/confirm-link/", "/ms/complete/"
+BELIEVES = make_mapper("""
+    local email = std.extVar('claims').email;
+    {identity: {traits: {}, verified_addresses: [{via: 'email', value: email}]}}
+""")
 AUTOMATIC = {"account_linking_mode": "automatic", "auto_link_domains": ["contoso.example"]}
 
 
@@ -123,6 +127,18 @@ def squatter(scene: Scene) -> HttpResponse:
     scene.local_user("squatter", email=EMAIL)
     meet(scene)
     assert Credential.objects.count() == 0
+    return scene.browser.get(CONFIRM)
+
+
+def squatter_by_another_provider(scene: Scene) -> HttpResponse:
+    """Come by the app for every tenant, whose mapper believes any address, and wait for its owner."""
+    second = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555", "mapper_url": BELIEVES}
+    scene.configure(AUTOMATIC, second | {"microsoft_tenant": "organizations"})
+    scene.microsoft.persona("admin", email=EMAIL)
+    scene.sign_in(scene.open_browser(), "admin", provider="second")
+    assert VerifiableAddress.objects.get().value == EMAIL
+    meet(scene)
+    assert Credential.objects.get().provider == "second"
     return scene.browser.get(CONFIRM)
 
 
@@ -311,6 +327,15 @@ PEOPLE = [
         lands=CONFIRM,
         signed_in=NOBODY,
         provider=AUTOMATIC,
+        next_visitor="mfa",
+    ),
+    safe(
+        "squatter-by-another-provider",
+        "Somebody has come with the victim's address by a provider for all tenants; links are automatic.",
+        ASKS,
+        squatter_by_another_provider,
+        lands=CONFIRM,
+        signed_in=NOBODY,
         next_visitor="mfa",
     ),
     safe(
