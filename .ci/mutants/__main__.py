@@ -212,7 +212,9 @@ def _run(tests: Sequence[str], folder: Path) -> Outcome:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="mutants", description=__doc__)
-    parser.add_argument("only", nargs="*", help="modules whose path contains one of these texts")
+    parser.add_argument(
+        "only", nargs="*", help="modules whose path contains one of these texts; it begins with a slash"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
     rooms = tomllib.loads((HERE / "rooms.toml").read_text(encoding="utf-8"))
@@ -220,10 +222,10 @@ def main() -> None:
     work = [
         (mutant, tests)
         for module, tests in rooms.items()
-        if not options.only or any(part in module for part in options.only)
+        if not options.only or any(part in f"/{module}" for part in options.only)
         for mutant in mutants_of(module, (ROOT / PACKAGE / module).read_text(encoding="utf-8"))
     ]
-    if missing := [part for part in options.only if not any(part in module for module in rooms)]:
+    if missing := [part for part in options.only if not any(part in f"/{module}" for module in rooms)]:
         raise SystemExit(f"No room is called {' or '.join(missing)}.")
     began = time.monotonic()
     unexplained = 0
