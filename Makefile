@@ -50,7 +50,7 @@ e2e: .venv/.for-browser ## the demo in a real browser; saves the pictures of doc
 databases: on-postgresql on-mariadb ## the tests that ask a database, on PostgreSQL and MariaDB with Redis; first: .ci/services
 
 on-postgresql on-mariadb: on-%: .venv/.for-databases
-	TEST_DATABASE=$* TEST_CACHE=redis $(RUN) -m pytest -q $(ASKING_A_DATABASE)
+	TEST_DATABASE=$* TEST_CACHE=redis $(RUN) -m pytest -q -rs $(ASKING_A_DATABASE)
 
 races: .venv/.for-databases ## threads, processes and nodes at once on SQLite, PostgreSQL, MariaDB; first: .ci/services
 	TEST_DATABASE=sqlite-file $(RUN) -m pytest -q -rs tests/races
