@@ -513,6 +513,34 @@ def test_there_is_one_hop_even_behind_a_proxy_that_hides_the_host(client):
     )
 
 
+@override_settings(
+    MS_IDENTITY=BASE,
+    ALLOWED_HOSTS=["*"],
+    SESSION_COOKIE_NAME="__Host-sessionid",
+    CSRF_COOKIE_NAME="__Host-csrftoken",
+    SESSION_COOKIE_SECURE=True,
+    CSRF_COOKIE_SECURE=True,
+)
+def test_djangos_own_cookies_may_be_for_this_host_alone_too(ms_identity_emulator):
+    browser = Browser(enforce_csrf_checks=True)
+    ms_identity_emulator.sign_in(browser)
+    session = browser.cookies["__Host-sessionid"]
+    # What browsers ask of the prefix (RFC 6265bis section 4.1.3.2).
+    assert (session["secure"], session["path"], session["domain"]) == (True, "/", "")
+    assert browser.get("/home/").content != b"nobody"
+    browser.get("/ms/connections/")
+    token = browser.cookies["__Host-csrftoken"].value
+
+    browser.post(
+        "/ms/sign-out/",
+        {"csrfmiddlewaretoken": token},
+        secure=True,
+        headers={"Referer": "https://testserver/"},
+    )
+
+    assert browser.get("/home/").content == b"nobody"
+
+
 @override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
 def test_a_whole_sign_in_on_the_base_host(client, ms_identity_emulator):
     response = ms_identity_emulator.sign_in(client, next="/home/?x")
