@@ -11,7 +11,7 @@ ROWS ?= 1000000
 BIN := .venv/bin
 RUN := $(BIN)/python
 
-ASKING_A_DATABASE := -m django_db --ignore=tests/races
+ASKING_A_DATABASE := -m django_db --ignore=tests/concurrency/races
 CACHED := django.contrib.sessions.backends.cached_db
 IN_CACHE := django.contrib.sessions.backends.cache
 
@@ -36,7 +36,7 @@ lint: .venv/.for-dev ## formatting, lint, types, layers, missing migrations
 	$(RUN) manage.py makemigrations --check --dry-run
 
 fuzz: .venv/.for-test ## hostile input at every door for a while (SECONDS=60); prints what breaks, and its seed
-	@$(RUN) -m tests.fuzz --seconds $(SECONDS)
+	@$(RUN) -m tests.security.fuzz --seconds $(SECONDS)
 
 # Playwright runs an event loop in this thread, which Django would take for async code.
 # The empty values beat those of a developer's .env: the journeys are the emulator's.
@@ -46,16 +46,16 @@ e2e: .venv/.for-browser ## the demo in a real browser; saves the pictures of doc
 		$(RUN) -m pytest tests/browser/journeys.py --ds=example_project.settings -W ignore::ResourceWarning
 
 # What asks no database is the same on each: about three quarters of the tests.
-# The variables are explained in tests/servers.py.
+# The variables are explained in tests/support/servers.py.
 databases: on-postgresql on-mariadb ## the tests that ask a database, on PostgreSQL and MariaDB with Redis; first: .ci/services
 
 on-postgresql on-mariadb: on-%: .venv/.for-databases
 	TEST_DATABASE=$* TEST_CACHE=redis $(RUN) -m pytest -q -rs $(ASKING_A_DATABASE)
 
 races: .venv/.for-databases ## threads, processes and nodes at once on SQLite, PostgreSQL, MariaDB; first: .ci/services
-	TEST_DATABASE=sqlite-file $(RUN) -m pytest -q -rs tests/races
-	TEST_DATABASE=postgresql TEST_CACHE=redis TEST_SESSIONS=$(CACHED) $(RUN) -m pytest -q -rs tests/races
-	TEST_DATABASE=mariadb TEST_CACHE=redis TEST_SESSIONS=$(IN_CACHE) $(RUN) -m pytest -q -rs tests/races
+	TEST_DATABASE=sqlite-file $(RUN) -m pytest -q -rs tests/concurrency/races
+	TEST_DATABASE=postgresql TEST_CACHE=redis TEST_SESSIONS=$(CACHED) $(RUN) -m pytest -q -rs tests/concurrency/races
+	TEST_DATABASE=mariadb TEST_CACHE=redis TEST_SESSIONS=$(IN_CACHE) $(RUN) -m pytest -q -rs tests/concurrency/races
 
 matrix: .venv/.for-matrix ## the tests on every Python and Django that are supported
 	@$(RUN) .ci/matrix.py

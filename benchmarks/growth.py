@@ -155,7 +155,7 @@ def _callback(site: Journeys, wire: Wire, large: Database, rounds: int) -> Itera
 
 def _admin(rows: int) -> Iterator[tuple[Row, bool]]:
     """Time what staff ask; a page misses its budget when the median of its answers does."""
-    from tests import plans
+    from tests.support import plans
 
     from .measure import Budget, Clock, Row, p95
 
@@ -186,7 +186,7 @@ def _milliseconds(act: Callable[[], object]) -> float:
 
 
 def _scans(rows: int) -> Iterator[str]:
-    from tests import plans
+    from tests.support import plans
 
     for name, act in _hot(rows).items():
         with plans.recorded() as statements:
@@ -199,7 +199,7 @@ def _scans(rows: int) -> Iterator[str]:
 
 
 def _hot(rows: int) -> dict[str, Callable[[], object]]:
-    from tests import plans
+    from tests.support import plans
 
     from . import filling
 

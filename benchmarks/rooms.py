@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from django_ms_identity import conf, wiring
-from django_ms_identity.entra import client, keys, tokens
-from django_ms_identity.entra.tokens import Claims
-from django_ms_identity.mapping import sources
-from django_ms_identity.mapping.claims import mapper_claims
-from django_ms_identity.mapping.engines import Engine, installed
-from django_ms_identity.mapping.json_text import encode
-from django_ms_identity.mapping.mapper import EMPTY_IDENTITY, map_claims
-from django_ms_identity.mapping.sandbox import Sandbox
+from django_ms_identity import conf, runtime
+from django_ms_identity.entra import client, jwks
+from django_ms_identity.entra import id_token as tokens
+from django_ms_identity.entra.id_token import Claims
+from django_ms_identity.jsonnet import sources
+from django_ms_identity.jsonnet.engines import Engine, installed
+from django_ms_identity.jsonnet.json_values import encode
+from django_ms_identity.jsonnet.worker_pool import WorkerPool
 from django_ms_identity.testing.emulator import Emulator
+from django_ms_identity.traits.mapper import EMPTY_IDENTITY, map_claims
+from django_ms_identity.traits.mapper_claims import mapper_claims
 
 from .browser import HOST
 from .measure import Budget, Clock, Row, Wire, measured, p95, timed
@@ -32,16 +33,16 @@ _REDIRECT_URI = f"http://{HOST}/ms/callback/microsoft/"
 def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
     """Measure the verification of an ID token, and the mapper with every engine that is installed."""
     provider = conf.get_config().provider("microsoft")
-    documents = wiring.documents()
+    documents = runtime.documents()
     begun = client.begin(provider, redirect_uri=_REDIRECT_URI, prompt="", emulator_url="")
     token = _redeemed(emulator, begun)
     verify = partial(
         tokens.verify,
         token,
         provider=provider,
-        tenant=keys.configured_tenant(provider, documents),
+        tenant=jwks.configured_tenant(provider, documents),
         nonce=begun.nonce,
-        key_for=lambda kid: keys.signing_key(provider, kid, documents),
+        key_for=lambda kid: jwks.signing_key(provider, kid, documents),
     )
     budget = Budget(milliseconds=0.25, statements=0, requests=0)
     yield measured("ID token verification", lambda: verify, wire=wire, rounds=rounds, budget=budget)
@@ -59,7 +60,7 @@ def _redeemed(emulator: Emulator, begun: client.Authorization) -> str:
         nonce=begun.nonce,
         verifier=begun.verifier,
         redirect_uri=_REDIRECT_URI,
-        transport=wiring.transport(),
+        transport=runtime.http_client(),
     ).id_token
 
 
@@ -69,15 +70,15 @@ def _map(claims: Claims) -> None:
         payload=claims.payload,
         subject=claims.sub,
         identity=EMPTY_IDENTITY,
-        transport=wiring.transport(),
+        transport=runtime.http_client(),
         timeout=conf.get_config().mapper_timeout,
     )
 
 
 def _mapper_rows(engine: Engine, claims: Claims, wire: Wire, *, rounds: int) -> Iterator[Row]:
-    source = sources.read("", transport=wiring.transport())
+    source = sources.read("", transport=runtime.http_client())
     known = mapper_claims(claims.payload, subject=claims.sub)
-    sandbox = Sandbox(engine)
+    sandbox = WorkerPool(engine)
     evaluate = partial(
         sandbox.evaluate,
         source,

@@ -9,10 +9,11 @@ class MSIdentityConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from . import checks, hooks, sessions
-        from .views import reports
+        from . import checks, sessions
+        from .hooks import registry
+        from .views import error_reports
 
         checks.register_checks()
-        hooks.connect()
+        registry.connect()
         sessions.connect()
-        reports.connect()
+        error_reports.connect()

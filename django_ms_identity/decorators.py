@@ -16,7 +16,8 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.views import View
 
-from . import conf, links, sessions
+from . import conf, sessions
+from .flows import return_urls
 
 _AnyView = TypeVar("_AnyView", bound=Callable[..., Any])
 _Check = Callable[[HttpRequest], HttpResponse | None]
@@ -87,7 +88,7 @@ def _ask(request: HttpRequest, need: str) -> HttpResponse:
     path = request.get_full_path()
     if sessions.user_of(request) is None:
         return redirect_to_login(path)
-    return HttpResponseRedirect(links.step_up_url(need, next_url=path))
+    return HttpResponseRedirect(return_urls.step_up_url(need, next_url=path))
 
 
 def _dispatched(

@@ -18,13 +18,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from . import wiring
-from .contention import outlasts_deadlocks
+from . import runtime
 from .crypto import SealBroken
-from .entra.assurance import AAL, aal_of, amr_of, auth_time_of
+from .entra.authentication_context import AAL, aal_of, amr_of, auth_time_of
+from .entra.id_token import Claims
 from .entra.providers import Provider
-from .entra.tokens import Claims
 from .models import Credential, Identity, SignIn
+from .transactions import retry_on_deadlock
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractBaseUser
@@ -182,7 +182,7 @@ def end_sessions(rows: QuerySet[SignIn]) -> None:
     for sealed in filter(None, open_rows.values()):
         # What was sealed with a SECRET_KEY that is gone has no readable key any more.
         with suppress(SealBroken):
-            store(wiring.keyring().open(sealed, kind="session_key").decode()).delete()
+            store(runtime.keyring().open(sealed, kind="session_key").decode()).delete()
     # Not those that opened meanwhile: their sessions live.
     for keys in _batches(list(open_rows)):
         SignIn.objects.using(rows.db).filter(pk__in=keys, ended_at=None).update(ended_at=timezone.now())
@@ -224,7 +224,7 @@ def connect() -> None:
     user_logged_out.connect(end_sign_in, dispatch_uid="ms_identity_end")
 
 
-@outlasts_deadlocks
+@retry_on_deadlock
 def _record(sign_in: SignIn, *, using: str) -> SignIn:
     sign_in.save(using=using, force_insert=True)
     return sign_in
@@ -255,7 +255,7 @@ def _end(sign_in: int | None) -> None:
 def _sealed(session_key: str | None) -> str | None:
     if not session_key:
         return None
-    return wiring.keyring().seal(session_key.encode(), kind="session_key")
+    return runtime.keyring().seal(session_key.encode(), kind="session_key")
 
 
 def _database(identity: Identity) -> str:

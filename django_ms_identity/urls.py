@@ -4,7 +4,7 @@ from .views.callback import callback
 from .views.complete import complete
 from .views.confirm_link import confirm_link
 from .views.connections import connections, link, unlink
-from .views.sign_in import sign_in
+from .views.sign_in_page import sign_in
 from .views.sign_out import sign_out
 from .views.start import start
 from .views.step_up import step_up

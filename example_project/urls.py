@@ -4,7 +4,7 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from example_project import views
+from . import views
 
 admin.site.login_template = "ms_identity/admin_login.html"
 

@@ -9,10 +9,9 @@ import pytest
 from django.core.cache import cache
 from django.dispatch import Signal
 
-from django_ms_identity import wiring
-
-from . import servers
-from .web import Browser
+from django_ms_identity import runtime
+from tests.support import servers
+from tests.support.web import Browser
 
 # No deadline: a busy machine is no defect. In CI the same examples each time, so that a change is judged
 # by what it changes; on a developer's machine new ones.
@@ -25,18 +24,18 @@ NOISY = "django.db.backends"
 """Django's log of SQL, with every value in it: a project turns it on for itself, never for us."""
 
 # Threads share one connection to a database in memory: they would not race. `make races` names others.
-collect_ignore = ["races"] if servers.DATABASE == "sqlite" else []
+collect_ignore = ["concurrency/races"] if servers.DATABASE == "sqlite" else []
 
 
 def pytest_report_header() -> str:
-    skipped = "; NOT RUN in memory: tests/races (make races)" if collect_ignore else ""
+    skipped = "; NOT RUN in memory: tests/concurrency/races (make races)" if collect_ignore else ""
     return f"database: {servers.DATABASE}, cache: {servers.CACHE}{skipped}"
 
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> None:
     """Begin as a process begins that nobody has signed in at, beside an empty cache."""
-    wiring.forget()
+    runtime.reset()
     cache.clear()
 
 

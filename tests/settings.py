@@ -1,6 +1,6 @@
 """The project that the tests run in: SQLite, nothing to install, unless the environment names servers."""
 
-from tests import servers
+from tests.support import servers
 
 SECRET_KEY = "tests only, of no value anywhere else"
 ALLOWED_HOSTS = ["testserver", "localhost"]

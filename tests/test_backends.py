@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_ms_identity.backends import IdentityBackend
 from django_ms_identity.models import Identity
-from tests.builders import make_identity, make_settings
+from tests.support.builders import make_identity, make_settings
 
 pytestmark = pytest.mark.django_db
 

@@ -9,9 +9,10 @@ from django.utils import translation
 
 from django_ms_identity import env, exceptions
 from django_ms_identity.checks import ids
-from django_ms_identity.conf.hooks import BUILT_IN
-from django_ms_identity.conf.parsing import KEYS as TOP_LEVEL_KEYS
-from django_ms_identity.conf.parsing import parse_settings
+from django_ms_identity.conf.hook_settings import BUILT_IN
+from django_ms_identity.conf.settings import KEYS as TOP_LEVEL_KEYS
+from django_ms_identity.conf.settings import parse_settings
+from django_ms_identity.conf.web_hook_settings import KEYS as WEB_HOOK_KEYS
 from django_ms_identity.entra.clouds import Cloud, TenantKind
 from django_ms_identity.entra.providers import (
     IGNORED,
@@ -23,7 +24,6 @@ from django_ms_identity.entra.providers import (
     UpdateOnLogin,
 )
 from django_ms_identity.exceptions import MSIdentityError
-from django_ms_identity.web_hook.config import KEYS as WEB_HOOK_KEYS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

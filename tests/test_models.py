@@ -13,7 +13,7 @@ from django_ms_identity.models import (
     credential_key,
     normalised,
 )
-from tests.builders import make_identity
+from tests.support.builders import make_identity
 
 
 @given(one=st.tuples(st.text(), st.text()), other=st.tuples(st.text(), st.text()))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import parity
+from . import parity
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "kratos.md"
 NUMBERS = list(range(1, 91))

@@ -9,11 +9,11 @@ from django.contrib.auth.signals import user_logged_out
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 
-from django_ms_identity import sessions, wiring
+from django_ms_identity import runtime, sessions
 from django_ms_identity.models import Identity, SignIn
-from tests.builders import make_identity
 from tests.journeys.steps import pick, rows
-from tests.web import Browser
+from tests.support.builders import make_identity
+from tests.support.web import Browser
 
 pytestmark = pytest.mark.django_db
 
@@ -198,7 +198,7 @@ def test_a_sign_in_is_recorded_with_its_sealed_session(client, ms_identity_emula
         [],
     )
     assert key not in sign_in.session
-    assert wiring.keyring().open(sign_in.session, kind="session_key") == key.encode()
+    assert runtime.keyring().open(sign_in.session, kind="session_key") == key.encode()
     assert client.session[sessions.SIGN_IN] == sign_in.pk
 
 

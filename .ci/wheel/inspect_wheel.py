@@ -15,7 +15,7 @@ import django_ms_identity
 django.setup()
 package = Path(django_ms_identity.__file__).parent
 assert "site-packages" in package.parts, f"{package} is not the installed wheel"
-for name in ("py.typed", "mapping/default.jsonnet", "migrations/0001_initial.py"):
+for name in ("py.typed", "jsonnet/default.jsonnet", "migrations/0001_initial.py"):
     assert (package / name).is_file(), f"the wheel has no {name}"
 for name in ("base.html", "sign_in.html", "error.html", "admin_login.html"):
     get_template(f"ms_identity/{name}")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from django_ms_identity.mapping import worker_process
+from django_ms_identity.jsonnet import worker_process
 
 _SANDBOX = worker_process._WORKER.name.encode()
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -71,7 +71,7 @@ def _children(pid: int) -> list[int]:
 def _is_sandbox(pid: int) -> bool:
     with suppress(OSError):
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        return any(argument.endswith(b"mapping/" + _SANDBOX) for argument in arguments)
+        return any(argument.endswith(b"jsonnet/" + _SANDBOX) for argument in arguments)
     return False
 
 

@@ -8,8 +8,8 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 
-from django_ms_identity import conf, wiring
-from django_ms_identity.accounts import PRIVILEGES
+from django_ms_identity import conf, runtime
+from django_ms_identity.diagnostics.sample import map_sample
 from django_ms_identity.entra.providers import Provider, UpdateOnLogin
 from django_ms_identity.exceptions import (
     MapperRuntimeFailed,
@@ -18,8 +18,8 @@ from django_ms_identity.exceptions import (
     SchemaInvalid,
     SchemaUnavailable,
 )
-from django_ms_identity.mapping.result import Mapped
-from django_ms_identity.rehearsal import rehearse
+from django_ms_identity.identities.user_fields import PRIVILEGES
+from django_ms_identity.traits.mapping_result import MappingResult
 
 from . import ids
 
@@ -61,7 +61,7 @@ def check_mappers(app_configs: Sequence[AppConfig] | None, **_: object) -> list[
     found: list[CheckMessage] = []
     for provider in parsed.config.providers:
         try:
-            mapped = rehearse(provider)
+            mapped = map_sample(provider)
         except (MapperRuntimeFailed, MapperUnavailable) as error:
             # A mapper may well refuse the sample's person, and a URL may be out of reach from here.
             found.append(Warning(_text(provider, error), hint=_hint(error), id=ids.W_MAPPER))
@@ -78,7 +78,7 @@ def check_identity_schema(app_configs: Sequence[AppConfig] | None, **_: object) 
     if parsed.faults or not parsed.config.enabled:
         return []
     try:
-        wiring.identity_schema()
+        runtime.identity_schema()
     except SchemaUnavailable as error:
         return [Warning(f"IDENTITY_SCHEMA_URL: {error.detail}", hint=error.hint, id=ids.W_SCHEMA)]
     except SchemaInvalid as error:
@@ -88,7 +88,7 @@ def check_identity_schema(app_configs: Sequence[AppConfig] | None, **_: object) 
     return []
 
 
-def _privileges_that_stay(provider: Provider, mapped: Mapped) -> Iterator[CheckMessage]:
+def _privileges_that_stay(provider: Provider, mapped: MappingResult) -> Iterator[CheckMessage]:
     if provider.update_identity_on_login is not UpdateOnLogin.NEVER or mapped.user is None:
         return
     names = sorted(PRIVILEGES & mapped.user.fields.keys())

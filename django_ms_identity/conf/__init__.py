@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
-from django.conf import settings
+from django.conf import settings as project_settings  # "settings" is a module of this package
 
 from django_ms_identity import env
 from django_ms_identity.exceptions import ConfigurationInvalid
-from django_ms_identity.faults import Fault
 
-from .parsing import parse_settings
-from .values import Config, Hook, Parsed
+from .config import Config, Hook, Parsed
+from .reader import ConfigIssue
+from .settings import parse_settings
 
 __all__ = ["Config", "Hook", "Parsed", "get_config", "is_enabled", "parse"]
 
@@ -36,10 +36,10 @@ def is_enabled() -> bool:
 
 def parse() -> Parsed:
     """Parse ``MS_IDENTITY``, or the environment where there is none."""
-    raw = getattr(settings, "MS_IDENTITY", None)
+    raw = getattr(project_settings, "MS_IDENTITY", None)
     if raw is None:
-        return _parse_env(repr(env.snapshot()), settings.DEBUG)
-    return _parse(_ByText(raw), settings.DEBUG)
+        return _parse_env(repr(env.snapshot()), project_settings.DEBUG)
+    return _parse(_ByText(raw), project_settings.DEBUG)
 
 
 class _ByText:
@@ -64,11 +64,11 @@ def _parse_env(snapshot: str, debug: bool) -> Parsed:
         raw = env.settings_from_env()
     except ConfigurationInvalid as error:
         empty = parse_settings({}, debug=debug)
-        faults = tuple(Fault("environment:", fault) for fault in error.faults)
+        faults = tuple(ConfigIssue("environment:", fault) for fault in error.faults)
         return Parsed(config=empty.config, faults=faults, warnings=())
     parsed = parse_settings(raw, debug=debug)
     skipped = tuple(
-        Fault(f"environment: provider {name!r}", "is not Microsoft's and is skipped.")
+        ConfigIssue(f"environment: provider {name!r}", "is not Microsoft's and is skipped.")
         for name in env.skipped_providers()
     )
     return Parsed(config=parsed.config, faults=parsed.faults, warnings=parsed.warnings + skipped)
@@ -80,7 +80,7 @@ def _parse(raw: _ByText, debug: bool) -> Parsed:
         empty = parse_settings({}, debug=debug)
         return Parsed(
             config=empty.config,
-            faults=(Fault("MS_IDENTITY", "must be a dict.", 'MS_IDENTITY = {"PROVIDERS": [{…}]}'),),
+            faults=(ConfigIssue("MS_IDENTITY", "must be a dict.", 'MS_IDENTITY = {"PROVIDERS": [{…}]}'),),
             warnings=(),
         )
     return parse_settings(raw.value, debug=debug)

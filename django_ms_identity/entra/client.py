@@ -13,11 +13,11 @@ from types import MappingProxyType
 import msal
 
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable, MSIdentityError
-from django_ms_identity.transport import Response, Transport, parse_json, rewrite
+from django_ms_identity.net.http import HttpClient, Response, parse_json, rewrite
 
 from .clouds import authority, authorize_url, issuer, token_url
+from .errors import error_for
 from .providers import RESERVED_SCOPES, Provider, ResponseMode
-from .refusals import refusal
 
 PROMPTS = frozenset({"login", "select_account", "consent", "create"})
 """Values of ``prompt`` that a visitor's link may ask for; ``none`` would show no page at all."""
@@ -57,7 +57,7 @@ def begin(
 
     ``max_age`` is in seconds; ``id_token_claims`` are asked for beside the provider's own.
     """
-    client = _client(provider, _Wire(provider, transport=None))
+    client = _client(provider, MSALHttpClient(provider, transport=None))
     flow = client.initiate_auth_code_flow(
         _scopes(provider),
         redirect_uri=redirect_uri,
@@ -86,14 +86,14 @@ def redeem(
     nonce: str,
     verifier: str,
     redirect_uri: str,
-    transport: Transport,
+    transport: HttpClient,
 ) -> Tokens:
     """Exchange the code for tokens: one request.
 
     Raises the refusal that Microsoft's answer stands for, ``MicrosoftUnavailable`` or
     ``MicrosoftAnswerInvalid``.
     """
-    client = _client(provider, _Wire(provider, transport=transport))
+    client = _client(provider, MSALHttpClient(provider, transport=transport))
     started = {
         "state": state,
         "nonce": nonce,
@@ -115,7 +115,7 @@ def redeem(
     if not isinstance(answer, dict):
         raise MicrosoftAnswerInvalid("the token endpoint's answer is not an object")
     if "error" in answer:
-        raise refusal(answer.get("error"), answer.get("error_description"))
+        raise error_for(answer.get("error"), answer.get("error_description"))
     id_token, access_token = answer.get("id_token"), answer.get("access_token", "")
     if not isinstance(id_token, str) or not isinstance(access_token, str):
         raise MicrosoftAnswerInvalid("the token endpoint sent no ID token", hint="Is 'openid' consented to?")
@@ -135,7 +135,7 @@ def _requested_claims(provider: Provider, id_token_claims: Mapping[str, object])
     return json.dumps(asked, separators=(",", ":"))
 
 
-def _client(provider: Provider, wire: _Wire) -> msal.ConfidentialClientApplication:
+def _client(provider: Provider, wire: MSALHttpClient) -> msal.ConfidentialClientApplication:
     return msal.ConfidentialClientApplication(
         provider.client_id,
         client_credential=provider.client_secret,
@@ -155,27 +155,27 @@ class _NoCache(msal.TokenCache):  # type: ignore[misc]  # msal has no types
 
 
 @dataclass(frozen=True, slots=True)
-class _WireResponse:
+class _MSALResponse:
     status_code: int
     text: str = field(repr=False)
     headers: Mapping[str, str]
 
 
-class _Wire:
+class MSALHttpClient:
     """MSAL's ``http_client``: discovery is answered from what we derive, tokens go to our transport."""
 
-    def __init__(self, provider: Provider, *, transport: Transport | None) -> None:
+    def __init__(self, provider: Provider, *, transport: HttpClient | None) -> None:
         self._provider = provider
         self._transport = transport
 
-    def get(self, url: str, **_: object) -> _WireResponse:
+    def get(self, url: str, **_: object) -> _MSALResponse:
         cloud, tenant = self._provider.cloud, self._provider.tenant
         document = {
             "issuer": issuer(cloud, tenant.value),
             "authorization_endpoint": authorize_url(cloud, tenant),
             "token_endpoint": token_url(cloud, tenant),
         }
-        return _WireResponse(200, json.dumps(document), {})
+        return _MSALResponse(200, json.dumps(document), {})
 
     def post(
         self,
@@ -184,7 +184,7 @@ class _Wire:
         data: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         **_: object,
-    ) -> _WireResponse:
+    ) -> _MSALResponse:
         assert self._transport is not None  # noqa: S101  # begin() makes no request
         response = self._transport.post(url, data=data or {}, headers=headers)
         _refuse_outage(response)
@@ -192,7 +192,7 @@ class _Wire:
         if not isinstance(answer, dict) or (response.status != 200 and "error" not in answer):
             raise MicrosoftAnswerInvalid(f"the token endpoint answered {response.status} and no OAuth answer")
         # Always 200: MSAL turns some error statuses into exceptions of its own; the answer says it all.
-        return _WireResponse(200, json.dumps(answer), {})
+        return _MSALResponse(200, json.dumps(answer), {})
 
     def close(self) -> None: ...
 

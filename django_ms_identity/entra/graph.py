@@ -9,13 +9,13 @@ from django_ms_identity.exceptions import (
     SubjectMismatch,
     SubjectMissing,
 )
-from django_ms_identity.transport import Transport
+from django_ms_identity.net.http import HttpClient
 
 from .clouds import CONSUMER_TENANT, Cloud
-from .tokens import Claims
+from .id_token import Claims
 
 
-def me(access_token: str, *, claims: Claims, cloud: Cloud, transport: Transport) -> str:
+def me(access_token: str, *, claims: Claims, cloud: Cloud, transport: HttpClient) -> str:
     """Return the ``id`` of Graph's ``/v1.0/me`` after comparing it with the verified ``oid``.
 
     Raises ``SubjectMismatch`` if Graph names another person, ``SubjectMissing``, ``ClientMisconfigured``,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
-from django_ms_identity.faults import Fault, Reader
+from django_ms_identity.conf.reader import ConfigIssue, DictReader
 
 from .clouds import CONSUMER_TENANT, GUID, Cloud, Tenant, TenantKind
 
@@ -111,13 +111,17 @@ KEYS = (
 )
 
 
-def parse_provider(raw: object, *, where: str, faults: list[Fault], warnings: list[Fault]) -> Provider | None:
+def parse_provider(
+    raw: object, *, where: str, faults: list[ConfigIssue], warnings: list[ConfigIssue]
+) -> Provider | None:
     """Parse a provider object; what is wrong goes to ``faults``, what is doubtful to ``warnings``."""
     before = len(faults)
     if not isinstance(raw, Mapping):
-        faults.append(Fault(where, "must be an object (a dict).", '{"id": "microsoft", "client_id": "…", …}'))
+        faults.append(
+            ConfigIssue(where, "must be an object (a dict).", '{"id": "microsoft", "client_id": "…", …}')
+        )
         return None
-    read = Reader(raw, where=where, faults=faults)
+    read = DictReader(raw, where=where, faults=faults)
     read.refuse_unknown(KEYS)
     if read.text("provider", "microsoft") != "microsoft":
         read.fault("provider", "must be 'microsoft'; other providers of Kratos are not served by this app.")
@@ -161,7 +165,7 @@ def parse_provider(raw: object, *, where: str, faults: list[Fault], warnings: li
     return provider if len(faults) == before else None
 
 
-def _tenant(read: Reader) -> Tenant:
+def _tenant(read: DictReader) -> Tenant:
     remedy = (
         "Use the Directory (tenant) ID from the app's Overview page in Entra, a domain of the tenant, "
         "or 'organizations', 'consumers' or 'common'."
@@ -173,7 +177,7 @@ def _tenant(read: Reader) -> Tenant:
     return tenant or Tenant("", TenantKind.COMMON)
 
 
-def _label(read: Reader) -> _StrOrPromise:
+def _label(read: DictReader) -> _StrOrPromise:
     value = read.raw("label")
     if value is None or value == "":
         return "Microsoft"
@@ -192,7 +196,7 @@ def _scope(scope: tuple[str, ...], subject_source: SubjectSource) -> tuple[str, 
     return tuple(dict.fromkeys(names))
 
 
-def _requested_claims(read: Reader) -> str:
+def _requested_claims(read: DictReader) -> str:
     value = read.raw("requested_claims")
     if value is None:
         return ""
@@ -210,7 +214,7 @@ def _requested_claims(read: Reader) -> str:
         return ""
 
 
-def _guids(read: Reader, key: str) -> frozenset[str] | None:
+def _guids(read: DictReader, key: str) -> frozenset[str] | None:
     if not read.has(key):
         return None
     values = frozenset(value.lower() for value in read.texts(key))
@@ -220,7 +224,7 @@ def _guids(read: Reader, key: str) -> frozenset[str] | None:
     return values
 
 
-def _allowed_tenants(read: Reader, tenant: Tenant) -> frozenset[str] | None:
+def _allowed_tenants(read: DictReader, tenant: Tenant) -> frozenset[str] | None:
     tenants = _guids(read, "allowed_tenants")
     if tenants is None:
         return None
@@ -241,7 +245,7 @@ def _allowed_tenants(read: Reader, tenant: Tenant) -> frozenset[str] | None:
     return tenants
 
 
-def _privileged_tenants(read: Reader) -> frozenset[str] | None:
+def _privileged_tenants(read: DictReader) -> frozenset[str] | None:
     tenants = _guids(read, "privileged_tenants")
     if tenants and CONSUMER_TENANT in tenants:
         read.fault(
@@ -252,20 +256,22 @@ def _privileged_tenants(read: Reader) -> frozenset[str] | None:
     return tenants
 
 
-def _doubt(provider: Provider, read: Reader, warnings: list[Fault]) -> None:
+def _doubt(provider: Provider, read: DictReader, warnings: list[ConfigIssue]) -> None:
     for key in IGNORED:
         if read.has(key):
             warnings.append(
-                Fault(read.at(key), "means nothing for provider 'microsoft' and is ignored.", "Remove it.")
+                ConfigIssue(
+                    read.at(key), "means nothing for provider 'microsoft' and is ignored.", "Remove it."
+                )
             )
     if provider.pkce is Pkce.NEVER:
         warnings.append(
-            Fault(read.at("pkce"), "'never' is not honoured: PKCE (S256) is always used.", "Remove it.")
+            ConfigIssue(read.at("pkce"), "'never' is not honoured: PKCE (S256) is always used.", "Remove it.")
         )
     if provider.account_linking_mode is AccountLinkingMode.AUTOMATIC:
         if not provider.tenant.single:
             warnings.append(
-                Fault(
+                ConfigIssue(
                     read.at("account_linking_mode"),
                     "'automatic' is for a single tenant only: here visitors confirm.",
                     "Set microsoft_tenant to a tenant's ID, or remove the key.",
@@ -273,7 +279,7 @@ def _doubt(provider: Provider, read: Reader, warnings: list[Fault]) -> None:
             )
         elif not provider.auto_link_domains:
             warnings.append(
-                Fault(
+                ConfigIssue(
                     read.at("auto_link_domains"),
                     "is empty, so 'automatic' links nobody: visitors confirm.",
                     '"auto_link_domains": ["contoso.com"]',
@@ -281,7 +287,7 @@ def _doubt(provider: Provider, read: Reader, warnings: list[Fault]) -> None:
             )
     if provider.aal2_acr_values or provider.aal2_amr_values:
         warnings.append(
-            Fault(
+            ConfigIssue(
                 read.at("aal2_acr_values" if provider.aal2_acr_values else "aal2_amr_values"),
                 "will rarely match: Microsoft's v2.0 tokens carry neither acr nor amr.",
                 "Use aal2_auth_contexts with a Conditional Access authentication context.",

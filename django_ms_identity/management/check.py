@@ -8,13 +8,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import router
 from django.urls import NoReverseMatch
 
-from django_ms_identity import conf, links
+from django_ms_identity import conf
 from django_ms_identity.checks import TAG
 from django_ms_identity.conf import Config
+from django_ms_identity.diagnostics.sample import ask_microsoft, sample_problems, sample_web_hooks
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import MSIdentityError
+from django_ms_identity.flows import return_urls
 from django_ms_identity.models import Credential
-from django_ms_identity.rehearsal import ask_microsoft, sample_problems, sample_web_hooks
 
 from .console import problem_line
 
@@ -104,7 +105,7 @@ def _ask_microsoft(command: BaseCommand, provider: Provider) -> bool:
 
 
 def _redirect_uris(provider: Provider, config: Config) -> list[str]:
-    uri = links.redirect_uri(provider.id, config=config)
+    uri = return_urls.redirect_uri(provider.id, config=config)
     if config.base_redirect_uri:
         return [uri]
     # As Django does while developing.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from django.core.management.base import CommandError
 
-from django_ms_identity.mapping.json_text import JSON, well_formed
-from django_ms_identity.mapping.trait_paths import TraitPath
-from django_ms_identity.mapping.traits import TraitProblem
+from django_ms_identity.jsonnet.json_values import JSON, well_formed
+from django_ms_identity.traits.paths import TraitPath
+from django_ms_identity.traits.problems import TraitProblem
 
 
 def read_text(name: str) -> str:

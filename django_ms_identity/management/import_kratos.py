@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_ms_identity import conf, wiring
+from django_ms_identity import conf, runtime
 from django_ms_identity.entra.clouds import GUID
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import MSIdentityError
-from django_ms_identity.import_plans import Outcome, Plan, Verdict
-from django_ms_identity.importing import Import
-from django_ms_identity.kratos.export import ExportUnreadable, count, read
+from django_ms_identity.importers.kratos_export import ExportUnreadable, count, read
+from django_ms_identity.importers.record import Outcome, Plan, Verdict
+from django_ms_identity.importers.writer import Import
 
 from .console import one_of, read_text
 
@@ -44,7 +44,7 @@ def run(command: BaseCommand, *, export: str, tenant: str, renamed: list[str], d
     """Import a file and report; raise ``CommandError`` if it cannot begin, or if an identity failed."""
     try:
         providers = _providers(renamed, conf.get_config().providers)
-        schema = wiring.identity_schema()
+        schema = runtime.identity_schema()
     except MSIdentityError as error:
         raise CommandError(f"{error.code}: {error.detail} {error.hint}".strip()) from None
     plan = Plan(providers=providers, tenant=_tenant(tenant), schema=schema, dry_run=dry_run)

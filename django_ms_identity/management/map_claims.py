@@ -7,13 +7,14 @@ from collections.abc import Mapping
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_ms_identity import conf, preview, wiring
+from django_ms_identity import conf, runtime
+from django_ms_identity.diagnostics import dry_run
+from django_ms_identity.diagnostics.dry_run import ClaimsIncomplete, SignInPreview
 from django_ms_identity.entra.providers import Provider, UpdateOnLogin
 from django_ms_identity.exceptions import MSIdentityError, ProviderUnknown, TraitNotAskable
-from django_ms_identity.mapping.json_text import JSON, JSONObject, NotJSON, clean_object, kind_of
-from django_ms_identity.mapping.result import Mapped
+from django_ms_identity.jsonnet.json_values import JSON, JSONObject, NotJSON, clean_object, kind_of
 from django_ms_identity.models import Credential
-from django_ms_identity.preview import ClaimsIncomplete, Visitor
+from django_ms_identity.traits.mapping_result import MappingResult
 
 from .console import one_of, pretty, problem_line, read_text
 
@@ -36,7 +37,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(command: BaseCommand, *, provider: str, claims: str, subject: str) -> None:
     """Print each step of a sign-in as far as it comes; raise ``CommandError`` for the one that fails."""
     try:
-        visitor = preview.visitor_for(_provider(provider), _payload(claims), subject=subject)
+        visitor = dry_run.preview_for(_provider(provider), _payload(claims), subject=subject)
     except ClaimsIncomplete as error:
         raise CommandError(f"{claims}: {error}.") from None
     try:
@@ -45,7 +46,7 @@ def run(command: BaseCommand, *, provider: str, claims: str, subject: str) -> No
         raise CommandError(f"{error.code}: {error.detail}\n{error.hint}".strip()) from None
 
 
-def _preview(command: BaseCommand, visitor: Visitor) -> None:
+def _preview(command: BaseCommand, visitor: SignInPreview) -> None:
     command.stdout.write(
         command.style.WARNING(
             "These claims are taken as they are: no signature, time or tenant is verified, and no hook runs."
@@ -53,11 +54,11 @@ def _preview(command: BaseCommand, visitor: Visitor) -> None:
     )
     if visitor.filled:
         command.stdout.write(f"Filled in, because they are missing: {', '.join(visitor.filled)}.")
-    _section(command, "Mapper input: claims", preview.mapper_input(visitor))
+    _section(command, "Mapper input: claims", dry_run.mapper_input(visitor))
     _section(command, "Mapper input: identity", dict(visitor.stored))
-    mapped = preview.mapper_output(visitor)
+    mapped = dry_run.mapper_output(visitor)
     _section(command, "Mapper output", _output(mapped))
-    askable = _judge(command, preview.traits_after(visitor, mapped))
+    askable = _judge(command, dry_run.traits_after(visitor, mapped))
     _say_what_is_written(command, visitor, mapped)
     if askable is not None:
         raise askable
@@ -66,7 +67,7 @@ def _preview(command: BaseCommand, visitor: Visitor) -> None:
 def _judge(command: BaseCommand, traits: JSONObject) -> TraitNotAskable | None:
     """Print the verdict of the identity schema; return why a form cannot mend it, if it cannot."""
     _section(command, "Identity schema")
-    schema = wiring.identity_schema()
+    schema = runtime.identity_schema()
     if schema is None:
         command.stdout.write("no schema: IDENTITY_SCHEMA_URL is not set, so any traits are valid")
         return None
@@ -86,14 +87,14 @@ def _judge(command: BaseCommand, traits: JSONObject) -> TraitNotAskable | None:
     return None
 
 
-def _say_what_is_written(command: BaseCommand, visitor: Visitor, mapped: Mapped) -> None:
+def _say_what_is_written(command: BaseCommand, visitor: SignInPreview, mapped: MappingResult) -> None:
     _section(command, "What would be written")
-    for obstacle in preview.obstacles(visitor, mapped):
+    for obstacle in dry_run.blockers(visitor, mapped):
         command.stdout.write(command.style.ERROR(f"Refused: {obstacle}"))
     if visitor.credential is not None:
         _known(command, visitor, visitor.credential, mapped)
         return
-    newcomer = preview.newcomer(visitor, mapped)
+    newcomer = dry_run.registration_preview(visitor, mapped)
     command.stdout.write(f"A new person, by subject {visitor.subject}:")
     command.stdout.write(
         pretty(
@@ -113,10 +114,12 @@ def _say_what_is_written(command: BaseCommand, visitor: Visitor, mapped: Mapped)
         command.stdout.write(f"No such groups here: {', '.join(newcomer.unknown_groups)}.")
 
 
-def _known(command: BaseCommand, visitor: Visitor, credential: Credential, mapped: Mapped) -> None:
+def _known(
+    command: BaseCommand, visitor: SignInPreview, credential: Credential, mapped: MappingResult
+) -> None:
     command.stdout.write(f"Identity {credential.identity_id} is known by subject {visitor.subject}.")
     is_automatic = visitor.provider.update_identity_on_login is UpdateOnLogin.AUTOMATIC
-    changes = preview.update(visitor, credential, mapped)
+    changes = dry_run.update(visitor, credential, mapped)
     named = "; ".join(changes) or "nothing"
     if is_automatic:
         command.stdout.write(f"The update on login would change: {named}")
@@ -154,7 +157,7 @@ def _payload(name: str) -> JSONObject:
         raise CommandError(f"{name} holds {error}.") from None
 
 
-def _output(mapped: Mapped) -> JSON:
+def _output(mapped: MappingResult) -> JSON:
     identity: JSONObject = {
         "traits": mapped.traits,
         "metadata_public": mapped.metadata_public,
@@ -168,7 +171,7 @@ def _output(mapped: Mapped) -> JSON:
     return {"identity": identity, "user": user}
 
 
-def _addresses(mapped: Mapped) -> JSON:
+def _addresses(mapped: MappingResult) -> JSON:
     return [{"via": address.via, "value": address.value} for address in mapped.verified_addresses]
 
 

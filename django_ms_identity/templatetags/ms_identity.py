@@ -10,8 +10,9 @@ from django import template
 from django.conf import settings
 from django.utils.html import format_html
 
-from django_ms_identity import conf, links
+from django_ms_identity import conf
 from django_ms_identity.exceptions import MSIdentityError, ProviderUnknown
+from django_ms_identity.flows import return_urls
 
 if TYPE_CHECKING:
     from django.template.context import Context
@@ -90,7 +91,7 @@ def _start_url(context: Context, provider_id: str, next: str | None) -> str:
     # Who is signed in and still sees a button lacks a right here (the admin's login page, say).
     user = getattr(context.get("request"), "user", None)
     prompt = "select_account" if user is not None and user.is_authenticated else ""
-    return links.start_url(provider_id, next_url=next or "", prompt=prompt)
+    return return_urls.start_url(provider_id, next_url=next or "", prompt=prompt)
 
 
 def _surroundings(context: Context, theme: str) -> dict[str, object]:

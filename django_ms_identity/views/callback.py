@@ -16,14 +16,13 @@ from django.http import (
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from django_ms_identity import conf, flow, links, sessions, wiring
+from django_ms_identity import conf, runtime, sessions
 from django_ms_identity.cache import Claim
 from django_ms_identity.conf import Config
-from django_ms_identity.connecting import connect
-from django_ms_identity.entra.assurance import refuse_stale
-from django_ms_identity.entra.proof import Proof, prove
+from django_ms_identity.entra.authentication_context import refuse_stale
+from django_ms_identity.entra.code_exchange import VerifiedLogin, exchange
+from django_ms_identity.entra.errors import error_for
 from django_ms_identity.entra.providers import Provider, ResponseMode
-from django_ms_identity.entra.refusals import refusal
 from django_ms_identity.exceptions import (
     CallbackInvalid,
     FlowMismatch,
@@ -31,13 +30,15 @@ from django_ms_identity.exceptions import (
     FlowReplayed,
     MSIdentityError,
 )
-from django_ms_identity.flow import Answer, Flow, Intent
-from django_ms_identity.pending import Waiting
-from django_ms_identity.sign_in import Arrived, prove_again, sign_in
+from django_ms_identity.flows import authorization_request, return_urls
+from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse, Intent
+from django_ms_identity.flows.pending_step import StoredStep
+from django_ms_identity.identities.linking.confirmation import connect
+from django_ms_identity.identities.sign_in import Arrived, reauthenticate, sign_in
 
-from . import answers, notices, waiting
-from .notices import Notice
-from .pages import public_page, refuse
+from . import authorization_response, flash_messages, responses
+from .base import public_page, refuse
+from .flash_messages import Notice
 
 
 @csrf_exempt
@@ -48,7 +49,7 @@ def callback(request: HttpRequest, provider: str) -> HttpResponse:
     GET answers ``response_mode=query``; for ``form_post`` the POST keeps the answer in a cookie and
     redirects to a GET, because the cross-site POST carries no session.
     """
-    query = answers.take(request)
+    query = authorization_response.pop_query(request)
     config = conf.get_config()
     chosen = config.provider(provider)
     posts = chosen.response_mode is ResponseMode.FORM_POST
@@ -74,8 +75,8 @@ class _Arrival:
         self._request = request
         self._provider = provider
         self._config = config
-        self._redirect_uri = links.redirect_uri(provider.id, config=config, request=request)
-        self._secure = links.is_secure(self._redirect_uri)
+        self._redirect_uri = return_urls.redirect_uri(provider.id, config=config, request=request)
+        self._secure = return_urls.is_secure(self._redirect_uri)
         self._cookies = request.META.get("HTTP_COOKIE", "")
         self._state = ""
         self.return_to = ""
@@ -86,9 +87,12 @@ class _Arrival:
         """Keep a form_post's answer for the GET that follows; the flow is not finished yet."""
         self._read_state(query)
         self._recall()
-        value = flow.seal_answer(
-            replace(answers.parse(query), expires_at=int(time.time()) + flow.ANSWER_SECONDS),
-            wiring.keyring(),
+        value = authorization_request.seal_response(
+            replace(
+                authorization_response.parse(query),
+                expires_at=int(time.time()) + authorization_request.ANSWER_SECONDS,
+            ),
+            runtime.keyring(),
             state=self._state,
             provider=self._provider.id,
             secure=self._secure,
@@ -96,9 +100,9 @@ class _Arrival:
         path = reverse("ms_identity:callback", args=[self._provider.id])
         response = HttpResponseRedirect(f"{path}?state={self._state}", status=303)
         response.set_cookie(
-            flow.answer_cookie(self._state, secure=self._secure),
+            authorization_request.response_cookie(self._state, secure=self._secure),
             value,
-            max_age=flow.ANSWER_SECONDS,
+            max_age=authorization_request.ANSWER_SECONDS,
             secure=self._secure,
             httponly=True,
             samesite="Lax",
@@ -108,7 +112,7 @@ class _Arrival:
     def finish(self, query: QueryDict) -> HttpResponse:
         """Take the flow, redeem the code, verify who came, and sign them in."""
         self._read_state(query)
-        digest = flow.digest(self._state)
+        digest = authorization_request.digest(self._state)
         try:
             started = self._recall()
             code = self._code(query)
@@ -118,12 +122,12 @@ class _Arrival:
             finished = sessions.finished_return_to(self._request, digest=digest)
             if finished is None:
                 raise
-            return waiting.onwards(self._request, finished, config=self._config)
+            return responses.redirect_to_next(self._request, finished, config=self._config)
         starter = self._starter(started)
         outcome = self._arrive(started, starter, self._prove(started, code))
         if outcome is Arrived.SIGNED_IN:
             sessions.remember_finished(self._request, digest=digest, return_to=self.return_to)
-        return waiting.after(
+        return responses.respond(
             self._request,
             outcome,
             provider=self._provider.id,
@@ -134,34 +138,34 @@ class _Arrival:
     def without_cookies(self, response: HttpResponse) -> HttpResponse:
         """Delete what the browser kept of this flow: it is over, whatever came of it."""
         for name in (
-            flow.flow_cookie(self._state, secure=self._secure),
-            flow.answer_cookie(self._state, secure=self._secure),
+            authorization_request.request_cookie(self._state, secure=self._secure),
+            authorization_request.response_cookie(self._state, secure=self._secure),
         ):
             if f"{name}=" in self._cookies:
                 response.delete_cookie(name)
         return response
 
     def _read_state(self, query: QueryDict) -> None:
-        for name in answers.PARAMETERS:
+        for name in authorization_response.PARAMETERS:
             if len(query.getlist(name)) > 1:
                 raise CallbackInvalid(f"{name} came more than once")
         state = query.get("state", "")
-        if not flow.is_state(state):
+        if not authorization_request.is_state(state):
             raise CallbackInvalid("state is missing or malformed")
         self._state = state
 
-    def _recall(self) -> Flow:
-        started = flow.recall(
+    def _recall(self) -> AuthorizationRequest:
+        started = authorization_request.load_request(
             self._cookies,
             state=self._state,
             provider=self._provider.id,
             secure=self._secure,
-            keyring=wiring.keyring(),
+            keyring=runtime.keyring(),
             now=time.time(),
         )
         self.return_to = started.return_to
         if started.intent is not Intent.LOGIN:
-            self.retry_url = links.safe_return_to(self._request, started.return_to, config=self._config)
+            self.retry_url = return_urls.safe_return_to(self._request, started.return_to, config=self._config)
         if started.redirect_uri != self._redirect_uri:
             raise FlowMismatch(
                 f"the sign-in started for {started.redirect_uri} and ended at {self._redirect_uri}",
@@ -172,7 +176,7 @@ class _Arrival:
     def _code(self, query: QueryDict) -> str:
         answer = self._answer(query)
         if answer.error:
-            raise refusal(answer.error, answer.description)
+            raise error_for(answer.error, answer.description)
         if not answer.code:
             raise CallbackInvalid("neither code nor error came back")
         return answer.code
@@ -180,51 +184,53 @@ class _Arrival:
     def _claim(self, digest: str, *, until: int) -> None:
         seconds = max(1, until - int(time.time()) + 1)
         # With the cache down, Microsoft redeems a code only once.
-        if wiring.shared_cache().claim(f"flow:{digest}", seconds=seconds) is Claim.LOST:
+        if runtime.shared_cache().claim(f"flow:{digest}", seconds=seconds) is Claim.LOST:
             raise FlowReplayed("this state was used before")
 
-    def _answer(self, query: QueryDict) -> Answer:
+    def _answer(self, query: QueryDict) -> AuthorizationResponse:
         if self._provider.response_mode is ResponseMode.QUERY:
-            return answers.parse(query)
-        return flow.recall_answer(
+            return authorization_response.parse(query)
+        return authorization_request.load_response(
             self._cookies,
             state=self._state,
             provider=self._provider.id,
             secure=self._secure,
-            keyring=wiring.keyring(),
+            keyring=runtime.keyring(),
             now=time.time(),
         )
 
-    def _prove(self, started: Flow, code: str) -> Proof:
-        return prove(
+    def _prove(self, started: AuthorizationRequest, code: str) -> VerifiedLogin:
+        return exchange(
             self._provider,
             code=code,
             state=started.state,
             nonce=started.nonce,
             verifier=started.verifier,
             redirect_uri=started.redirect_uri,
-            transport=wiring.transport(),
-            documents=wiring.documents(),
+            transport=runtime.http_client(),
+            documents=runtime.documents(),
         )
 
-    def _arrive(self, started: Flow, starter: AbstractBaseUser | None, proof: Proof) -> Arrived | Waiting:
+    def _arrive(
+        self, started: AuthorizationRequest, starter: AbstractBaseUser | None, proof: VerifiedLogin
+    ) -> Arrived | StoredStep:
         request, return_to = self._request, self.return_to
         if starter is None:
             return sign_in(request, proof=proof, return_to=return_to)
         match started.intent:
             case Intent.LINK:
                 connected = connect(request, user=starter, proof=proof, return_to=return_to)
-                if isinstance(connected, Waiting):
+                if isinstance(connected, StoredStep):
                     return connected
-                notices.leave(request, Notice.LINKED)
+                flash_messages.leave(request, Notice.LINKED)
             case Intent.REAUTHENTICATE:
                 refuse_stale(proof.claims, started_at=started.started_at)
-                prove_again(request, user=starter, proof=proof)
+                reauthenticate(request, user=starter, proof=proof)
             case Intent.STEP_UP:
-                prove_again(request, user=starter, proof=proof, second_factor=True)
+                reauthenticate(request, user=starter, proof=proof, second_factor=True)
         return Arrived.SIGNED_IN
 
-    def _starter(self, started: Flow) -> AbstractBaseUser | None:
+    def _starter(self, started: AuthorizationRequest) -> AbstractBaseUser | None:
         """Return who started what is no login; nobody for a login."""
         if started.intent is Intent.LOGIN:
             return None

@@ -12,13 +12,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from django_ms_identity import conf, connecting, linking, links, sessions
+from django_ms_identity import conf, sessions
 from django_ms_identity.conf import Config
-from django_ms_identity.flow import Intent
+from django_ms_identity.flows import return_urls
+from django_ms_identity.flows.authorization_request import Intent
+from django_ms_identity.identities.linking import confirmation
+from django_ms_identity.identities.linking import credentials as linking
 
-from . import notices
-from .notices import Notice
-from .pages import private_page
+from . import flash_messages
+from .base import private_page
+from .flash_messages import Notice
 from .start import to_microsoft
 from .step_up import Need, prove_again
 
@@ -54,8 +57,8 @@ def connections(request: HttpRequest) -> HttpResponse:
         "local_account": user.get_username(),
         "connections": rows,
         "providers": providers,
-        "notice": notices.take(request),
-        "back_url": links.default_return_to(),
+        "notice": flash_messages.take(request),
+        "back_url": return_urls.default_return_to(),
     }
     return render(request, "ms_identity/connections.html", context)
 
@@ -93,12 +96,12 @@ def _link(request: HttpRequest, config: Config, user: AbstractBaseUser, provider
 
 
 def _unlink(request: HttpRequest, user: AbstractBaseUser, credential: int) -> HttpResponse:
-    connecting.disconnect(request, user=user, credential=credential)
+    confirmation.disconnect(request, user=user, credential=credential)
     page = reverse("ms_identity:connections")
     if sessions.user_of(request) is None:
         # It was the account that had opened this session.
         return redirect_to_login(page)
-    notices.leave(request, Notice.UNLINKED)
+    flash_messages.leave(request, Notice.UNLINKED)
     return HttpResponseRedirect(page)
 
 

@@ -9,12 +9,13 @@ from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import resolve_url
 
-from django_ms_identity import conf, links, sessions
+from django_ms_identity import conf, sessions
 from django_ms_identity.entra.clouds import end_session_url
 from django_ms_identity.exceptions import MSIdentityError
-from django_ms_identity.transport import rewrite
+from django_ms_identity.flows import return_urls
+from django_ms_identity.net.http import rewrite
 
-from .pages import public_page
+from .base import public_page
 
 
 @public_page("POST", csrf=True)
@@ -40,7 +41,7 @@ def _by_way_of_microsoft(request: HttpRequest, provider_id: str, hint: str, targ
     except MSIdentityError:
         # Taken out of the settings meanwhile: the local session has ended all the same.
         return ""
-    query = {"post_logout_redirect_uri": links.absolute(request, target, config=config)}
+    query = {"post_logout_redirect_uri": return_urls.absolute(request, target, config=config)}
     if hint:
         query["logout_hint"] = hint
     url = f"{end_session_url(provider.cloud, provider.tenant)}?{urlencode(query)}"

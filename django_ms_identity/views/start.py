@@ -12,14 +12,15 @@ from urllib.parse import urlencode, urlsplit
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from django_ms_identity import conf, flow, links, sessions, wiring
+from django_ms_identity import conf, runtime, sessions
 from django_ms_identity.conf import Config
 from django_ms_identity.entra import client
-from django_ms_identity.entra.assurance import AUTH_TIME_CLAIMS, second_factor_claims
+from django_ms_identity.entra.authentication_context import AUTH_TIME_CLAIMS, second_factor_claims
 from django_ms_identity.entra.providers import Provider, ResponseMode
-from django_ms_identity.flow import Intent
+from django_ms_identity.flows import authorization_request, return_urls
+from django_ms_identity.flows.authorization_request import Intent
 
-from .pages import public_page, refuse_embedded, refuse_unreadable
+from .base import public_page, refuse_embedded, refuse_unreadable
 
 _HOPPED = "ms_identity_hop"
 
@@ -36,10 +37,10 @@ def start(request: HttpRequest, provider: str) -> HttpResponse:
     refuse_embedded(request)
     refuse_unreadable(request)
     asked = request.POST if request.method == "POST" else request.GET
-    return_to = links.safe_return_to(request, asked.get("next", ""), config=config)
+    return_to = return_urls.safe_return_to(request, asked.get("next", ""), config=config)
     prompt = asked.get("prompt", "") if asked.get("prompt", "") in client.PROMPTS else ""
     if request.user.is_authenticated and not prompt:
-        return HttpResponseRedirect(return_to or links.default_return_to())
+        return HttpResponseRedirect(return_to or return_urls.default_return_to())
     if _is_elsewhere(request, config):
         return _hop(config, provider, next_url=asked.get("next", ""), prompt=prompt)
     return to_microsoft(request, chosen, config=config, return_to=return_to, prompt=prompt)
@@ -56,8 +57,8 @@ def to_microsoft(
     starter: AbstractBaseUser | None = None,
 ) -> HttpResponse:
     """Redirect to Microsoft with a new flow; any intent but login is bound to the session of its starter."""
-    redirect_uri = links.redirect_uri(provider.id, config=config, request=request)
-    secure = links.is_secure(redirect_uri)
+    redirect_uri = return_urls.redirect_uri(provider.id, config=config, request=request)
+    secure = return_urls.is_secure(redirect_uri)
     now = int(time.time())
     begun = client.begin(
         provider,
@@ -69,7 +70,7 @@ def to_microsoft(
             provider, intent, aal2=bool(starter) and sessions.has_second_factor(request)
         ),
     )
-    started = flow.Flow(
+    started = authorization_request.AuthorizationRequest(
         provider=provider.id,
         state=begun.state,
         nonce=begun.nonce,
@@ -82,11 +83,13 @@ def to_microsoft(
         binding=sessions.binding(request) if starter else "",
         started_at=now if starter else 0,
     )
-    name = flow.flow_cookie(begun.state, secure=secure)
-    value = flow.seal(started, wiring.keyring(), secure=secure)
+    name = authorization_request.request_cookie(begun.state, secure=secure)
+    value = authorization_request.seal_request(started, runtime.keyring(), secure=secure)
     response = HttpResponseRedirect(begun.url)
     cookies = request.META.get("HTTP_COOKIE", "")
-    for old in flow.crowded_out(cookies, room_for=len(name) + len(value), secure=secure):
+    for old in authorization_request.cookies_to_evict(
+        cookies, room_for=len(name) + len(value), secure=secure
+    ):
         # A name that http.cookies refuses is not one of ours.
         with suppress(CookieError):
             response.delete_cookie(old)
@@ -124,6 +127,6 @@ def _is_elsewhere(request: HttpRequest, config: Config) -> bool:
 def _hop(config: Config, provider: str, *, next_url: str, prompt: str) -> HttpResponse:
     # The flow cookie must be set on the host where the callback will arrive, and over https if it is Secure.
     # One hop only: a proxy that hides either from us would otherwise send the visitor round for ever.
-    url = links.start_url(provider, next_url=next_url, prompt=prompt)
+    url = return_urls.start_url(provider, next_url=next_url, prompt=prompt)
     joint = "&" if "?" in url else "?"
     return HttpResponseRedirect(f"{config.base_redirect_uri}{url}{joint}{urlencode({_HOPPED: '1'})}")

@@ -10,15 +10,17 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 
-from django_ms_identity import conf, linking, links, sessions
+from django_ms_identity import conf, sessions
 from django_ms_identity.conf import Config
-from django_ms_identity.entra.assurance import second_factor_claims
+from django_ms_identity.entra.authentication_context import second_factor_claims
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import ReauthenticationFailed, StepUpFailed
-from django_ms_identity.flow import Intent
+from django_ms_identity.flows import return_urls
+from django_ms_identity.flows.authorization_request import Intent
+from django_ms_identity.identities.linking import credentials as linking
 
-from . import waiting
-from .pages import public_page, refuse_embedded
+from . import responses
+from .base import public_page, refuse_embedded
 from .start import to_microsoft
 
 _SENT_AT = "_ms_identity_sent_at"
@@ -44,13 +46,13 @@ def step_up(request: HttpRequest) -> HttpResponse:
     if request.GET.get("need") not in set(Need):
         raise Http404
     need = Need(request.GET["need"])
-    return_to = links.safe_return_to(request, request.GET.get("next", ""), config=config)
+    return_to = return_urls.safe_return_to(request, request.GET.get("next", ""), config=config)
     user = sessions.user_of(request)
     if user is None:
-        return redirect_to_login(return_to or links.default_return_to())
+        return redirect_to_login(return_to or return_urls.default_return_to())
     # How recent is recent, the page that sent the person here decides.
     if need is Need.AAL2 and sessions.has_second_factor(request):
-        return waiting.onwards(request, return_to, config=config)
+        return responses.redirect_to_next(request, return_to, config=config)
     return prove_again(request, need=need, user=user, config=config, return_to=return_to)
 
 
@@ -100,4 +102,4 @@ def _to_login(request: HttpRequest, return_to: str) -> HttpResponse:
             hint="Leave redirect_authenticated_user of LoginView off, or let it ask for the password again.",
         )
     request.session[_SENT_AT] = time.time()
-    return redirect_to_login(return_to or links.default_return_to())
+    return redirect_to_login(return_to or return_urls.default_return_to())

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from django_ms_identity.cache import SharedCache
+from django_ms_identity.conf.reader import ConfigIssue
 from django_ms_identity.crypto import Keyring
-from django_ms_identity.entra import keys, tokens
-from django_ms_identity.entra.documents import Documents
+from django_ms_identity.entra import id_token, jwks
+from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.entra.providers import Provider, parse_provider
-from django_ms_identity.entra.tokens import Claims
-from django_ms_identity.faults import Fault
-from django_ms_identity.transport import Transport
+from django_ms_identity.net.http import HttpClient
+from django_ms_identity.net.remote_documents import RemoteDocuments
 
 CLIENT_ID = "11111111-2222-3333-4444-555555555555"
 SECRET = "planted-client-secret"
@@ -164,7 +164,7 @@ def provider(**changes: object) -> Provider:
         "microsoft_tenant": TID,
         **changes,
     }
-    faults: list[Fault] = []
+    faults: list[ConfigIssue] = []
     parsed = parse_provider(
         {name: value for name, value in raw.items() if value is not LEFT_OUT},
         where="PROVIDERS[0]",
@@ -214,25 +214,25 @@ class Clock:
 
 def documents(
     store: Store | None = None, clock: Clock | None = None, *, secret: str = "secret", origin: str = ""
-) -> Documents:
+) -> RemoteDocuments:
     """Build what a new process would have."""
-    return Documents(
-        transport=Transport(connect=1, read=1, emulator_url=origin),
+    return RemoteDocuments(
+        transport=HttpClient(connect=1, read=1, emulator_url=origin),
         shared=SharedCache(store or Store(), Keyring([secret])),
         origin=origin,
         now=clock or time.time,
     )
 
 
-def verify(raw: str, *, by: Provider | None = None, copies: Documents | None = None) -> Claims:
+def verify(raw: str, *, by: Provider | None = None, copies: RemoteDocuments | None = None) -> Claims:
     """Verify as the callback does: key from the provider's set, tenant resolved."""
     by, copies = by or provider(), copies or documents()
-    return tokens.verify(
+    return id_token.verify(
         raw,
         provider=by,
-        tenant=keys.configured_tenant(by, copies),
+        tenant=jwks.configured_tenant(by, copies),
         nonce=NONCE,
-        key_for=lambda kid: keys.signing_key(by, kid, copies),
+        key_for=lambda kid: jwks.signing_key(by, kid, copies),
     )
 
 

@@ -26,7 +26,7 @@ from django_ms_identity.exceptions import (
     MicrosoftUnavailable,
     MSIdentityError,
 )
-from django_ms_identity.transport import Transport
+from django_ms_identity.net.http import HttpClient
 
 from . import forge
 from .forge import CLIENT_ID, LEFT_OUT, LOGIN, NONCE, SECRET, TID
@@ -171,7 +171,7 @@ def test_no_warning_filter_is_touched(wire):
         assert warnings.filters == before
 
 
-def redeem(*, transport: Transport | None = None, nonce: str = NONCE, **changes: object) -> client.Tokens:
+def redeem(*, transport: HttpClient | None = None, nonce: str = NONCE, **changes: object) -> client.Tokens:
     return client.redeem(
         forge.provider(**changes),
         code=CODE,
@@ -179,7 +179,7 @@ def redeem(*, transport: Transport | None = None, nonce: str = NONCE, **changes:
         nonce=nonce,
         verifier=VERIFIER,
         redirect_uri=REDIRECT_URI,
-        transport=transport or Transport(connect=1, read=1),
+        transport=transport or HttpClient(connect=1, read=1),
     )
 
 

@@ -9,7 +9,7 @@ import requests
 
 from django_ms_identity.entra import graph
 from django_ms_identity.entra.clouds import Cloud
-from django_ms_identity.entra.tokens import Claims
+from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.exceptions import (
     ClientMisconfigured,
     MicrosoftAnswerInvalid,
@@ -18,7 +18,7 @@ from django_ms_identity.exceptions import (
     SubjectMismatch,
     SubjectMissing,
 )
-from django_ms_identity.transport import Transport
+from django_ms_identity.net.http import HttpClient
 
 from . import forge
 from .forge import CONSUMERS, OID, TID
@@ -34,7 +34,9 @@ def claims(oid: str = OID, tid: str = TID) -> Claims:
 
 
 def me(who: Claims | None = None, *, access_token: str = ACCESS_TOKEN, cloud: Cloud = Cloud.GLOBAL) -> str:
-    return graph.me(access_token, claims=who or claims(), cloud=cloud, transport=Transport(connect=1, read=1))
+    return graph.me(
+        access_token, claims=who or claims(), cloud=cloud, transport=HttpClient(connect=1, read=1)
+    )
 
 
 def test_a_work_accounts_id_is_its_oid(wire):

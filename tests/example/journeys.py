@@ -15,8 +15,8 @@ from django.core.management import call_command
 
 from django_ms_identity.emulator.microsoft import Microsoft
 from django_ms_identity.emulator.personas import PERSONAS
-from django_ms_identity.mapping.schema import ProblemKind, parse_schema
 from django_ms_identity.models import Identity
+from django_ms_identity.traits.schema import ProblemKind, parse_schema
 from example_project.management.commands import demo
 
 pytestmark = pytest.mark.django_db

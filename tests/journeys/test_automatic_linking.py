@@ -7,8 +7,8 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests.builders import make_identity, make_mapper, make_schema, make_settings
-from tests.web import Browser
+from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
+from tests.support.web import Browser
 
 from .steps import pick
 

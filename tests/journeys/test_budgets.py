@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 
-from django_ms_identity import wiring
-from tests.builders import make_mapper, make_settings
-from tests.web import Browser
+from django_ms_identity import runtime
+from tests.support.builders import make_mapper, make_settings
+from tests.support.web import Browser
 
 from .steps import pick, press, statements
 
@@ -114,7 +114,7 @@ def test_the_first_sign_in_of_a_process_fetches_the_keys(client, ms_identity_emu
 
 
 def test_a_new_process_beside_a_warm_cache_fetches_nothing(client, known):
-    wiring.forget()
+    runtime.reset()
 
     _, requests = costs(client, known)
 

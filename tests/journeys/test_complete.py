@@ -12,13 +12,14 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from django_ms_identity import pending, signals
+from django_ms_identity import signals
 from django_ms_identity.exceptions import MapperFailed, RegistrationRefused
-from django_ms_identity.mapping import patterns
+from django_ms_identity.flows import pending_step
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests.builders import make_mapper, make_schema, make_settings
-from tests.loopback import serve
-from tests.web import Browser
+from django_ms_identity.traits import patterns
+from tests.support.builders import make_mapper, make_schema, make_settings
+from tests.support.loopback import serve
+from tests.support.web import Browser
 
 from .steps import NOTHING, code_of, page, pick, press, rows
 
@@ -133,7 +134,7 @@ def test_the_answer_registers_and_signs_in(client, ms_identity_emulator):
     assert identity.self_asserted == ["team"]
     assert client.get("/home/").content.decode() == identity.user.get_username()
     assert SignIn.objects.get().identity == identity
-    assert pending.SESSION_KEY not in client.session
+    assert pending_step.SESSION_KEY not in client.session
 
 
 def test_no_second_trip_to_microsoft_is_made(client, ms_identity_emulator):
@@ -406,7 +407,7 @@ def test_somebody_who_was_registered_meanwhile_is_signed_in(client, ms_identity_
     assert response.headers["Location"] == "/home/"
     assert Identity.objects.get().traits["team"] == "Tools"
     assert SignIn.objects.count() == 2
-    assert pending.SESSION_KEY not in client.session
+    assert pending_step.SESSION_KEY not in client.session
 
 
 def test_somebody_who_is_registered_while_the_answer_is_written_is_signed_in(
@@ -429,7 +430,7 @@ def test_somebody_who_is_registered_while_the_answer_is_written_is_signed_in(
 
     assert response.headers["Location"] == "/home/"
     assert Identity.objects.get().traits["team"] == "Tools"
-    assert pending.SESSION_KEY not in client.session
+    assert pending_step.SESSION_KEY not in client.session
 
 
 def test_somebody_who_was_deactivated_meanwhile_stays_out(client, ms_identity_emulator):
@@ -551,9 +552,9 @@ def test_a_step_can_be_used_once(client, ms_identity_emulator):
 def test_a_step_waits_ten_minutes(client, ms_identity_emulator, monkeypatch):
     arrive(client, ms_identity_emulator)
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + pending.LIFESPAN - 5)
+    monkeypatch.setattr(time, "time", lambda: now + pending_step.LIFESPAN - 5)
     assert code_of(client.get(URL)) == ""
-    monkeypatch.setattr(time, "time", lambda: now + pending.LIFESPAN + 5)
+    monkeypatch.setattr(time, "time", lambda: now + pending_step.LIFESPAN + 5)
 
     assert code_of(client.get(URL)) == "pending_missing"
 
@@ -575,7 +576,7 @@ def test_somebody_who_signed_in_meanwhile_does_not_finish_it(client, ms_identity
 
     assert code_of(response) == "pending_missing"
     assert Identity.objects.count() == 0
-    assert pending.SESSION_KEY not in client.session
+    assert pending_step.SESSION_KEY not in client.session
 
 
 def test_whoever_was_signed_in_is_signed_out_for_somebody_new(client, ms_identity_emulator):

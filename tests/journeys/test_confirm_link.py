@@ -8,10 +8,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client, RequestFactory
 
-from django_ms_identity import pending, signals
+from django_ms_identity import signals
+from django_ms_identity.flows import pending_step
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests.builders import make_identity, make_mapper, make_schema, make_settings
-from tests.web import Browser
+from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
+from tests.support.web import Browser
 
 from .steps import code_of, page, pick
 
@@ -45,7 +46,7 @@ def confirm(client):
 def ticket_of(client):
     """Return what the form would hold that is not shown."""
     cookie = client.cookies["ms_identity_pending_token"].value
-    return pending.ticket(
+    return pending_step.form_token(
         RequestFactory().get(URL, headers={"Cookie": f"ms_identity_pending_token={cookie}"})
     )
 
@@ -396,7 +397,7 @@ def test_a_record_waits_ten_minutes(client, ms_identity_emulator, local, monkeyp
     sign_in_locally(client)
     shown = client.get(URL)
     now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + pending.LIFESPAN + 5)
+    monkeypatch.setattr(time, "time", lambda: now + pending_step.LIFESPAN + 5)
 
     assert code_of(client.post(URL, {"ticket": shown.context["ticket"]})) == "pending_missing"
     assert Credential.objects.count() == 0

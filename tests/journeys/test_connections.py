@@ -8,11 +8,12 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import RequestFactory
 
-from django_ms_identity import linking, sessions, signals
+from django_ms_identity import sessions, signals
+from django_ms_identity.identities.linking import credentials as linking
 from django_ms_identity.models import Credential, Identity, SignIn
-from tests import hook_functions
-from tests.builders import make_identity, make_mapper, make_schema, make_settings
-from tests.web import Browser
+from tests.support import hook_functions
+from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
+from tests.support.web import Browser
 
 from .steps import asked, code_of, page, pick
 
@@ -457,7 +458,9 @@ def test_disconnecting_twice_is_said(client, ms_identity_emulator, local):
 
 def test_the_hooks_after_settings_run(client, ms_identity_emulator, settings, local):
     hook_functions.calls.clear()
-    settings.MS_IDENTITY = make_settings(HOOKS={"after_settings": [{"hook": "tests.hook_functions.first"}]})
+    settings.MS_IDENTITY = make_settings(
+        HOOKS={"after_settings": [{"hook": "tests.support.hook_functions.first"}]}
+    )
 
     link(client, ms_identity_emulator)
     client.post(unlink_url(Credential.objects.get()))

@@ -12,8 +12,8 @@ from django.core.cache import cache
 from django.test import override_settings
 
 from django_ms_identity.models import Identity, SignIn
-from tests.builders import make_settings
-from tests.web import Browser
+from tests.support.builders import make_settings
+from tests.support.web import Browser
 
 from .steps import NOTHING, asked, code_of, page, pick, press, rows
 
@@ -322,7 +322,7 @@ def test_without_a_cache_that_remembers_the_code_is_the_guard(client, ms_identit
     assert copy.get("/home/").content == b"nobody"
 
 
-@override_settings(CACHES={"default": {"BACKEND": "tests.broken_cache.BrokenCache"}})
+@override_settings(CACHES={"default": {"BACKEND": "tests.support.broken_cache.BrokenCache"}})
 def test_a_sign_in_survives_a_cache_that_is_down(client, ms_identity_emulator):
     callback = pick(client, ms_identity_emulator, next="/home/?x")
 

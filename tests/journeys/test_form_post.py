@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.builders import make_settings
-from tests.web import Browser
+from tests.support.builders import make_settings
+from tests.support.web import Browser
 
 from .steps import NOTHING, asked, code_of, page, rows
 

@@ -11,10 +11,10 @@ from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_ms_identity import wiring
+from django_ms_identity import runtime
 from django_ms_identity.testing.emulator import Emulator, Endpoint
-from tests.builders import make_settings
-from tests.web import Browser
+from tests.support.builders import make_settings
+from tests.support.web import Browser
 
 from .steps import NOTHING, asked, code_of, pick, press, rows
 
@@ -223,5 +223,5 @@ def _quoted(text):
 
 
 def _as_a_new_process():
-    wiring.forget()
+    runtime.reset()
     cache.clear()

@@ -7,8 +7,8 @@ from django.contrib.auth import get_user_model
 
 from django_ms_identity.emulator import TENANT_ID as CONTOSO
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests.builders import TENANT, make_mapper, make_settings
-from tests.web import Browser
+from tests.support.builders import TENANT, make_mapper, make_settings
+from tests.support.web import Browser
 
 from .steps import NOTHING, code_of, page, rows
 

@@ -9,8 +9,9 @@ from django.test import RequestFactory, override_settings
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_ms_identity import conf, links
-from tests.builders import make_settings
+from django_ms_identity import conf
+from django_ms_identity.flows import return_urls
+from tests.support.builders import make_settings
 
 from .steps import pick, press
 
@@ -134,7 +135,7 @@ def _allowed(settings):
 
 def safe(url, *, secure=False):
     request = RequestFactory().get("/", secure=secure)
-    return links.safe_return_to(request, url, config=conf.get_config())
+    return return_urls.safe_return_to(request, url, config=conf.get_config())
 
 
 @pytest.mark.parametrize("url", GOOD)

@@ -12,8 +12,8 @@ from django_ms_identity.emulator.personas import PERSONAS
 from django_ms_identity.exceptions import SignInRefused
 from django_ms_identity.models import Credential, SignIn
 from django_ms_identity.sessions import set_active
-from tests.builders import make_identity, make_settings
-from tests.web import Browser
+from tests.support.builders import make_identity, make_settings
+from tests.support.web import Browser
 
 from .steps import code_of, pick, statements
 

@@ -10,8 +10,8 @@ from django.contrib.auth.signals import user_logged_in
 from django_ms_identity import signals
 from django_ms_identity.exceptions import RegistrationRefused, SignInRefused
 from django_ms_identity.models import Credential, Identity
-from tests.builders import make_settings
-from tests.web import Browser
+from tests.support.builders import make_settings
+from tests.support.web import Browser
 
 from .steps import NOTHING, code_of, page, press, rows
 

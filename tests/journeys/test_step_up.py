@@ -22,9 +22,9 @@ from django_ms_identity.decorators import (
     recent_sign_in_required,
 )
 from django_ms_identity.models import Credential, SignIn
-from tests.builders import make_settings
+from tests.support.builders import make_settings
+from tests.support.web import Browser
 from tests.urls import home
-from tests.web import Browser
 
 from .steps import asked, code_of, pick
 

@@ -16,14 +16,15 @@ from django.db import IntegrityError, connections
 from django.urls import get_resolver
 
 from django_ms_identity import sessions, signals
-from django_ms_identity.import_plans import Outcome, Plan, Skip
-from django_ms_identity.importing import Import
-from django_ms_identity.kratos.export import read
+from django_ms_identity.importers.kratos_export import read
+from django_ms_identity.importers.record import Outcome, Plan, Skip
+from django_ms_identity.importers.writer import Import
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests.builders import make_mapper, make_provider, make_settings
 from tests.journeys.steps import unquoted
-from tests.other_project.models import Member
-from tests.web import Browser
+from tests.support.builders import make_mapper, make_provider, make_settings
+from tests.support.web import Browser
+
+from .models import Member
 
 pytestmark = pytest.mark.django_db(databases=["default", "people", "replica"], transaction=True)
 

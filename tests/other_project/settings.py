@@ -1,8 +1,8 @@
 """A project with its own user model, several databases, and a transaction and a login for every request."""
 
-from tests import servers
 from tests.settings import *  # noqa: F403  # but for what follows, the same project
 from tests.settings import MIDDLEWARE
+from tests.support import servers
 
 DATABASES = {
     alias: servers.make_database(f"other_project_{alias}") | {"ATOMIC_REQUESTS": True}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from django_ms_identity.accounts import account_for, username_is_email
 from django_ms_identity.exceptions import EmailUnverified
-from tests.builders import make_claims, make_mapped, make_provider
+from django_ms_identity.identities.user_fields import fields_for_new_user, username_is_email
+from tests.support.builders import make_claims, make_mapped, make_provider
 
 EMAIL = "ines.okafor@contoso.example"
 MODELS = {"postbox": "other_project.Postbox", "handle": "other_project.Handle"}
@@ -20,7 +20,9 @@ def address_field(request, settings):
 
 
 def fields(**mapped):
-    return account_for(make_provider(), make_claims(), make_mapped(**mapped), subject="subject").fields
+    return fields_for_new_user(
+        make_provider(), make_claims(), make_mapped(**mapped), subject="subject"
+    ).fields
 
 
 def test_people_sign_in_by_their_address(address_field):

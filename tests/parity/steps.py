@@ -12,8 +12,8 @@ from django.test import Client
 from django_ms_identity import sessions
 from django_ms_identity.models import Credential, Identity, credential_key
 from django_ms_identity.testing.emulator import Emulator
-from tests.builders import TENANT, make_mapper
 from tests.journeys.steps import code_of
+from tests.support.builders import TENANT, make_mapper
 
 HOME = "/home/"
 COMPLETE = "/ms/complete/"

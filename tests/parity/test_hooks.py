@@ -10,10 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from django_ms_identity.models import Identity, SignIn
-from tests.builders import make_mapper, make_schema, make_settings
 from tests.journeys.steps import NOTHING, code_of, page, press, rows
-from tests.loopback import Handler, serve
-from tests.web import Browser
+from tests.support.builders import make_mapper, make_schema, make_settings
+from tests.support.loopback import Handler, serve
+from tests.support.web import Browser
 
 from .steps import FAILS, HOME, WORK, row, who
 
@@ -90,7 +90,7 @@ def test_the_session_opens_after_every_other_hook(client, ms_identity_emulator, 
 def test_a_hook_that_fails_leaves_an_identity_without_a_session(client, ms_identity_emulator, hooks):
     signed_in.clear()
     look_later = {"hook": "tests.parity.test_hooks.look"}
-    hooks(after_registration=[{"hook": "tests.hook_functions.fail"}, look_later, SESSION])
+    hooks(after_registration=[{"hook": "tests.support.hook_functions.fail"}, look_later, SESSION])
 
     response = ms_identity_emulator.sign_in(client)
 

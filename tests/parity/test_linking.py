@@ -10,9 +10,9 @@ from django.core.management import call_command
 
 from django_ms_identity import sessions
 from django_ms_identity.models import Credential, Identity, SignIn
-from tests.builders import make_identity, make_settings
 from tests.journeys.steps import asked, code_of, page, pick
-from tests.web import Browser
+from tests.support.builders import make_identity, make_settings
+from tests.support.web import Browser
 
 from .steps import (
     ADMIN,

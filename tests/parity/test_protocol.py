@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from django_ms_identity.models import Credential, Identity, SignIn
-from tests.builders import make_mapper, make_settings
 from tests.journeys.steps import NOTHING, asked, code_of, page, pick, press, rows
-from tests.web import Browser
+from tests.support.builders import make_mapper, make_settings
+from tests.support.web import Browser
 
 from .steps import HOME, SEES_CLAIMS, row, who
 

@@ -11,10 +11,10 @@ from django.core.serializers import serialize
 
 from django_ms_identity import sessions
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests import hook_functions
-from tests.builders import TENANT, make_mapper, make_schema, make_settings
 from tests.journeys.steps import NOTHING, code_of, page, pick, press, rows
-from tests.web import Browser
+from tests.support import hook_functions
+from tests.support.builders import TENANT, make_mapper, make_schema, make_settings
+from tests.support.web import Browser
 
 from .steps import COMPLETE, CONNECTIONS, HOME, SECOND, WORK, age, fill, labels, row, who
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.django_db
 EMAIL_TRAIT = {"type": "string", "format": "email", "title": "E-mail"}
 TEAM_TRAIT = {"type": "string", "minLength": 2, "title": "Team"}
 EMAIL_ALONE = make_mapper("{identity: {traits: {email: std.extVar('claims').email}}}")
-FIRST = {"hook": "tests.hook_functions.first"}
-SECOND_HOOK = {"hook": "tests.hook_functions.second"}
+FIRST = {"hook": "tests.support.hook_functions.first"}
+SECOND_HOOK = {"hook": "tests.support.hook_functions.second"}
 SESSION = {"hook": "session"}
 
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from django_ms_identity import signals
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from tests.builders import make_mapper, make_schema, make_settings
 from tests.journeys.steps import code_of, statements, unquoted
-from tests.web import Browser
+from tests.support.builders import make_mapper, make_schema, make_settings
+from tests.support.web import Browser
 
 from .steps import FAILS, WORK, row, who
 

@@ -1,0 +1,102 @@
+"""Reads values out of mappings that somebody else wrote, and lists every fault instead of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import TypeVar
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigIssue:
+    """Something wrong in a configuration."""
+
+    where: str
+    """The path of the value, as in ``PROVIDERS[0].client_id``."""
+    problem: str
+    remedy: str = ""
+    """What to type instead."""
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.problem}"
+
+
+class DictReader:
+    """Read typed values by key; a class because it gathers the faults met on the way."""
+
+    def __init__(self, source: Mapping[str, object], *, where: str, faults: list[ConfigIssue]) -> None:
+        self._source = source
+        self._where = where
+        self.faults = faults
+
+    def at(self, key: str) -> str:
+        """Name the path of ``key``."""
+        return f"{self._where}.{key}" if self._where else key
+
+    def fault(self, key: str, problem: str, remedy: str = "") -> None:
+        self.faults.append(ConfigIssue(self.at(key), problem, remedy))
+
+    def has(self, key: str) -> bool:
+        return self._source.get(key) is not None
+
+    def raw(self, key: str) -> object:
+        return self._source.get(key)
+
+    def text(self, key: str, default: str = "") -> str:
+        value = self._source.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            self.fault(key, f"must be text, not {type(value).__name__}.")
+            return default
+        return value.strip()
+
+    def required(self, key: str, remedy: str) -> str:
+        text = self.text(key)
+        if not text and not (self.has(key) and not isinstance(self.raw(key), str)):
+            self.fault(key, "is missing.", remedy)
+        return text
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._source.get(key, default)
+        if not isinstance(value, bool):
+            self.fault(key, f"must be True or False, not {type(value).__name__}.")
+            return default
+        return value
+
+    def texts(self, key: str, default: tuple[str, ...] = ()) -> tuple[str, ...]:
+        value = self._source.get(key)
+        if value is None:
+            return default
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            self.fault(key, "must be a list of texts.", f'"{key}": ["…", "…"]')
+            return default
+        return tuple(item.strip() for item in value)
+
+    def choice(self, key: str, default: _Choice) -> _Choice:
+        text = self.text(key)
+        kind = type(default)
+        if not text:
+            return default
+        try:
+            return kind(text)
+        except ValueError:
+            self.fault(key, f"cannot be {text!r}.", f"Choose one of: {', '.join(kind)}.")
+            return default
+
+    def refuse_unknown(self, known: Collection[str]) -> None:
+        """List every key that is not ``known``, with the nearest that is."""
+        by_lower = {name.lower(): name for name in known}
+        for key in self._source:
+            if key not in known:
+                near = get_close_matches(str(key).lower(), by_lower, n=1)
+                remedy = (
+                    f"Did you mean {by_lower[near[0]]!r}?"
+                    if near
+                    else f"Known keys: {', '.join(sorted(known))}."
+                )
+                self.fault(str(key), "is not a key that exists.", remedy)

@@ -1,0 +1,1 @@
+"""Try a configuration out before a visitor does."""

@@ -1,0 +1,99 @@
+"""Tries a provider out before the first visitor does: mapper, bodies of web hooks, the way to Microsoft."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from django.core.cache.backends.dummy import DummyCache
+
+from django_ms_identity import conf, runtime
+from django_ms_identity.cache import SharedCache
+from django_ms_identity.entra.clouds import CONSUMER_TENANT, TenantKind, issuer, keys_url
+from django_ms_identity.entra.jwks import configured_tenant, parse_keys
+from django_ms_identity.entra.providers import Provider
+from django_ms_identity.exceptions import MapperBusy, WebHookFailed
+from django_ms_identity.hooks import web_hook
+from django_ms_identity.net.remote_documents import RemoteDocuments
+from django_ms_identity.traits.mapper import EMPTY_IDENTITY, map_claims
+from django_ms_identity.traits.mapping_result import MappingResult
+from django_ms_identity.traits.problems import TraitProblem
+
+_WORK_TENANT = "00000000-1111-4222-8333-444444444444"
+
+
+def map_sample(provider: Provider) -> MappingResult:
+    """Evaluate the provider's mapper on the claims of an invented person.
+
+    Starts a sandbox and may fetch the mapper, so it is not for every command. Raises a leaf of
+    ``MapperFailed``.
+    """
+    payload = sample_claims(provider)
+    return map_claims(
+        mapper_url=provider.mapper_url,
+        payload=payload,
+        subject=str(payload["sub"]),
+        identity=EMPTY_IDENTITY,
+        transport=runtime.http_client(),
+        timeout=conf.get_config().mapper_timeout,
+        allow_http=runtime.allows_http(),
+        # The sample is nobody's, so the engine may say what it stumbled over.
+        explain=True,
+    )
+
+
+def sample_problems(provider: Provider) -> tuple[TraitProblem, ...]:
+    """Say what the identity schema has against the invented person's traits; nothing where there is none.
+
+    Raises a leaf of ``MapperFailed``, ``SchemaUnavailable`` or ``SchemaInvalid``.
+    """
+    schema = runtime.identity_schema()
+    return () if schema is None else schema.problems(map_sample(provider).traits)
+
+
+def sample_web_hooks(provider: Provider) -> Iterator[tuple[str, WebHookFailed | MapperBusy]]:
+    """Make the bodies of all web hooks of the invented person; return stage and fault of each that fails.
+
+    Sends nothing. Raises a leaf of ``MapperFailed``.
+    """
+    return web_hook.check_bodies(provider, map_sample(provider))
+
+
+def ask_microsoft(provider: Provider) -> tuple[str, int]:
+    """Return the provider's tenant and the number of its signing keys, past every cache.
+
+    Raises ``MicrosoftUnavailable`` or ``MicrosoftAnswerInvalid``.
+    """
+    nothing_kept = SharedCache(DummyCache("", {}), runtime.keyring())
+    documents = RemoteDocuments(transport=runtime.http_client(), shared=nothing_kept, now=time.time)
+    tenant = configured_tenant(provider, documents)
+    return tenant, len(documents.read(keys_url(provider.cloud, provider.tenant), parse_keys))
+
+
+def sample_claims(provider: Provider) -> dict[str, object]:
+    """Return what Microsoft's v2.0 ID token says of an ordinary member with every usual claim."""
+    tid = {
+        TenantKind.GUID: provider.tenant.value,
+        TenantKind.CONSUMERS: CONSUMER_TENANT,
+    }.get(provider.tenant.kind, _WORK_TENANT)
+    return {
+        "aud": provider.client_id,
+        "iss": issuer(provider.cloud, tid),
+        "iat": 1_700_000_000,
+        "nbf": 1_700_000_000,
+        "exp": 1_700_003_900,
+        "name": "Sample Person",
+        "given_name": "Sample",
+        "family_name": "Person",
+        "preferred_username": "sample.person@contoso.example",
+        "email": "sample.person@contoso.example",
+        "xms_edov": True,
+        "acct": 0,
+        "nonce": "0" * 64,
+        "oid": "00000000-0000-4000-8000-000000000001",
+        "sub": "sample-subject",
+        "tid": tid,
+        "groups": ["00000000-0000-4000-8000-00000000000a"],
+        "roles": ["Sample.Role"],
+        "ver": "2.0",
+    }

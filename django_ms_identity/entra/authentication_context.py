@@ -1,0 +1,102 @@
+"""How surely Microsoft knows somebody: second factors, and when they last proved themselves.
+
+Ory Kratos, selfservice/strategy/oidc/provider_config.go: AALForClaims. ``acrs`` is Microsoft's own:
+learn.microsoft.com, "Developer guide to Conditional Access authentication context".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+
+from django_ms_identity.exceptions import ReauthenticationFailed
+
+from .id_token import Claims, storable
+from .providers import Provider
+
+AUTH_TIME_LEEWAY = 10
+"""Seconds by which our clock may be ahead of Microsoft's when somebody proves anew who they are."""
+
+
+class AAL(StrEnum):
+    """An authenticator assurance level, as Kratos names them (NIST SP 800-63B)."""
+
+    ONE = "aal1"
+    TWO = "aal2"
+
+
+def aal_of(provider: Provider, claims: Claims) -> AAL:
+    """Say which level a sign-in reached, by what the provider says counts as a second factor."""
+    # An empty acr never counts, even where somebody lists it.
+    acr = claims.text("acr")
+    reached = (
+        (bool(acr) and acr in provider.aal2_acr_values)
+        or not set(provider.aal2_amr_values).isdisjoint(amr_of(claims))
+        or not set(provider.aal2_auth_contexts).isdisjoint(_texts(claims.payload.get("acrs")))
+    )
+    return AAL.TWO if reached else AAL.ONE
+
+
+def amr_of(claims: Claims) -> list[str]:
+    """Return the methods that the token names (RFC 8176); Microsoft's v2.0 tokens rarely name any."""
+    return _texts(claims.payload.get("amr"))
+
+
+def auth_time_of(claims: Claims) -> float | None:
+    """Return when the person last proved who they are, in seconds since the epoch; None if it is not said."""
+    value = claims.payload.get("auth_time")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    # NaN would be neither older nor newer than anything.
+    return seconds if math.isfinite(seconds) else None
+
+
+def refuse_stale(claims: Claims, *, started_at: float) -> None:
+    """Raise ``ReauthenticationFailed`` unless the person proved themselves after ``started_at`` (seconds).
+
+    OpenID Connect Core 3.1.2.1: ``max_age``; a prompt alone proves nothing, since a visitor can take it away.
+    """
+    auth_time = auth_time_of(claims)
+    if auth_time is None:
+        raise ReauthenticationFailed(
+            "the ID token has no auth_time",
+            hint="Add the optional claim auth_time to ID tokens: Entra, Token configuration.",
+        )
+    if auth_time < started_at - AUTH_TIME_LEEWAY:
+        raise ReauthenticationFailed(
+            f"auth_time is {started_at - auth_time:.0f} s older than the request for it",
+            hint="Microsoft let an earlier sign-in count, or this server's clock is fast.",
+        )
+
+
+def second_factor_claims(provider: Provider) -> Mapping[str, object]:
+    """Return what to ask of the ID token so that it shows a second factor; empty if nothing would count.
+
+    OpenID Connect Core 5.5.1.
+    """
+    asked = {
+        "acrs": provider.aal2_auth_contexts,
+        "acr": tuple(value for value in provider.aal2_acr_values if value),
+        "amr": provider.aal2_amr_values,
+    }
+    return {name: _essential(values) for name, values in asked.items() if values}
+
+
+AUTH_TIME_CLAIMS: Mapping[str, object] = {"auth_time": {"essential": True}}
+"""What to ask of the ID token so that it shows when the person proved themselves."""
+
+
+def _essential(values: tuple[str, ...]) -> dict[str, object]:
+    # Microsoft's pages show `value` for one; `values` is the standard's form for several.
+    wanted: dict[str, object] = {"value": values[0]} if len(values) == 1 else {"values": list(values)}
+    return {"essential": True} | wanted
+
+
+def _texts(value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [storable(text) for text in values if isinstance(text, str)]

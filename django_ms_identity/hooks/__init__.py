@@ -1,0 +1,1 @@
+"""Run the hooks of the setting HOOKS."""

@@ -1,0 +1,97 @@
+"""What the template of a web hook's body sees as ``ctx``; Kratos' shape, without anything secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from django.http import HttpRequest
+
+from django_ms_identity.jsonnet.json_values import JSON, JSONObject, clean_object
+from django_ms_identity.models import Identity
+
+HEADERS = (
+    "Accept",
+    "Accept-Language",
+    "Origin",
+    "Sec-Ch-Ua",
+    "Sec-Ch-Ua-Mobile",
+    "Sec-Ch-Ua-Platform",
+    "Sec-Fetch-Dest",
+    "Sec-Fetch-Mode",
+    "Sec-Fetch-Site",
+    "Sec-Fetch-User",
+    "User-Agent",
+)
+"""Never Cookie, Authorization or Referer, which may hold a code; nor an address that anybody can claim."""
+
+
+def context(request: HttpRequest, *, stage: str, provider: str, identity: Identity) -> JSONObject:
+    """Return ``ctx`` for a web hook of a stage of ``HOOKS``.
+
+    ``provider`` is its id; ``identity`` may be unsaved, as before a registration. Times are RFC 3339 in UTC.
+    """
+    return _context(
+        # The whole query is left out: on a callback it holds the code and the state.
+        url=request.build_absolute_uri(request.path),
+        method=str(request.method),
+        headers={name: request.headers[name] for name in HEADERS if name in request.headers},
+        stage=stage,
+        provider=provider,
+        identity=identity,
+    )
+
+
+def sample_context(*, stage: str, provider: str, identity: Identity) -> JSONObject:
+    """Return ``ctx`` of a visit that nobody made, to try a template on."""
+    return _context(
+        url="https://www.example.com/",
+        method="GET",
+        headers={"User-Agent": "Mozilla/5.0"},
+        stage=stage,
+        provider=provider,
+        identity=identity,
+    )
+
+
+def _context(
+    *, url: str, method: str, headers: Mapping[str, str], stage: str, provider: str, identity: Identity
+) -> JSONObject:
+    return clean_object(
+        {
+            "flow": {
+                "type": "browser",
+                "active": "oidc",
+                "stage": stage,
+                "provider": provider,
+                "request_url": url,
+            },
+            # As Go's http.Header: each name has a list of values.
+            "request_headers": {name: [value] for name, value in headers.items()},
+            "request_method": method,
+            "request_url": url,
+            "request_cookies": {},
+            "identity": _identity(identity),
+        }
+    )
+
+
+def _identity(identity: Identity) -> dict[str, object]:
+    times = {
+        name: _time(moment)
+        for name in ("state_changed_at", "created_at", "updated_at")
+        if (moment := getattr(identity, name)) is not None
+    }
+    return {
+        "id": str(identity.pk),
+        "schema_id": "default",
+        "state": str(identity.state),
+        "traits": identity.traits,
+        "metadata_public": identity.metadata_public,
+        "metadata_admin": identity.metadata_admin,
+        **times,
+    }
+
+
+def _time(moment: datetime) -> JSON:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,206 @@
+"""Makes the request of a web hook: its body from the template, its answer to changes."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from django_ms_identity.conf.web_hook_settings import ResponseUse, WebHook
+from django_ms_identity.exceptions import (
+    ClaimsInvalid,
+    MapperBusy,
+    MapperFailed,
+    MapperUnavailable,
+    MSIdentityError,
+    WebHookFailed,
+)
+from django_ms_identity.jsonnet import sources, worker_pool
+from django_ms_identity.jsonnet.json_values import JSON
+from django_ms_identity.net import guarded_http
+from django_ms_identity.net.guarded_http import LIMITS, Limits
+from django_ms_identity.net.ip_ranges import Resolve, resolve
+
+from .web_hook_response import Changes, changes_in
+
+if TYPE_CHECKING:
+    from django_ms_identity.net.http import HttpClient
+
+BACKGROUND = 8
+"""Requests that may be under way in this process without anybody waiting; more are dropped."""
+
+_CANCEL = "RUNTIME ERROR: cancel"
+"""What both engines say first when a template says ``error "cancel"``."""
+
+logger = logging.getLogger(__name__)
+
+
+def send(
+    hook: WebHook,
+    ctx: Mapping[str, JSON],
+    *,
+    transport: HttpClient,
+    timeout: float,
+    allow_http: bool = False,
+    limits: Limits = LIMITS,
+    resolve: Resolve = resolve,
+) -> Changes:
+    """Make a web hook's request once and return what its answer changes.
+
+    ``ctx`` is what the template of the body sees; without a template none of it is sent. ``transport``
+    fetches templates over https, ``timeout`` is the template's in seconds. A hook that ignores its answer
+    returns at once: a daemon thread sends, its failures are only logged, and an ending process may cut it
+    off. Otherwise raises ``WebHookFailed``, ``WebHookUnreachable``, ``WebHookRefused`` or ``MapperBusy``.
+    """
+    call = partial(_call, hook, ctx, transport, timeout, allow_http, limits, resolve)
+    if hook.response is not ResponseUse.IGNORE:
+        return call()
+    _in_background(hook.name, call)
+    return Changes()
+
+
+def check_body(
+    hook: WebHook, ctx: Mapping[str, JSON], *, transport: HttpClient, timeout: float, allow_http: bool = False
+) -> None:
+    """Make a web hook's body of a ``ctx`` that is nobody's, and send nothing.
+
+    Raises ``WebHookFailed`` with the engine's own words, which an operator needs, or ``MapperBusy``.
+    """
+    if hook.body:
+        _body(hook, ctx, transport, timeout, allow_http, explain=True)
+
+
+def _call(
+    hook: WebHook,
+    ctx: Mapping[str, JSON],
+    transport: HttpClient,
+    timeout: float,
+    allow_http: bool,
+    limits: Limits,
+    resolve: Resolve,
+) -> Changes:
+    body: bytes | None = None
+    if hook.body:
+        body = _body(hook, ctx, transport, timeout, allow_http)
+        if body is None:
+            return Changes()
+    answer = guarded_http.send(
+        hook.method,
+        hook.url,
+        headers={
+            **dict(hook.headers),
+            "Ory-Webhook-Request-ID": str(uuid.uuid4()),
+            "Ory-Webhook-Trigger-ID": str(uuid.uuid4()),
+        },
+        body=body,
+        allow_private=hook.allow_private,
+        limits=limits,
+        resolve=resolve,
+    )
+    return changes_in(hook, answer.status, answer.body)
+
+
+def _body(
+    hook: WebHook,
+    ctx: Mapping[str, JSON],
+    transport: HttpClient,
+    timeout: float,
+    allow_http: bool,
+    *,
+    explain: bool = False,
+) -> bytes | None:
+    """Return what the template makes of ``ctx``; nothing when it cancels the request."""
+    source = _template(hook, transport, allow_http)
+    text = _evaluated(hook, source, ctx, timeout, explain=explain)
+    if text is None:
+        return None
+    return _form(hook, text) if hook.sends_form else text.encode()
+
+
+def _template(hook: WebHook, transport: HttpClient, allow_http: bool) -> str:
+    try:
+        return sources.read(hook.body, transport=transport, allow_http=allow_http)
+    except MapperUnavailable as error:
+        raise WebHookFailed(f"the body of {hook.name}: {error}", hint=error.hint) from None
+
+
+def _evaluated(
+    hook: WebHook, source: str, ctx: Mapping[str, JSON], timeout: float, *, explain: bool
+) -> str | None:
+    # The sandbox passes external variables. A template is an expression, whatever it defines before its
+    # function, so it can be put in parentheses and applied; the line break ends a comment.
+    program = f"({source}\n)(std.extVar('claims'))"
+    words = ""
+    try:
+        return worker_pool.evaluate(
+            program,
+            name=f"the body of {hook.name}",
+            claims=ctx,
+            identity={},
+            timeout=timeout,
+            explain=True,
+        )
+    except MapperBusy:
+        raise
+    except ClaimsInvalid:
+        cancelled, problem = False, f"the ctx for the body of {hook.name} is too large, or no JSON"
+    except MapperFailed as error:
+        # The hint holds the engine's words, and with them what the template had before it.
+        cancelled = error.hint.partition("\n")[0] == _CANCEL
+        problem = str(error)
+        words = error.hint if explain else ""
+    if cancelled:
+        logger.debug("The body of %s cancelled the request", hook.name)
+        return None
+    # Out here it has no context, which holds the hint.
+    raise WebHookFailed(problem, hint=words or "Correct the template: a Jsonnet function(ctx).")
+
+
+def _form(hook: WebHook, text: str) -> bytes:
+    fields = json.loads(text)
+    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+        raise WebHookFailed(
+            f"the body of {hook.name} is no form",
+            hint="For a form the template returns an object whose values are texts.",
+        )
+    return urlencode(fields).encode()
+
+
+@cache
+def _slots() -> threading.BoundedSemaphore:
+    # Made late: gevent may patch threading after this module was imported.
+    return threading.BoundedSemaphore(BACKGROUND)
+
+
+if hasattr(os, "register_at_fork"):
+    # The threads that would give their slots back do not live in the child.
+    os.register_at_fork(after_in_child=_slots.cache_clear)
+
+
+def _in_background(name: str, call: Callable[[], Changes]) -> None:
+    slots = _slots()
+    if not slots.acquire(blocking=False):
+        logger.error("Dropped %s: %d others are still under way", name, BACKGROUND)
+        return
+
+    def run() -> None:
+        try:
+            call()
+        except MSIdentityError as error:
+            logger.error("%s failed: %s", name, error)
+        except Exception as error:  # There is nobody who could be told.
+            logger.error("%s failed: %s", name, type(error).__name__)
+        finally:
+            slots.release()
+
+    try:
+        threading.Thread(target=run, name=f"ms_identity {name}", daemon=True).start()
+    except RuntimeError:
+        slots.release()
+        logger.error("Dropped %s: no thread can be started", name)

@@ -1,0 +1,1 @@
+"""Sign in, register, update and link the people whom Microsoft has verified. Writes the database."""

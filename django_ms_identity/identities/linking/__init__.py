@@ -1,0 +1,1 @@
+"""Connect a Microsoft account to a user who exists already, and disconnect it."""

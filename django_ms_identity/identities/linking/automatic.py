@@ -1,0 +1,101 @@
+"""``account_linking_mode: automatic``: whom a new Microsoft account is connected to at once; DESIGN 5.6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import router
+from django.db.models import QuerySet
+
+from django_ms_identity import conf
+from django_ms_identity.entra.code_exchange import VerifiedLogin
+from django_ms_identity.entra.providers import AccountLinkingMode
+from django_ms_identity.identities.user_fields import trusted_emails
+from django_ms_identity.models import Credential, Identity, VerifiableAddress, normalised
+from django_ms_identity.traits.mapping_result import MappingResult
+
+from .credentials import identity_of
+
+_Row = TypeVar("_Row", Credential, VerifiableAddress)
+
+
+def automatic_owner(
+    proof: VerifiedLogin, mapped: MappingResult, users: tuple[AbstractBaseUser, ...]
+) -> AbstractBaseUser | None:
+    """Return the user whom ``automatic`` linking connects at once, or nobody; DESIGN 5.6.
+
+    ``users`` are those who have a trusted address of the person. Every condition of the design is here;
+    where one does not hold, the visitor confirms.
+    """
+    provider, claims = proof.provider, proof.claims
+    if provider.account_linking_mode is not AccountLinkingMode.AUTOMATIC or len(users) != 1:
+        return None
+    # Another tenant's administrators can write any address into it (nOAuth).
+    if not provider.tenant.single or claims.is_guest or claims.denies_address:
+        return None
+    (user,) = users
+    emails = [
+        email
+        for email in trusted_emails(provider, claims, mapped)
+        if email.rpartition("@")[2].lower() in provider.auto_link_domains
+        and _is_spelled_so(email, claims.payload.values())
+        and _has_exactly(user, email)
+    ]
+    if not emails:
+        return None
+    if not user.is_active or getattr(user, "is_staff", False) or getattr(user, "is_superuser", False):
+        return None
+    identity = identity_of(user)
+    if identity is None:
+        return user if _is_unused(user) else None
+    accounts = set(_rows(Credential, identity).values_list("provider", flat=True))
+    if not identity.is_active or provider.id in accounts or not accounts <= _single_tenant_providers():
+        return None
+    is_theirs = _has_verified(identity, emails) or (not accounts and _is_unused(user))
+    return user if is_theirs else None
+
+
+def _single_tenant_providers() -> set[str]:
+    """Name the providers of whose accounts it is known whose they may be.
+
+    By another one a careless mapper lets anybody in with any address, who then waits there for the owner of
+    the address to be connected to them.
+    """
+    return {provider.id for provider in conf.get_config().providers if provider.tenant.single}
+
+
+def _is_spelled_so(email: str, values: Iterable[object]) -> bool:
+    # What folds to the same may be another mailbox: straße@ and strasse@, or a K that is a Kelvin sign, which
+    # a mapper's lower case hides. Only ASCII, as some claim has it, leaves no doubt.
+    texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
+    return email.isascii() and any(
+        isinstance(text, str) and text.isascii() and text.lower() == email.lower() for text in texts
+    )
+
+
+def _has_exactly(user: AbstractBaseUser, email: str) -> bool:
+    own = str(getattr(user, str(getattr(get_user_model(), "EMAIL_FIELD", "") or "pk"), "") or "")
+    if own.isascii() and own.lower() == email.lower():
+        return True
+    rows = VerifiableAddress.objects.using(router.db_for_write(Identity)).filter(identity__user=user.pk)
+    stored = rows.filter(via="email", verified_at__isnull=False).values_list("value", flat=True)
+    return any(value.isascii() and value.lower() == email.lower() for value in stored)
+
+
+def _is_unused(user: AbstractBaseUser) -> bool:
+    # Provisioned by an operator: nobody, and so no squatter, has ever been in.
+    return user.last_login is None and not user.has_usable_password()
+
+
+def _has_verified(identity: Identity, emails: list[str]) -> bool:
+    rows = _rows(VerifiableAddress, identity).filter(via="email", verified_at__isnull=False)
+    # Compared here: some collations find more than they should.
+    return not {normalised(email) for email in emails}.isdisjoint(rows.values_list("normalised", flat=True))
+
+
+def _rows(model: type[_Row], identity: Identity) -> QuerySet[_Row]:
+    # Not by the identity's own managers: they may read from a replica, which lags behind.
+    return model._default_manager.using(router.db_for_write(Identity)).filter(identity=identity)

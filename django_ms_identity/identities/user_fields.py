@@ -1,0 +1,271 @@
+"""Decides what of a mapping may reach the Django user, whatever the mapper emits; DESIGN 2.7."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import models
+
+from django_ms_identity.entra.id_token import Claims
+from django_ms_identity.entra.providers import Provider
+from django_ms_identity.exceptions import EmailUnverified, UserInvalid
+from django_ms_identity.models import credential_key, normalised
+from django_ms_identity.traits.mapping_result import MappingResult
+
+logger = logging.getLogger(__name__)
+
+FORBIDDEN = frozenset({"password", "is_active", "last_login", "date_joined"})
+PRIVILEGES = frozenset({"is_staff", "is_superuser"})
+_BIDI = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+FROM_TRAITS = ("username", "first_name", "last_name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserFields:
+    """What a mapping says of the Django user, as far as it may."""
+
+    fields: dict[str, object] = field(repr=False)
+    groups: tuple[str, ...] | None
+    """Names; None when memberships are to stay as they are."""
+
+
+def trusted_emails(provider: Provider, claims: Claims, mapped: MappingResult) -> tuple[str, ...]:
+    """Return the e-mail addresses that count as this person's; a guest's or stranger's word does not.
+
+    Trusted is what the mapper lists in ``verified_addresses``, and the trait ``email`` of a member of the
+    single tenant that the provider is for (nOAuth: any other tenant's admin can write any address). What a
+    web hook made of that trait is not.
+    """
+    emails = [address.value for address in mapped.verified_addresses if address.via == "email"]
+    trait = mapped.mapper_traits.get("email")
+    if provider.tenant.single and not claims.is_guest and isinstance(trait, str) and trait:
+        emails.append(trait.strip())
+    return tuple(dict.fromkeys(emails))
+
+
+def fields_for_new_user(
+    provider: Provider, claims: Claims, mapped: MappingResult, *, subject: str
+) -> UserFields:
+    """Return the fields and groups of the Django user, or raise ``EmailUnverified``.
+
+    Reads from the mapper's ``user`` object, and without one from traits of the same name.
+    """
+    emails = trusted_emails(provider, claims, mapped)
+    privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
+    fields = dict(_allowed(_wanted(mapped), privileged=privileged, emails=emails))
+    _set_email(fields, emails)
+    renamed = mapped.vouched_traits.get("username") != mapped.mapper_traits.get("username")
+    if renamed or not (provider.tenant.single and not claims.is_guest):
+        _refuse_borrowed_name(fields, emails)
+    _set_username(fields, provider=provider, subject=subject)
+    return UserFields(fields=fields, groups=_groups(mapped, privileged=privileged) or ())
+
+
+def fields_for_imported_user(provider: Provider, mapped: MappingResult, *, subject: str) -> UserFields:
+    """As ``account_for``, for somebody of whom no token tells: verified addresses alone are trusted."""
+    emails = tuple(address.value for address in mapped.verified_addresses if address.via == "email")
+    fields = dict(_allowed(_wanted(mapped), privileged=False, emails=emails))
+    _set_email(fields, emails)
+    _refuse_borrowed_name(fields, emails)
+    _set_username(fields, provider=provider, subject=subject)
+    return UserFields(fields=fields, groups=())
+
+
+def fields_for_existing_user(
+    provider: Provider, claims: Claims, mapped: MappingResult, *, user: AbstractBaseUser
+) -> UserFields:
+    """Return what a sign-in says of a user who exists; as ``account_for``, but it renames nobody.
+
+    An address that Microsoft still vouches for stays, be it not the first one.
+    """
+    emails = trusted_emails(provider, claims, mapped)
+    privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
+    fields = dict(_allowed(_wanted(mapped), privileged=privileged, emails=emails))
+    if normalised(str(getattr(user, _email_field(), "") or "")) not in map(normalised, emails):
+        _set_email(fields, emails)
+    # Whoever holds the old name elsewhere (in a URL, a log, a permission) would mean somebody else.
+    fields.pop(get_user_model().USERNAME_FIELD, None)
+    return UserFields(fields=fields, groups=_groups(mapped, privileged=privileged))
+
+
+def account_name(claims: Claims) -> str:
+    """Return what Microsoft calls the account, for people to tell two apart; never to find anybody by."""
+    return display_text(claims.text("preferred_username") or claims.text("email"))[:320]
+
+
+def apply(user: AbstractBaseUser, fields: Mapping[str, object]) -> list[str]:
+    """Set fields of a user; return the names of those that changed, or raise ``UserInvalid``."""
+    before = {name: getattr(user, name) for name in fields}
+    for name, value in fields.items():
+        setattr(user, name, value)
+    _clean_fields(user, exclude={field.name for field in user._meta.fields} - fields.keys())
+    return [name for name in fields if getattr(user, name) != before[name]]
+
+
+def build_user(account: UserFields) -> AbstractBaseUser:
+    """Return an unsaved user with an unusable password, or raise ``UserInvalid`` with every fault."""
+    user = get_user_model()(**account.fields)
+    user.set_unusable_password()
+    _clean_fields(user, exclude={"password"})
+    return user
+
+
+def with_suffix(account: UserFields) -> UserFields:
+    """Return the account under a username that nobody can have taken beforehand."""
+    name = get_user_model().USERNAME_FIELD
+    limit = _limit(name) or 150
+    suffix = f"-{secrets.token_hex(4)}"
+    return UserFields(
+        fields=account.fields | {name: f"{str(account.fields[name])[: limit - len(suffix)]}{suffix}"},
+        groups=account.groups,
+    )
+
+
+def username_is_email() -> bool:
+    """Say whether people sign in by their e-mail address in this project."""
+    user_model = get_user_model()
+    field = user_model._meta.get_field(user_model.USERNAME_FIELD)
+    return isinstance(field, models.EmailField) or field.name == _email_field()
+
+
+def _clean_fields(user: AbstractBaseUser, *, exclude: set[str]) -> None:
+    try:
+        user.clean_fields(exclude=exclude)
+    except (TypeError, ValueError):
+        raise UserInvalid(
+            "a field refuses the type of its value", hint="Dates and times must be text in ISO format."
+        ) from None
+    except ValidationError as error:
+        raise UserInvalid(
+            ", ".join(_without_values(error)),
+            hint="The user model needs fields that the mapper's `user` object does not fill, or not well.",
+        ) from None
+
+
+def _wanted(mapped: MappingResult) -> dict[str, object]:
+    if mapped.user is not None:
+        return dict(mapped.user.fields)
+    traits = {name: mapped.vouched_traits.get(name) for name in FROM_TRAITS}
+    return {name: value for name, value in traits.items() if isinstance(value, str)}
+
+
+def _groups(mapped: MappingResult, *, privileged: bool) -> tuple[str, ...] | None:
+    groups = mapped.user.groups if mapped.user else None
+    if groups and not privileged:
+        _dropped("groups", "the tenant is not in privileged_tenants")
+    return groups if privileged else None
+
+
+def _allowed(
+    wanted: dict[str, object], *, privileged: bool, emails: tuple[str, ...]
+) -> Iterable[tuple[str, object]]:
+    for name, value in wanted.items():
+        field = _field(name)
+        if field is None or name in FORBIDDEN or field.primary_key or field.is_relation:
+            if name not in FROM_TRAITS:
+                _dropped(name, "a mapper may never set it, or the user model has no such field")
+        elif name in PRIVILEGES and not privileged:
+            _dropped(name, "the tenant is not in privileged_tenants")
+        elif name in PRIVILEGES and not isinstance(value, bool):
+            _dropped(name, "only true and false are privileges")
+        elif _holds_email(field) and normalised(str(value)) not in map(normalised, emails):
+            _dropped(name, "the address is not trusted")
+        elif _holds_email(field) and not _accepts(field, value):
+            _dropped(name, "the user model refuses the address")
+        elif isinstance(value, str):
+            # A name may be longer than the column; an address must not become another one.
+            yield name, value if _holds_email(field) else display_text(value)[: field.max_length]
+        elif value is not None:
+            yield name, value
+
+
+def _set_email(fields: dict[str, object], emails: tuple[str, ...]) -> None:
+    name = _email_field()
+    field = _field(name) if name else None
+    if field is None or field.name in fields:
+        return
+    # Django's validator knows ASCII names alone; such a person can still come in, without an address.
+    accepted = next((email for email in emails if _accepts(field, email)), None)
+    if accepted:
+        fields[field.name] = accepted
+
+
+def _refuse_borrowed_name(fields: dict[str, object], emails: tuple[str, ...]) -> None:
+    # Any tenant can name its people after somebody else's address; a user name like that would be believed.
+    name = get_user_model().USERNAME_FIELD
+    value = str(fields.get(name) or "")
+    if "@" in value and normalised(value) not in map(normalised, emails):
+        del fields[name]
+
+
+def _set_username(fields: dict[str, object], *, provider: Provider, subject: str) -> None:
+    user_model = get_user_model()
+    name = user_model.USERNAME_FIELD
+    if username_is_email():
+        if not fields.get(name):
+            raise EmailUnverified(
+                "the user model signs people in by e-mail and Microsoft vouches for no address",
+                hint="List the address in verified_addresses (claim xms_edov), or use the tenant's own ID.",
+            )
+        return
+    field = _field(name)
+    value = user_model.normalize_username(str(fields.get(name) or ""))
+    if field is None or not _accepts(field, value):
+        value = f"{provider.id}-{credential_key(provider.id, subject)[:12]}"
+    fields[name] = value
+
+
+def _email_field() -> str:
+    return str(getattr(get_user_model(), "EMAIL_FIELD", "") or "")
+
+
+def _holds_email(field: models.Field[object, object]) -> bool:
+    return isinstance(field, models.EmailField) or field.name == _email_field()
+
+
+def _field(name: str) -> models.Field[object, object] | None:
+    try:
+        field = get_user_model()._meta.get_field(name)
+    except FieldDoesNotExist:
+        return None
+    return field if isinstance(field, models.Field) else None
+
+
+def _accepts(field: models.Field[object, object], value: object) -> bool:
+    try:
+        field.clean(value, None)
+    except (ValidationError, TypeError, ValueError):  # Dates and times raise TypeError for a number.
+        return False
+    return True
+
+
+def _limit(name: str) -> int | None:
+    field = _field(name)
+    return field.max_length if field else None
+
+
+def display_text(text: str) -> str:
+    """Return text without what would deceive its reader: control characters, and turns of direction."""
+    spaced = " ".join(text.split())
+    return "".join(c for c in spaced if unicodedata.category(c) != "Cc" and c not in _BIDI)
+
+
+def _without_values(error: ValidationError) -> list[str]:
+    # Validators' messages may quote the value, which is personal.
+    return [
+        f"{name}: {'; '.join(sorted({problem.code or 'invalid' for problem in problems}))}"
+        for name, problems in error.error_dict.items()
+    ]
+
+
+def _dropped(name: str, reason: str) -> None:
+    # A computed name may come from the claims.
+    shown = name if name.isidentifier() else "…"
+    logger.warning("The mapper's user.%s was dropped: %s", shown, reason)

@@ -1,0 +1,1 @@
+"""Import identities from other systems."""

@@ -1,0 +1,1 @@
+"""Evaluate Jsonnet in sandboxed worker processes. Knows no claims."""

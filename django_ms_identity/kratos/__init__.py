@@ -1,1 +1,0 @@
-"""What Ory Kratos writes of its identities, read into values. No Django, no network."""

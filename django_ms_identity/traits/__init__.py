@@ -1,0 +1,1 @@
+"""Turn claims into identity traits, and check them against the identity schema."""

@@ -1,0 +1,144 @@
+"""Claims of an ID token -> the ``claims`` that a mapper reads, in the shape of Kratos' claims struct.
+
+Ory Kratos, selfservice/strategy/oidc/provider.go: every known claim has a Go type and ``omitempty``, so
+empty values are absent; a wrong type in any known claim refuses the sign-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from django_ms_identity.exceptions import ClaimsInvalid
+from django_ms_identity.jsonnet.json_values import (
+    JSON,
+    JSONObject,
+    NotJSON,
+    clean_object,
+    encode,
+    kind_of,
+    well_formed,
+)
+
+MAX_CLAIMS = 256 * 1024
+"""Bytes of the encoded claims."""
+
+_HINT = "Look at the optional claims and the claims-mapping policies of the app registration."
+_INT64 = range(-(2**63), 2**63)
+
+
+class _WrongType(Exception):
+    """Carries what was expected."""
+
+
+def _string(value: JSON) -> JSON:
+    if not isinstance(value, str):
+        raise _WrongType("a string")
+    return value
+
+
+def _boolean(value: JSON) -> JSON:
+    if not isinstance(value, bool):
+        raise _WrongType("a boolean")
+    return value
+
+
+def _convertible_boolean(value: JSON) -> JSON:
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise _WrongType('true, false, "true" or "false"')
+    return value == "true"
+
+
+def _int64(value: JSON) -> JSON:
+    if not isinstance(value, int) or isinstance(value, bool) or value not in _INT64:
+        raise _WrongType("an integer of at most 64 bits")
+    return value
+
+
+def _strings(value: JSON) -> JSON:
+    if not isinstance(value, list) or not all(item is None or isinstance(item, str) for item in value):
+        raise _WrongType("an array of strings")
+    return [item or "" for item in value]  # Go leaves the zero value where an array holds null
+
+
+def _locale(value: JSON) -> JSON:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        parts = [value.get("language"), value.get("country")]
+        if all(part is None or isinstance(part, str) for part in parts):
+            return "-".join(str(part) for part in parts if part)
+    raise _WrongType("a string, or an object with the strings language and country")
+
+
+_Reader: TypeAlias = Callable[[JSON], JSON]
+
+_KNOWN: dict[str, _Reader] = {
+    "iss": _string,
+    "sub": _string,
+    "oid": _string,
+    "name": _string,
+    "given_name": _string,
+    "family_name": _string,
+    "last_name": _string,
+    "middle_name": _string,
+    "nickname": _string,
+    "preferred_username": _string,
+    "profile": _string,
+    "picture": _string,
+    "website": _string,
+    "email": _string,
+    "email_verified": _convertible_boolean,
+    "gender": _string,
+    "birthdate": _string,
+    "zoneinfo": _string,
+    "locale": _locale,
+    "phone_number": _string,
+    "phone_number_verified": _boolean,
+    "updated_at": _int64,
+    "hd": _string,
+    "team": _string,
+    "nonce": _string,
+    "nonce_supported": _boolean,
+    "acr": _string,
+    "amr": _strings,
+}
+_NULL_REFUSES = {"email_verified"}
+"""Elsewhere null means absent; Kratos' convertible boolean has its own decoder, which refuses it."""
+
+
+def mapper_claims(payload: Mapping[str, object], *, subject: str) -> JSONObject:
+    """Return what ``std.extVar('claims')`` holds for a verified payload.
+
+    Known claims stand at the top with empty ones left out, ``sub`` is the ``subject`` that the provider's
+    subject source named, and ``raw_claims`` has everything as it came. Raises ``ClaimsInvalid``, which
+    names every claim of a wrong type and never shows a value.
+    """
+    try:
+        raw = clean_object(dict(payload))
+    except NotJSON as error:
+        raise ClaimsInvalid(f"the claims hold {error}, which is refused") from None
+    faults: list[str] = []
+    known = {name: _read(name, raw[name], faults) for name in _KNOWN if name in raw}
+    if faults:
+        raise ClaimsInvalid("; ".join(faults), hint=_HINT)
+    known["sub"] = well_formed(subject)
+    claims: JSONObject = {name: value for name, value in (known | {"raw_claims": raw}).items() if value}
+    if (size := len(encode(claims).encode())) > MAX_CLAIMS:
+        raise ClaimsInvalid(
+            f"the claims take {size} bytes; at most {MAX_CLAIMS} are accepted",
+            hint=_HINT,
+        )
+    return claims
+
+
+def _read(name: str, value: JSON, faults: list[str]) -> JSON:
+    if value is None and name not in _NULL_REFUSES:
+        return None
+    try:
+        return _KNOWN[name](value)
+    except _WrongType as error:
+        faults.append(f"claim {name!r} is {kind_of(value)}; expected is {error}")
+        return None

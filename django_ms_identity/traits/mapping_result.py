@@ -1,0 +1,192 @@
+"""The mapper's output -> a typed result, with every fault named. Decides nothing about its use.
+
+Ory Kratos, selfservice/strategy/oidc/strategy_registration.go, is what `identity` is read like; `user` is
+ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from django_ms_identity.exceptions import MapperResultInvalid
+from django_ms_identity.jsonnet.json_values import JSON, JSONObject, NotJSON, clean, has_nul, kind_of
+
+from .paths import parse_path
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+# unicode.IsSpace; Python's strip() takes more.
+_GO_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """An address that the mapper vouches for."""
+
+    via: str
+    """``email``, or another kind such as ``sms``."""
+    value: str = field(repr=False)
+    """E-mail is trimmed and in lower case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedUser:
+    """What the mapper wants on the Django user."""
+
+    fields: Mapping[str, Scalar] = field(default_factory=dict, repr=False)
+    groups: tuple[str, ...] | None = None
+    """Names; None when the mapper says nothing of groups, empty when it says that there are none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingResult:
+    """What a mapper made of the claims."""
+
+    # Personal, all of it: not shown in reports.
+    traits: JSONObject = field(repr=False)
+    metadata_public: JSONObject | None = field(default=None, repr=False)
+    """None when the mapper left it out, which is not the same as ``{}``."""
+    metadata_admin: JSONObject | None = field(default=None, repr=False)
+    verified_addresses: tuple[Address, ...] = field(default=(), repr=False)
+    user: MappedUser | None = field(default=None, repr=False)
+    replaced_traits: JSONObject | None = field(default=None, repr=False)
+    """The mapper's own traits, where a web hook put others into their place."""
+
+    self_asserted: tuple[str, ...] = ()
+    """Written paths of the traits that the visitor typed."""
+
+    @property
+    def mapper_traits(self) -> JSONObject:
+        """What the mapper itself said: the word of a visitor or a web hook proves nothing about anybody."""
+        return self._not_typed(self.traits if self.replaced_traits is None else self.replaced_traits)
+
+    @property
+    def vouched_traits(self) -> JSONObject:
+        """The traits that may reach the Django user: what a visitor typed is left out; DESIGN 2.7."""
+        return self._not_typed(self.traits)
+
+    def _not_typed(self, traits: JSONObject) -> JSONObject:
+        typed = {parse_path(path)[0] for path in self.self_asserted}
+        return {name: value for name, value in traits.items() if name not in typed} if typed else traits
+
+
+def parse(text: str) -> MappingResult:
+    """Read a mapper's output, or raise ``MapperResultInvalid`` with all its faults."""
+    output = _loaded(text)
+    read = _Reader()
+    identity = read.object(output, "identity", required=True)
+    traits: JSONObject | None = None
+    public: JSONObject | None = None
+    private: JSONObject | None = None
+    addresses: tuple[Address, ...] = ()
+    if identity is not None:
+        traits = read.object(identity, "identity.traits", required=True)
+        public = read.object(identity, "identity.metadata_public")
+        private = read.object(identity, "identity.metadata_admin")
+        addresses = read.addresses(identity)
+    user = read.user(output)
+    if read.faults or traits is None:
+        raise MapperResultInvalid(*read.faults)
+    return MappingResult(
+        traits=traits,
+        metadata_public=public,
+        metadata_admin=private,
+        verified_addresses=addresses,
+        user=user,
+    )
+
+
+def normalise_email(value: str) -> str:
+    """Trim and lower an e-mail address as Go does: code point by code point, where Python may make two."""
+    return "".join(letter.lower()[0] for letter in value.strip(_GO_SPACE))
+
+
+class _Reader:
+    """Read parts of the output; a class because it gathers the faults met on the way."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+
+    def object(self, parent: JSONObject, path: str, *, required: bool = False) -> JSONObject | None:
+        key = path.rpartition(".")[2]
+        if key not in parent:
+            if required:
+                self.faults.append(f"{path} is missing")
+            return None
+        value = parent[key]
+        if isinstance(value, dict):
+            return value
+        self._wrong(path, value, "an object")
+        return None
+
+    def addresses(self, identity: JSONObject) -> tuple[Address, ...]:
+        path = "identity.verified_addresses"
+        entries = identity.get("verified_addresses", [])
+        if not isinstance(entries, list):
+            self._wrong(path, entries, "an array of objects")
+            return ()
+        read = [self._address(f"{path}[{index}]", entry) for index, entry in enumerate(entries)]
+        return tuple(dict.fromkeys(address for address in read if address.via and address.value))
+
+    def _address(self, path: str, entry: JSON) -> Address:
+        # Go decodes null to the zero value, anywhere, and ignores what it does not know.
+        if not isinstance(entry, dict | None):
+            self._wrong(path, entry, "an object")
+            entry = None
+        parts = {}
+        for key in ("via", "value"):
+            part = (entry or {}).get(key)
+            if not isinstance(part, str | None):
+                self._wrong(f"{path}.{key}", part, "a string")
+            parts[key] = part if isinstance(part, str) else ""
+        if parts["via"] == "email":
+            parts["value"] = normalise_email(parts["value"])
+        return Address(**parts)
+
+    def user(self, output: JSONObject) -> MappedUser | None:
+        wanted = self.object(output, "user")
+        if wanted is None:
+            return None
+        groups: tuple[str, ...] | None = None
+        fields: dict[str, Scalar] = {}
+        for name, value in wanted.items():
+            if name == "groups":
+                groups = self._groups(value)
+            elif isinstance(value, dict | list):
+                # A computed name may come from the claims.
+                shown = f"user.{name}" if name.isidentifier() else "user.…"
+                self._wrong(shown, value, "a string, a number, a boolean or null")
+            else:
+                fields[name] = value
+        return MappedUser(fields=fields, groups=groups)
+
+    def _groups(self, value: JSON) -> tuple[str, ...]:
+        if isinstance(value, list) and all(isinstance(name, str) for name in value):
+            return tuple(str(name) for name in value)
+        self._wrong("user.groups", value, "an array of strings")
+        return ()
+
+    def _wrong(self, path: str, value: JSON, expected: str) -> None:
+        came = (
+            "an array with other items" if isinstance(value, list) and "array" in expected else kind_of(value)
+        )
+        self.faults.append(f"{path} is {came}; expected is {expected}")
+
+
+def _loaded(text: str) -> JSONObject:
+    try:
+        output = clean(json.loads(text))
+    except NotJSON as error:
+        raise MapperResultInvalid(f"the output holds {error}") from None
+    except (ValueError, RecursionError):
+        raise MapperResultInvalid("the output is not JSON that can be read") from None
+    if not isinstance(output, dict):
+        raise MapperResultInvalid(f"the output is {kind_of(output)}; expected is an object")
+    if "\\u0000" in text and has_nul(output):
+        raise MapperResultInvalid("the output holds a NUL character, which databases refuse")
+    return output

@@ -1,0 +1,117 @@
+"""The identity schema of Kratos: which traits there are, what is wrong with some, what a form must ask.
+
+Ory Kratos, embedx/identity_meta.schema.json and identity_extension.schema.json: a JSON Schema whose
+``properties.traits`` describes the traits, with marks by ``ory.sh/kratos``. Nothing is fetched but the
+schema itself, and no pattern of it can hang this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from django_ms_identity.exceptions import MapperUnavailable, SchemaInvalid, SchemaUnavailable
+from django_ms_identity.jsonnet import sources
+from django_ms_identity.jsonnet.json_values import JSONObject
+from django_ms_identity.jsonnet.source_urls import schema_url_faults
+
+from . import patterns
+from .fields import FieldKind as FieldKind
+from .fields import TraitField as TraitField
+from .fields import fields_for
+from .json_schema import Document
+from .mapping_result import Address, normalise_email
+from .paths import TraitPath as TraitPath
+from .patterns import Matches
+from .problems import ProblemKind as ProblemKind
+from .problems import TraitProblem as TraitProblem
+from .problems import merge as merge
+from .problems import no_json, problem_of, values_at
+from .schema_document import read_document
+from .schema_nodes import Mark as Mark
+from .schema_nodes import marks_of
+
+if TYPE_CHECKING:
+    from django_ms_identity.net.http import HttpClient
+
+MAX_PROBLEMS = 100
+KEPT = 16
+"""Schemas that are kept parsed; a project has one."""
+
+_HINT = "Check that this server reads it, that it is JSON in UTF-8, not too large, and that a pin fits."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class IdentitySchema:
+    """A schema without faults, made by ``parse_schema``."""
+
+    identifiers: tuple[Mark, ...]
+    """Traits that a Kratos identity signs in with; ``via`` is the kind of credential."""
+    verification: tuple[Mark, ...]
+    """Traits that hold addresses to be verified."""
+    recovery: tuple[Mark, ...]
+    _document: Document = field(repr=False)
+
+    def problems(
+        self, traits: JSONObject, *, matches: Matches = patterns.matches
+    ) -> tuple[TraitProblem, ...]:
+        """Say what is wrong with traits, in the schema's order; at most ``MAX_PROBLEMS``.
+
+        ``matches`` applies a pattern to a text without hanging. Raises what it raises, and
+        ``SchemaInvalid`` for a schema that refers to itself without end.
+        """
+        if broken := tuple(islice(no_json(traits), MAX_PROBLEMS)):
+            return tuple(TraitProblem(path=path, kind=ProblemKind.WRONG_TYPE) for path in broken)
+        violations = self._document.violations({"traits": traits}, matches=patterns.patiently(matches))
+        try:
+            found = [problem_of(violation) for violation in islice(violations, MAX_PROBLEMS)]
+        except RecursionError:
+            raise SchemaInvalid("#: it refers to itself without end, or too deep for these traits") from None
+        return tuple(dict.fromkeys(found))
+
+    def fields(self, paths: Iterable[TraitPath]) -> tuple[TraitField, ...]:
+        """Return what a form must ask for the traits at these paths, or raise ``TraitNotAskable``."""
+        return fields_for(self._document, paths)
+
+    def addresses(self, traits: JSONObject) -> tuple[Address, ...]:
+        """Return the addresses among traits that are to be verified; only a mapper can vouch for them."""
+        return tuple(
+            dict.fromkeys(
+                Address(via=mark.via, value=normalise_email(value) if mark.via == "email" else value)
+                for mark in self.verification
+                for value in values_at(traits, mark.path)
+                if isinstance(value, str) and value
+            )
+        )
+
+
+@lru_cache(maxsize=KEPT)
+def parse_schema(text: str) -> IdentitySchema:
+    """Read an identity schema, or raise ``SchemaInvalid`` with all its faults."""
+    document = read_document(text)
+    marks = marks_of(document)
+    return IdentitySchema(
+        identifiers=marks.identifiers,
+        verification=marks.verification,
+        recovery=marks.recovery,
+        _document=document,
+    )
+
+
+def load_schema(url: str, *, transport: HttpClient, allow_http: bool = False) -> IdentitySchema:
+    """Read the identity schema behind a URL, of the same schemes and as fresh as a mapper's.
+
+    Raises ``SchemaUnavailable`` or ``SchemaInvalid``.
+    """
+    if faults := schema_url_faults(url, allow_http=allow_http):
+        raise SchemaUnavailable(
+            f"IDENTITY_SCHEMA_URL {faults[0]}", hint="Correct IDENTITY_SCHEMA_URL in the settings."
+        )
+    try:
+        text = sources.read(url, transport=transport, allow_http=allow_http)
+    except MapperUnavailable as error:
+        raise SchemaUnavailable(f"the identity schema: {error.detail}", hint=_HINT) from None
+    return parse_schema(text)

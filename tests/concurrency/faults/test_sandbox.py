@@ -1,0 +1,190 @@
+"""A worker that is killed, hangs, runs out of memory or is busy: one login is refused, the next one works."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+
+from django_ms_identity.exceptions import MapperFailed
+from django_ms_identity.jsonnet import engines, worker_pool
+from django_ms_identity.jsonnet.worker_pool import SIZE
+from tests.journeys.steps import NOTHING, code_of, page, rows
+from tests.support.builders import make_mapper, make_settings
+from tests.support.web import Browser
+
+pytestmark = pytest.mark.django_db
+
+SPIN = "local fib(n) = if n < 2 then n else fib(n - 1) + fib(n - 2); {identity: {traits: {n: fib(60)}}}"
+HOARD = (
+    "local grow(text, n) = if n == 0 then text else grow(text + text, n - 1);"
+    "{identity: {traits: {text: std.length(grow('0123456789abcdef', 30))}}}"
+)
+FAULTS = {
+    "hangs": (SPIN, {"mapper_timed_out"}),
+    "out of memory": (HOARD, {"mapper_crashed", "mapper_timed_out", "mapper_runtime_failed"}),
+}
+
+
+def configure(settings, program=None, **top):
+    provider = {"mapper_url": make_mapper(program)} if program else {}
+    settings.MS_IDENTITY = make_settings(provider, **top)
+
+
+def spin(ends):
+    """Keep one of the process's own workers busy, with a mapper that nobody has a bad word for yet."""
+    source = f"{SPIN} // {uuid4()}"
+    with suppress(MapperFailed):
+        worker_pool.evaluate(source, name="m", claims={}, identity={}, timeout=5)
+    ends.append(1)
+
+
+@pytest.mark.parametrize(("program", "codes"), FAULTS.values(), ids=list(FAULTS))
+def test_a_login_that_the_mapper_breaks_is_refused_and_the_next_one_works(
+    client, ms_identity_emulator, settings, program, codes
+):
+    configure(settings, program, MAPPER_TIMEOUT=3)
+
+    response = ms_identity_emulator.sign_in(client)
+
+    assert code_of(response) in codes, page(response)
+    assert response.status_code == 503
+    assert response.context["retry_url"]
+    assert rows() == NOTHING
+    configure(settings)
+    location = client.get(response.context["retry_url"]).headers["Location"]
+    assert ms_identity_emulator.callback(location).send(client).headers["Location"] == "/home/"
+
+
+def test_a_worker_that_was_killed_idle_is_not_noticed(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(Browser(), "admin")
+    for worker in list(worker_pool._own.workers):
+        worker.process.kill()
+
+    assert ms_identity_emulator.sign_in(client).headers["Location"] == "/home/"
+
+
+def test_a_worker_that_is_killed_at_work_is_a_refusal(client, ms_identity_emulator, settings):
+    configure(settings, SPIN, MAPPER_TIMEOUT=20)
+    worker_pool._own.close()
+    ended = threading.Event()
+
+    def kill_what_runs():
+        while not ended.is_set():
+            for worker in list(worker_pool._own.workers):
+                worker.process.kill()
+            time.sleep(0.02)
+
+    killer = threading.Thread(target=kill_what_runs)
+    killer.start()
+    try:
+        response = ms_identity_emulator.sign_in(client)
+    finally:
+        ended.set()
+        killer.join()
+
+    assert (code_of(response), response.status_code) == ("mapper_crashed", 503)
+    configure(settings)
+    assert ms_identity_emulator.sign_in(client).headers["Location"] == "/home/"
+
+
+def test_while_all_workers_are_busy_somebody_new_is_told_so(client, ms_identity_emulator, settings):
+    configure(settings, None, MAPPER_TIMEOUT=0.05)
+    worker_pool._own.close()
+    ended = []
+    with ThreadPoolExecutor(SIZE) as threads:
+        for _worker in range(SIZE):
+            threads.submit(spin, ended)
+        for _ in range(1000):
+            if len(worker_pool._own.workers) == SIZE:
+                break
+            time.sleep(0.01)
+        response = ms_identity_emulator.sign_in(client)
+        assert not ended
+
+    assert (code_of(response), response.status_code) == ("mapper_busy", 503)
+    assert "try again" in page(response).lower()
+    configure(settings)
+    assert ms_identity_emulator.sign_in(client).headers["Location"] == "/home/"
+
+
+def test_who_is_known_signs_in_whatever_becomes_of_the_mapper(client, ms_identity_emulator, settings):
+    ms_identity_emulator.sign_in(Browser())
+    configure(settings, SPIN, MAPPER_TIMEOUT=0.05)
+
+    assert ms_identity_emulator.sign_in(client).headers["Location"] == "/home/"
+
+
+def test_an_update_that_the_mapper_breaks_keeps_what_is_known(client, ms_identity_emulator, settings):
+    ms_identity_emulator.sign_in(Browser())
+    before = get_user_model().objects.get().ms_identity.traits
+    provider = {"mapper_url": make_mapper(SPIN), "update_identity_on_login": "automatic"}
+    settings.MS_IDENTITY = make_settings(provider, MAPPER_TIMEOUT=0.3)
+
+    ms_identity_emulator.sign_in(client)
+
+    assert get_user_model().objects.get().ms_identity.traits == before
+
+
+def test_a_sign_in_that_is_cancelled_at_the_mapper_leaves_no_reply_for_the_next(ms_identity_emulator):
+    """As a server's time-out ends a request between the question to a worker and its reply."""
+
+    class Cancelled(BaseException):
+        pass
+
+    class CancelledOnce(worker_pool.WORKER):
+        def receive(self, *, deadline):
+            if cancellations:
+                raise cancellations.pop()
+            return super().receive(deadline=deadline)
+
+    cancellations = [Cancelled()]
+    pool = worker_pool.WorkerPool(engines.preferred(), size=1, worker=CancelledOnce)
+    try:
+        with pytest.raises(Cancelled):
+            evaluate(pool, "first")
+        assert not pool.workers
+        assert evaluate(pool, "second") == '"second"'
+    finally:
+        pool.close()
+
+
+def evaluate(pool, name):
+    source = "std.extVar('claims').name"
+    return pool.evaluate(source, name="m", claims={"name": name}, identity={}, timeout=20).strip()
+
+
+def test_each_of_many_people_at_once_gets_their_own_mapping():
+    """Two workers, eight askers, a third of them killed under way: a reply is one's own or a refusal."""
+    pool = worker_pool.WorkerPool(engines.preferred())
+    ended = threading.Event()
+
+    def disturb():
+        while not ended.wait(0.3):
+            for worker in list(pool.workers)[:1]:
+                worker.process.kill()
+
+    def ask(number):
+        answers = []
+        for turn in range(4):
+            with suppress(MapperFailed):
+                answers.append(evaluate(pool, f"{number}-{turn}") == f'"{number}-{turn}"')
+        return answers
+
+    disturber = threading.Thread(target=disturb)
+    disturber.start()
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            answers = [each for every in threads.map(ask, range(8)) for each in every]
+    finally:
+        ended.set()
+        disturber.join()
+        pool.close()
+
+    assert answers
+    assert all(answers)

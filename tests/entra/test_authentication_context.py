@@ -1,0 +1,97 @@
+"""Kratos' AALForClaims, and Microsoft's authentication contexts beside it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_ms_identity.entra.authentication_context import (
+    AAL,
+    AUTH_TIME_LEEWAY,
+    aal_of,
+    amr_of,
+    auth_time_of,
+    refuse_stale,
+    second_factor_claims,
+)
+from django_ms_identity.exceptions import ReauthenticationFailed
+from tests.support.builders import make_claims, make_provider
+
+
+@pytest.mark.parametrize(
+    ("provider", "claims", "level"),
+    [
+        pytest.param({}, {}, AAL.ONE, id="nothing"),
+        pytest.param({}, {"acr": "1", "amr": ["mfa"], "acrs": ["c1"]}, AAL.ONE, id="nothing counts"),
+        pytest.param({"aal2_acr_values": ["x"]}, {"acr": "x"}, AAL.TWO, id="acr"),
+        pytest.param({"aal2_acr_values": ["x"]}, {"acr": "X"}, AAL.ONE, id="acr in another case"),
+        pytest.param({"aal2_acr_values": [""]}, {"acr": ""}, AAL.ONE, id="empty acr that is listed"),
+        pytest.param({"aal2_acr_values": [""]}, {}, AAL.ONE, id="no acr where the empty one is listed"),
+        pytest.param({"aal2_acr_values": ["x"]}, {"acr": ["x"]}, AAL.ONE, id="acr that is no text"),
+        pytest.param({"aal2_amr_values": ["mfa"]}, {"amr": ["pwd", "mfa"]}, AAL.TWO, id="amr"),
+        pytest.param({"aal2_amr_values": ["mfa"]}, {"amr": ["pwd"]}, AAL.ONE, id="another amr"),
+        pytest.param({"aal2_amr_values": ["mfa"]}, {"amr": []}, AAL.ONE, id="empty amr"),
+        pytest.param({"aal2_amr_values": ["mfa"]}, {"amr": [1, None]}, AAL.ONE, id="amr of no texts"),
+        pytest.param({"aal2_auth_contexts": ["c1"]}, {"acrs": ["c2", "c1"]}, AAL.TWO, id="acrs"),
+        pytest.param({"aal2_auth_contexts": ["c1"]}, {"acrs": "c1"}, AAL.TWO, id="acrs as text"),
+        pytest.param({"aal2_auth_contexts": ["c1"]}, {"acrs": ["c11"]}, AAL.ONE, id="another context"),
+        pytest.param({"aal2_auth_contexts": ["c1"]}, {"amr": ["c1"]}, AAL.ONE, id="in another claim"),
+    ],
+)
+def test_the_level_goes_by_what_the_provider_counts(provider, claims, level):
+    assert aal_of(make_provider(**provider), make_claims(**claims)) is level
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(acr=JSON, amr=JSON, acrs=JSON, auth_time=JSON)
+def test_any_claims_give_a_level(acr, amr, acrs, auth_time):
+    provider = make_provider(aal2_acr_values=["x"], aal2_amr_values=["mfa"], aal2_auth_contexts=["c1"])
+    claims = make_claims(acr=acr, amr=amr, acrs=acrs, auth_time=auth_time)
+
+    assert aal_of(provider, claims) in AAL
+    assert all(isinstance(method, str) for method in amr_of(claims))
+    assert auth_time_of(claims) is None or auth_time_of(claims) == auth_time
+
+
+def test_methods_that_no_database_stores_are_mended():
+    assert amr_of(make_claims(amr=["a\ud800", "b\0"])) == ["a\ufffd", "b\ufffd"]
+
+
+def test_what_is_asked_is_what_would_count():
+    provider = make_provider(
+        aal2_acr_values=["a", ""], aal2_amr_values=["mfa", "ngcmfa"], aal2_auth_contexts=["c1"]
+    )
+
+    assert second_factor_claims(provider) == {
+        "acrs": {"essential": True, "value": "c1"},
+        "acr": {"essential": True, "value": "a"},
+        "amr": {"essential": True, "values": ["mfa", "ngcmfa"]},
+    }
+    assert second_factor_claims(make_provider()) == {}
+
+
+def test_true_is_no_time():
+    """It would be the second after the epoch, and Python finds the two equal."""
+    assert auth_time_of(make_claims(auth_time=True)) is None
+    assert auth_time_of(make_claims(auth_time=1)) == 1
+
+
+@pytest.mark.parametrize("auth_time", [1000, 1000.5, 1000 - AUTH_TIME_LEEWAY, 5000])
+def test_a_proof_after_the_request_counts(auth_time):
+    refuse_stale(make_claims(auth_time=auth_time), started_at=1000)
+
+
+@pytest.mark.parametrize(
+    "auth_time",
+    [999 - AUTH_TIME_LEEWAY, 0, -1, None, "1000", True, [1000], float("nan"), float("inf"), 10**400],
+)
+def test_a_proof_before_the_request_counts_for_nothing(auth_time):
+    with pytest.raises(ReauthenticationFailed):
+        refuse_stale(make_claims(auth_time=auth_time), started_at=1000)

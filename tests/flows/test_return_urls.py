@@ -1,0 +1,232 @@
+"""Links: the redirect URI exactly as registered, and no way out to hosts that nobody allowed."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from django.http import HttpResponseRedirect
+from django.test import RequestFactory, override_settings
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from django_ms_identity.conf.settings import parse_settings
+from django_ms_identity.flows import return_urls
+
+PLAIN = parse_settings({}, debug=False).config
+BASED = parse_settings({"BASE_REDIRECT_URI": "https://www.example.com/"}, debug=False).config
+ALLOWING = parse_settings(
+    {
+        "ALLOWED_RETURN_URLS": [
+            "https://app.example.com/",
+            "https://*.tenants.example/app",
+            "http://localhost:3000",
+        ]
+    },
+    debug=False,
+).config
+REQUEST = RequestFactory().get("/ms/callback/microsoft/")
+SECURE_REQUEST = RequestFactory().get("/ms/callback/microsoft/", secure=True)
+
+
+# Redirect URIs
+
+
+def test_the_redirect_uri_has_the_scheme_and_host_of_the_request():
+    assert return_urls.redirect_uri("microsoft", config=PLAIN, request=REQUEST) == (
+        "http://testserver/ms/callback/microsoft/"
+    )
+    assert return_urls.redirect_uri("microsoft", config=PLAIN, request=SECURE_REQUEST) == (
+        "https://testserver/ms/callback/microsoft/"
+    )
+
+
+def test_the_redirect_uri_has_the_scheme_and_host_of_the_base():
+    expected = "https://www.example.com/ms/callback/microsoft/"
+
+    assert return_urls.redirect_uri("microsoft", config=BASED, request=REQUEST) == expected
+    assert return_urls.redirect_uri("microsoft", config=BASED) == expected
+
+
+def test_without_request_and_base_only_the_path_is_known():
+    assert return_urls.redirect_uri("microsoft", config=PLAIN) == "/ms/callback/microsoft/"
+
+
+@pytest.mark.parametrize(
+    ("uri", "cookies_secure", "secure"),
+    [("https://a/", False, True), ("http://a/", False, False), ("http://a/", True, True)],
+)
+def test_cookies_are_for_https_as_the_redirect_uri_or_the_session_cookie_is(uri, cookies_secure, secure):
+    with override_settings(SESSION_COOKIE_SECURE=cookies_secure):
+        assert return_urls.is_secure(uri) is secure
+
+
+def test_a_start_link_carries_what_it_is_given_encoded():
+    assert return_urls.start_url("microsoft") == "/ms/start/microsoft/"
+    assert return_urls.start_url("microsoft", next_url="/a?b=c&d", prompt="login") == (
+        "/ms/start/microsoft/?next=%2Fa%3Fb%3Dc%26d&prompt=login"
+    )
+
+
+@override_settings(LOGIN_REDIRECT_URL="ms_identity:sign_in")
+def test_the_default_return_is_djangos_setting_resolved():
+    assert return_urls.default_return_to() == "/ms/sign-in/"
+
+
+# Return targets
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/",
+        "/home/?tab=1#top",
+        "home",
+        "?page=2",
+        "http://testserver/home/",
+        "https://app.example.com",
+        "https://app.example.com/",
+        "https://app.example.com:443/x?y=1#z",
+        "https://one.tenants.example/app",
+        "https://a.b.tenants.example/app/deep",
+        "http://localhost:3000/anything",
+    ],
+)
+def test_an_allowed_target_is_kept_as_it_is(url):
+    assert return_urls.safe_return_to(REQUEST, url, config=ALLOWING) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        " ",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//evil.example/",
+        "///evil.example/",
+        "/\\evil.example/",
+        "\\\\evil.example/",
+        "/\t/evil.example/",
+        "http:evil.example",
+        "https:/evil.example",
+        "https:///evil.example",
+        "https://evil.example/",
+        "https://app.example.com.evil.example/",
+        "https://app.example.com@evil.example/",
+        "https://app.example.com:x@evil.example/",
+        "https://evil.example\\.tenants.example/app",
+        "https://evil.example\\@app.example.com/",
+        "https://evilapp.example.com/",
+        "https://app.example.com:8443/",
+        "https://app.example.com:0/",
+        "http://app.example.com/",
+        "http://app.example.com:443/",
+        "https://user:password@app.example.com/",
+        "http://localhost/",
+        "http://localhost:3001/",
+        "https://tenants.example/app",
+        "https://eviltenants.example/app",
+        "https://one.tenants.example/",
+        "https://one.tenants.example/application",
+        "https://one.tenants.example/app/../admin",
+        "https://one.tenants.example/app/%2e%2E/admin",
+        "https://one.tenants.example/app/./x",
+        "https://[",
+        "https://app.example.com:99999/",
+        "//testserver/home/",
+        "/home\\evil.example/",
+        "\x00//evil.example/",
+        "\x01https://app.example.com/",
+    ],
+)
+def test_any_other_target_is_refused(url):
+    assert return_urls.safe_return_to(REQUEST, url, config=ALLOWING) == ""
+
+
+def test_over_https_nobody_is_sent_to_plain_http_here():
+    assert return_urls.safe_return_to(SECURE_REQUEST, "http://testserver/", config=PLAIN) == ""
+    assert return_urls.safe_return_to(SECURE_REQUEST, "https://testserver/", config=PLAIN)
+
+
+SPECIAL = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21, "file": None}
+
+
+def host_in_a_browser(url, *, base):
+    """Name scheme, host and port where a browser goes; follows the URL Standard's basic URL parser.
+
+    ``None``: the browser goes nowhere. Percent-encoded hosts and IDNA are left out: such a host is never
+    spelt like an allowed one.
+    """
+    url = url.strip("".join(map(chr, range(0x21))))
+    url = re.sub(r"[\t\n\r]", "", url)
+    here = urlsplit(base)
+    scheme, rest = here.scheme, url
+    if match := re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", url):
+        scheme, rest = match[1].lower(), url[match.end() :]
+        if scheme not in SPECIAL:
+            return scheme, "", None
+        # "Special authority slashes": however many, of whichever kind; none at all if the scheme differs.
+        if scheme == here.scheme and not re.match(r"[/\\]{2}", rest):
+            return here.scheme, here.hostname, SPECIAL[here.scheme]
+    elif not re.match(r"[/\\]{2}", rest):
+        return here.scheme, here.hostname, SPECIAL[here.scheme]
+    authority = re.split(r"[/\\?#]", rest.lstrip("/\\"), maxsplit=1)[0]
+    host, _, port = authority.rpartition("@")[2].partition(":")
+    if not host or (port and not port.isascii()) or (port and not port.isdigit()):
+        return None
+    return scheme, host.lower(), int(port) if port else SPECIAL[scheme]
+
+
+@pytest.mark.parametrize(
+    ("url", "goes_to"),
+    [
+        ("/\\evil.example", "evil.example"),
+        ("https:evil.example", "evil.example"),
+        ("http:evil", "testserver"),
+        ("https://a\\@b", "a"),
+        ("https://a@b", "b"),
+        ("/\n/evil", "evil"),
+        ("\x00 //evil", "evil"),
+        ("a//b", "testserver"),
+    ],
+)
+def test_the_oracle_reads_urls_as_browsers_do(url, goes_to):
+    assert host_in_a_browser(url, base="http://testserver/ms/")[1] == goes_to
+
+
+def is_allowed(place, *, secure):
+    if place is None:
+        return True
+    scheme, host, port = place
+    if host == "testserver":
+        return port in (80, 443) and scheme in (("https",) if secure else ("http", "https"))
+    if host.endswith(".tenants.example"):
+        return (scheme, port) == ("https", 443)
+    return place in {("https", "app.example.com", 443), ("http", "localhost", 3000)}
+
+
+PIECES = (
+    "http:|https:|HTTPS:|javascript:|//|/|\\|@|:|:80|:443|:3000|?|#|.|..|%2e|%2f|%5c|[|]|/app|x|evil.example"
+    "|testserver|app.example.com|tenants.example|localhost|\t|\n|\r|\x00|\x0b| |\u00a0|\u200b|\u3000|\u3002"
+    "|\ufeff|\uff0f|\uff20|ß"
+)
+piece = st.sampled_from(PIECES.split("|")) | st.characters(exclude_categories=["Cs"])
+pieces = st.lists(piece, max_size=9).map("".join)
+
+
+@given(url=pieces | st.text(), secure=st.booleans())
+@example(url="\u00a0//evil.example", secure=False)
+@example(url="https://evil.example\\.tenants.example/app", secure=True)
+@example(url="//testserver@evil.example", secure=False)
+@example(url="https://app.example.com:0/", secure=False)
+def test_no_browser_leaves_for_a_host_that_is_not_allowed(url, secure):
+    request = SECURE_REQUEST if secure else REQUEST
+
+    kept = return_urls.safe_return_to(request, url, config=ALLOWING)
+
+    assert kept in ("", url)
+    if kept:
+        base = f"{request.scheme}://testserver/ms/callback/microsoft/"
+        sent = HttpResponseRedirect(kept).headers["Location"]
+        for target in (kept, sent):
+            assert is_allowed(host_in_a_browser(target, base=base), secure=secure), target

@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from tests.entra.conftest import wire as wire

@@ -1,0 +1,705 @@
+"""Keys and metadata: fetched rarely, shared between nodes, served stale, never poisoned."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.parse
+
+import pytest
+import responses
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_ms_identity.cache import SharedCache
+from django_ms_identity.crypto import Keyring
+from django_ms_identity.entra import jwks
+from django_ms_identity.entra.clouds import CONSUMER_TENANT
+from django_ms_identity.exceptions import (
+    MicrosoftAnswerInvalid,
+    MicrosoftUnavailable,
+    MSIdentityError,
+    TokenRejected,
+)
+from django_ms_identity.net import remote_documents
+from django_ms_identity.net.remote_documents import FRESH, REFETCH, USABLE
+from tests.entra import forge
+from tests.entra.forge import KEYS_URL, LOGIN, OTHER_TID, TID, Clock, Store, jwk, key_set
+
+DOMAIN = "contoso.example"
+METADATA_URL = f"{LOGIN}/{DOMAIN}/v2.0/.well-known/openid-configuration"
+GOOD = key_set(jwk())
+HOUR = 3600
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def kids(copies):
+    return sorted(copies.read(KEYS_URL, jwks.parse_keys))
+
+
+def answers(wire, body=GOOD, **how):
+    """Make Microsoft answer so from now on."""
+    wire.reset()
+    wire.get(KEYS_URL, body=body, **how)
+
+
+def test_a_copy_serves_for_an_hour(wire, clock):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+
+    kids(copies)
+    clock.now += FRESH - 1
+    kids(copies)
+
+    assert len(wire.calls) == 1
+
+
+def test_after_an_hour_it_is_fetched_anew(wire, clock):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+
+    answers(wire, key_set(jwk("newer")))
+    clock.now += FRESH
+
+    assert kids(copies) == ["newer"]
+
+
+DOWN = [
+    pytest.param({"status": 500}, id="500"),
+    pytest.param({"status": 429}, id="429"),
+    pytest.param({"status": 404}, id="404"),
+    pytest.param({"status": 302, "headers": {"Location": "https://evil.example/"}}, id="redirect"),
+    pytest.param({"body": ConnectionError()}, id="no connection"),
+    pytest.param({"body": "<html>captive portal</html>"}, id="HTML with 200"),
+    pytest.param({"body": "[]"}, id="a list"),
+    pytest.param({"body": '{"keys": []}'}, id="an empty set"),
+    pytest.param({"body": key_set(forge.private_jwk())}, id="a private key"),
+    pytest.param({"body": "x" * (1024 * 1024 + 1)}, id="too large"),
+]
+
+
+@pytest.mark.parametrize("answer", DOWN)
+def test_an_older_copy_serves_for_a_day_while_microsoft_fails(wire, clock, answer):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+
+    answers(wire, **answer)
+    clock.now += USABLE - 1
+
+    assert kids(copies) == ["microsoft"]
+
+
+@pytest.mark.parametrize("answer", DOWN)
+def test_after_a_day_without_an_answer_nobody_comes_in(wire, clock, answer):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+
+    answers(wire, **answer)
+    clock.now += USABLE
+
+    with pytest.raises((MicrosoftUnavailable, MicrosoftAnswerInvalid)):
+        kids(copies)
+
+
+@pytest.mark.parametrize("answer", DOWN)
+def test_a_bad_answer_is_not_kept(wire, clock, answer):
+    store = Store()
+    answers(wire, **answer)
+    copies = forge.documents(store, clock)
+    with pytest.raises((MicrosoftUnavailable, MicrosoftAnswerInvalid)):
+        kids(copies)
+
+    answers(wire)
+
+    assert store.kept == {}
+    assert kids(copies) == ["microsoft"]
+
+
+def test_after_a_failure_it_waits_a_minute(wire, clock):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+    answers(wire, status=404)
+    clock.now += FRESH
+    kids(copies)
+
+    clock.now += 59
+    kids(copies)
+    assert len(wire.calls) == 1
+    clock.now += 2
+    kids(copies)
+    assert len(wire.calls) == 2
+
+
+def assert_waits(copies, wire, clock, seconds):
+    """Once it was asked, Microsoft is asked again after so many seconds, and no sooner."""
+    clock.now += seconds - 1
+    kids(copies)
+    assert len(wire.calls) == 1
+    clock.now += 2
+    kids(copies)
+    assert len(wire.calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("600", 600),
+        ("\u00b2", 60),
+        ("999999999", 60),
+        ("90000", HOUR),
+        ("soon", 60),
+        ("-1", 60),
+        ("٣٠٠", 60),
+        ("", 60),
+    ],
+)
+def test_retry_after_is_honoured_up_to_an_hour(wire, clock, header, seconds):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+    answers(wire, status=429, headers={"retry-after": header})
+    clock.now += FRESH
+    kids(copies)
+
+    assert_waits(copies, wire, clock, seconds)
+
+
+DATE = 784_111_777
+"""Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110 section 5.6.7."""
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        pytest.param("Sun, 06 Nov 1994 08:49:37 GMT", 600, id="as it is written today"),
+        pytest.param("Sunday, 06-Nov-94 08:49:37 GMT", 600, id="RFC 850"),
+        pytest.param("Sun Nov  6 08:49:37 1994", 600, id="asctime"),
+        pytest.param("Sun, 06 Nov 1994 08:49:37 -0000", 600, id="in no zone"),
+        pytest.param("Sun, 06 Nov 1994 08:49:37 -0030", 40 * 60, id="in another zone"),
+        pytest.param("Mon, 07 Nov 1994 08:49:37 GMT", HOUR, id="tomorrow"),
+        pytest.param("Fri, 31 Dec 9999 23:59:59 -2359", HOUR, id="the end of all dates"),
+        pytest.param("Sun, 06 Nov 1994 08:39:37 GMT", 60, id="now"),
+        pytest.param("Sat, 05 Nov 1994 08:49:37 GMT", 60, id="yesterday"),
+        pytest.param("Fri, 01 Jan 0100 00:00:00 +2359", 60, id="the beginning of all dates"),
+        pytest.param("Sun, 31 Feb 1994 08:49:37 GMT", 60, id="no date"),
+        pytest.param("Sun, 06 Nov 1994 08:49:37 +99999999999999", 60, id="no zone there is"),
+        pytest.param(f"Sun, 06 Nov {'9' * 5000} 08:49:37 GMT", 60, id="no number there is"),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
+def test_retry_after_may_be_a_date(wire, clock, header, seconds, zone, in_zone):
+    in_zone(zone)
+    clock.now = DATE - 600 - FRESH
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+    answers(wire, status=429, headers={"Retry-After": header})
+    clock.now += FRESH
+    kids(copies)
+
+    assert_waits(copies, wire, clock, seconds)
+
+
+@pytest.fixture
+def in_zone(monkeypatch):
+    """Let this server's clock show the time of another zone."""
+
+    def move(zone):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield move
+    monkeypatch.undo()
+    time.tzset()
+
+
+DATES = st.sampled_from(
+    [
+        *("Sun,", "Sunday,", "06", "31", "Nov", "06-Nov-94", "Feb", "1994", "0001", "9999", "99999999999"),
+        *("08:49:37", "23:59:60", "99:99:99", "GMT", "-0000", "+2359", "-2359", "+99999999999999", "-1"),
+    ]
+)
+LATIN = st.characters(codec="latin-1", exclude_characters="\r\n\0")
+
+
+@given(header=st.lists(DATES | st.text(LATIN, max_size=4), max_size=8).map(" ".join))
+def test_whatever_retry_after_says_nobody_waits_longer_than_an_hour(header):
+    clock = Clock()
+    copies = forge.documents(clock=clock)
+    with responses.RequestsMock() as wire:
+        wire.get(KEYS_URL, status=429, headers={"Retry-After": header})
+        with pytest.raises(MicrosoftUnavailable):
+            kids(copies)
+        clock.now += HOUR
+        answers(wire)
+
+        assert kids(copies) == ["microsoft"]
+
+
+def test_retry_after_is_honoured_without_a_copy_too(wire, clock):
+    answers(wire, status=429, headers={"Retry-After": "30"})
+    copies = forge.documents(clock=clock)
+    for _ in range(3):
+        with pytest.raises(MicrosoftUnavailable):
+            kids(copies)
+    assert len(wire.calls) == 1
+
+    answers(wire)
+    clock.now += 31
+
+    assert kids(copies) == ["microsoft"]
+
+
+def test_without_a_copy_the_next_visitor_asks_again_at_once(wire, clock):
+    answers(wire, status=404)
+    copies = forge.documents(clock=clock)
+    with pytest.raises(MicrosoftAnswerInvalid) as caught:
+        kids(copies)
+    assert "microsoft_tenant" in caught.value.hint
+
+    answers(wire)
+
+    assert kids(copies) == ["microsoft"]
+
+
+def test_another_process_reads_the_shared_copy(wire, clock):
+    store = Store()
+    answers(wire)
+    kids(forge.documents(store, clock))
+
+    clock.now += HOUR / 2
+    kids(forge.documents(store, clock))
+
+    assert len(wire.calls) == 1
+
+
+def test_a_process_with_an_old_copy_takes_the_newer_shared_one(wire, clock):
+    store = Store()
+    first, second = forge.documents(store, clock), forge.documents(store, clock)
+    answers(wire)
+    kids(first)
+    kids(second)
+    clock.now += FRESH
+    answers(wire, key_set(jwk("newer")))
+    kids(first)
+
+    assert kids(second) == ["newer"]
+    assert len(wire.calls) == 1
+
+
+def test_what_an_emulator_said_is_not_taken_for_microsofts(wire, clock):
+    store = Store()
+    wire.get(f"http://localhost:8000/emulator/{KEYS_URL[8:]}", body=key_set(jwk("emulated")))
+    emulated = forge.documents(store, clock, origin="http://localhost:8000/emulator")
+    assert kids(emulated) == ["emulated"]
+
+    wire.get(KEYS_URL, body=GOOD)
+
+    assert kids(forge.documents(store, clock)) == ["microsoft"]
+
+
+def planted(value: object):
+    def plant(store: Store) -> None:
+        (key,) = store.kept
+        store.kept[key] = value
+
+    return plant
+
+
+def tampered(store: Store) -> None:
+    ((key, kept),) = store.kept.items()
+    signature, text = json.loads(kept)
+    store.kept[key] = json.dumps([signature, text.replace(r"\"kid\"", r"\"kit\"")])
+
+
+def signed_for_another_name(store: Store) -> None:
+    ((key, kept),) = store.kept.items()
+    other = Store()
+    SharedCache(other, Keyring(["secret"])).set("another name", json.loads(kept)[1], seconds=1)
+    store.kept[key] = next(iter(other.kept.values()))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(tampered, id="tampered"),
+        pytest.param(signed_for_another_name, id="signed for another name"),
+        pytest.param(planted(json.dumps(["0" * 64, json.dumps([key_set(jwk("evil")), 9e9])])), id="unsigned"),
+        pytest.param(planted(json.dumps([key_set(jwk("evil")), 9e9])), id="bare"),
+        pytest.param(planted("not JSON"), id="not JSON"),
+        pytest.param(planted("[" * 100_000), id="deep"),
+        pytest.param(planted("[1]"), id="short"),
+        pytest.param(planted("[1, 2]"), id="numbers"),
+        pytest.param(planted('["é", "x"]'), id="signature not ASCII"),
+        pytest.param(planted("{}"), id="object"),
+        pytest.param(planted("7"), id="number"),
+        pytest.param(planted(b"bytes"), id="bytes"),
+        pytest.param(planted({"a": 1}), id="pickled"),
+    ],
+)
+def test_a_shared_copy_that_is_not_signed_is_ignored(wire, clock, spoil):
+    store = Store()
+    answers(wire)
+    kids(forge.documents(store, clock))
+
+    spoil(store)
+
+    assert kids(forge.documents(store, clock)) == ["microsoft"]
+    assert len(wire.calls) == 2
+
+
+def test_a_shared_copy_signed_with_another_secret_is_ignored(wire, clock):
+    store = Store()
+    answers(wire)
+    kids(forge.documents(store, clock, secret="evil"))
+
+    kids(forge.documents(store, clock))
+
+    assert len(wire.calls) == 2
+
+
+def test_a_shared_copy_ages_too(wire, clock):
+    store = Store()
+    answers(wire)
+    kids(forge.documents(store, clock))
+    clock.now += USABLE
+
+    answers(wire, status=500)
+
+    with pytest.raises(MicrosoftUnavailable):
+        kids(forge.documents(store, clock))
+
+
+def test_with_the_cache_down_the_process_has_its_own_copy(wire, clock, caplog):
+    store = Store()
+    store.down = True
+    answers(wire)
+    copies = forge.documents(store, clock)
+
+    kids(copies)
+    kids(copies)
+
+    assert len(wire.calls) == 1
+    assert "ConnectionError" in caplog.text
+    assert "planted-cache-password" not in caplog.text
+
+
+def signing_key(copies, kid="newer", **changes):
+    return jwks.signing_key(forge.provider(**changes), kid, copies)
+
+
+def test_a_new_key_is_found_at_once(wire, clock):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+
+    answers(wire, key_set(jwk(), jwk("newer")))
+
+    assert signing_key(copies)
+    assert len(wire.calls) == 1
+
+
+def test_an_unknown_key_fetches_at_most_once_in_five_minutes(wire, clock):
+    store = Store()
+    answers(wire)
+    copies = forge.documents(store, clock)
+    kids(copies)
+
+    for kid in ("a", "b", "c"):
+        with pytest.raises(TokenRejected):
+            signing_key(copies, kid)
+    assert len(wire.calls) == 2
+    clock.now += REFETCH + 1
+    store.kept.clear()  # what the cache's own clock would have done
+    with pytest.raises(TokenRejected):
+        signing_key(copies, "d")
+    assert len(wire.calls) == 3
+
+
+def test_with_the_cache_down_each_process_counts_for_itself(wire, clock):
+    store = Store()
+    store.down = True
+    answers(wire)
+    copies = forge.documents(store, clock)
+    kids(copies)
+
+    for _ in range(3):
+        with pytest.raises(TokenRejected):
+            signing_key(copies)
+
+    assert len(wire.calls) == 2
+
+
+def test_each_provider_may_ask_for_itself(wire, clock):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+
+    for provider in ("one", "one", "two"):
+        with pytest.raises(TokenRejected):
+            signing_key(copies, id=provider)
+
+    assert len(wire.calls) == 3
+
+
+def test_all_nodes_together_fetch_an_unknown_key_once(wire, clock):
+    store = Store()
+    answers(wire)
+    nodes = [forge.documents(store, clock) for _ in range(3)]
+    for node in nodes:
+        kids(node)
+
+    for node in nodes:
+        with pytest.raises(TokenRejected):
+            signing_key(node)
+
+    assert len(wire.calls) == 2
+
+
+def test_a_node_takes_the_new_key_that_another_node_fetched(wire, clock):
+    store = Store()
+    answers(wire)
+    first, second = forge.documents(store, clock), forge.documents(store, clock)
+    kids(first)
+    kids(second)
+    answers(wire, key_set(jwk(), jwk("newer")))
+
+    assert signing_key(first)
+    assert signing_key(second)
+    assert len(wire.calls) == 1
+
+
+def test_a_node_that_asked_too_early_takes_the_new_key_later(wire, clock):
+    store = Store()
+    answers(wire)
+    first, second = forge.documents(store, clock), forge.documents(store, clock)
+    kids(first)
+    kids(second)
+    with pytest.raises(TokenRejected):
+        signing_key(second, "nobody's")
+
+    clock.now += 1
+    answers(wire, key_set(jwk(), jwk("newer")))
+    assert signing_key(first, id="other-provider")
+
+    assert signing_key(second)
+    assert len(wire.calls) == 1
+
+
+def test_a_failed_refetch_refuses_and_keeps_the_copy(wire, clock):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+    answers(wire, status=500)
+
+    with pytest.raises(TokenRejected):
+        signing_key(copies)
+
+    assert kids(copies) == ["microsoft"]
+
+
+def test_an_unknown_key_does_not_break_the_wait_that_microsoft_asked_for(wire, clock):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+    answers(wire, status=429, headers={"Retry-After": "600"})
+    clock.now += FRESH
+    kids(copies)
+
+    with pytest.raises(TokenRejected):
+        signing_key(copies)
+
+    assert len(wire.calls) == 1
+
+
+class Gate:
+    """An answer that waits until the test lets it through."""
+
+    def __init__(self, wire: responses.RequestsMock, *, status: int = 200) -> None:
+        self.asked, self.open = threading.Event(), threading.Event()
+        self._answer = (status, {}, GOOD)
+        wire.reset()
+        wire.add_callback(responses.GET, KEYS_URL, callback=self._wait)
+
+    def _wait(self, request):
+        self.asked.set()
+        assert self.open.wait(10)
+        return self._answer
+
+
+def started(work) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_while_one_thread_fetches_the_others_use_the_copy(wire, clock):
+    answers(wire)
+    copies = forge.documents(clock=clock)
+    kids(copies)
+    clock.now += FRESH
+    gate = Gate(wire)
+    fetching = started(lambda: kids(copies))
+    assert gate.asked.wait(10)
+
+    assert kids(copies) == ["microsoft"]
+
+    gate.open.set()
+    fetching.join(10)
+    assert not fetching.is_alive()
+    assert len(wire.calls) == 1
+
+
+def test_threads_without_a_copy_wait_for_one_fetch(wire, clock):
+    copies = forge.documents(clock=clock)
+    gate = Gate(wire)
+    read = []
+    threads = [started(lambda: read.append(kids(copies))) for _ in range(8)]
+    assert gate.asked.wait(10)
+
+    gate.open.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert read == [["microsoft"]] * 8
+    assert len(wire.calls) == 1
+
+
+def test_nobody_waits_for_ever_for_a_fetch(wire, clock, monkeypatch):
+    monkeypatch.setattr(remote_documents, "LOCK_TIMEOUT", 0.05)
+    copies = forge.documents(clock=clock)
+    gate = Gate(wire)
+    fetching = started(lambda: kids(copies))
+    assert gate.asked.wait(10)
+
+    with pytest.raises(MicrosoftUnavailable, match="for too long"):
+        kids(copies)
+
+    gate.open.set()
+    fetching.join(10)
+    assert kids(copies) == ["microsoft"]
+
+
+def test_threads_that_waited_for_a_failure_fail_with_it(wire, clock):
+    copies = forge.documents(clock=clock)
+    gate = Gate(wire, status=404)
+    refused = []
+
+    def ask():
+        try:
+            kids(copies)
+        except MSIdentityError as error:
+            refused.append(type(error))
+
+    first = started(ask)
+    assert gate.asked.wait(10)
+    others = [started(ask) for _ in range(5)]
+    # Waiting is what they do when nothing else happens; the lock shows no queue to look at.
+    for thread in others:
+        thread.join(0.1)
+    gate.open.set()
+    for thread in [first, *others]:
+        thread.join(10)
+
+    assert len(wire.calls) == 1
+    assert refused.count(MicrosoftUnavailable) == 5
+
+
+def test_threads_with_the_same_new_key_fetch_it_once(wire, clock):
+    answers(wire, key_set(jwk("older")))
+    copies = forge.documents(clock=clock)
+    kids(copies)
+    gate = Gate(wire)
+    found = []
+    threads = [started(lambda: found.append(signing_key(copies, "microsoft"))) for _ in range(4)]
+    assert gate.asked.wait(10)
+
+    gate.open.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert len(found) == 4
+    assert len(wire.calls) == 1
+
+
+def domain_provider():
+    return forge.provider(microsoft_tenant=DOMAIN)
+
+
+def test_a_domain_of_personal_accounts_is_no_organisation(wire, clock):
+    wire.get(METADATA_URL, json={"issuer": forge.issuer(CONSUMER_TENANT)})
+
+    with pytest.raises(MicrosoftAnswerInvalid, match="personal accounts"):
+        jwks.configured_tenant(domain_provider(), forge.documents(Store(), clock))
+
+
+def test_a_domain_is_resolved_once(wire, clock):
+    store = Store()
+    wire.get(METADATA_URL, json={"issuer": forge.issuer()})
+    copies = forge.documents(store, clock)
+
+    for _ in range(3):
+        assert jwks.configured_tenant(domain_provider(), copies) == TID
+    assert jwks.configured_tenant(domain_provider(), forge.documents(store, clock)) == TID
+
+    assert len(wire.calls) == 1
+
+
+@pytest.mark.parametrize("tenant", [TID, "common", "organizations", "consumers"])
+def test_nothing_else_is_discovered(wire, clock, tenant):
+    jwks.configured_tenant(forge.provider(microsoft_tenant=tenant), forge.documents(clock=clock))
+
+    assert len(wire.calls) == 0
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"issuer": f"https://login.microsoftonline.us/{TID}/v2.0"}, id="another cloud"),
+        pytest.param({"issuer": f"https://evil.example/{TID}/v2.0"}, id="another host"),
+        pytest.param({"issuer": f"{LOGIN}/{{tenantid}}/v2.0"}, id="templated"),
+        pytest.param({"issuer": f"https://sts.windows.net/{TID}/"}, id="v1"),
+        pytest.param({"issuer": f"{LOGIN}/{TID}/v2.0/"}, id="trailing slash"),
+        pytest.param({"issuer": f"{LOGIN}/{TID.upper()}/v2.0"}, id="upper case"),
+        pytest.param({"issuer": f"{LOGIN}/{TID}"}, id="no version"),
+        pytest.param({"issuer": TID}, id="bare"),
+        pytest.param({"issuer": [forge.issuer()]}, id="a list"),
+        pytest.param({"issuer": None}, id="null"),
+        pytest.param({}, id="none"),
+        pytest.param([], id="no object"),
+    ],
+)
+def test_metadata_without_an_issuer_of_this_cloud_is_refused_and_not_kept(wire, clock, metadata):
+    store = Store()
+    wire.get(METADATA_URL, json=metadata)
+    copies = forge.documents(store, clock)
+
+    with pytest.raises(MicrosoftAnswerInvalid):
+        jwks.configured_tenant(domain_provider(), copies)
+
+    assert store.kept == {}
+    wire.replace(responses.GET, METADATA_URL, json={"issuer": forge.issuer()})
+    assert jwks.configured_tenant(domain_provider(), copies) == TID
+
+
+def test_hostile_metadata_changes_nothing_but_the_tenant(wire, clock):
+    evil = dict.fromkeys(
+        ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"), "https://evil.example/"
+    )
+    wire.get(METADATA_URL, json={"issuer": forge.issuer(OTHER_TID), **evil})
+    wire.get(f"{LOGIN}/{DOMAIN}/discovery/v2.0/keys", body=key_set(jwk(issuer=None)))
+    copies = forge.documents(clock=clock)
+
+    with pytest.raises(MSIdentityError, match=TID):
+        forge.verify(forge.token(), by=domain_provider(), copies=copies)
+
+    assert {urllib.parse.urlsplit(call.request.url).netloc for call in wire.calls} == {LOGIN[8:]}

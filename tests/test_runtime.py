@@ -1,0 +1,105 @@
+"""The process's long-lived objects: kept while the settings stay, replaced when they change."""
+
+import json
+import os
+
+import pytest
+import responses
+from django.core.cache import cache
+from django.test import override_settings
+
+from django_ms_identity import runtime
+from django_ms_identity.crypto import SealBroken
+from django_ms_identity.exceptions import ConfigurationInvalid
+from django_ms_identity.net.remote_documents import parse_object
+
+URL = "https://login.microsoftonline.com/common/discovery/v2.0/keys"
+
+
+def test_the_same_settings_share_connections_and_documents():
+    assert runtime.http_client() is runtime.http_client()
+    assert runtime.documents() is runtime.documents()
+    assert runtime.keyring() is runtime.keyring()
+
+
+@pytest.mark.parametrize("made", [runtime.http_client, runtime.documents], ids=["transport", "documents"])
+def test_changed_settings_are_other_connections_and_documents(made):
+    before = made()
+
+    with override_settings(MS_IDENTITY={"HTTP_TIMEOUT": 1}):
+        assert made() is not before
+    with override_settings(DEBUG=True, MS_IDENTITY={"EMULATOR_URL": "http://localhost/emulator"}):
+        assert made() is not before
+    assert made() is before
+
+
+def test_another_secret_key_is_another_keyring_and_other_documents():
+    before = runtime.keyring(), runtime.documents()
+
+    with override_settings(SECRET_KEY="another"):
+        assert runtime.keyring() is not before[0]
+        assert runtime.documents() is not before[1]
+
+
+def test_what_the_old_secret_key_sealed_opens_while_it_is_a_fallback():
+    with override_settings(SECRET_KEY="old"):
+        sealed = runtime.keyring().seal(b"text", kind="test")
+
+    with override_settings(SECRET_KEY="new", SECRET_KEY_FALLBACKS=["old"]):
+        assert runtime.keyring().open(sealed, kind="test") == b"text"
+    with override_settings(SECRET_KEY="new"), pytest.raises(SealBroken):
+        runtime.keyring().open(sealed, kind="test")
+
+
+def test_nothing_is_made_of_broken_settings():
+    with override_settings(MS_IDENTITY={"HTTP_TIMEOUT": "soon"}):
+        for made in (runtime.http_client, runtime.documents):
+            with pytest.raises(ConfigurationInvalid):
+                made()
+
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_mappers_come_over_http_in_debug_only(debug):
+    with override_settings(DEBUG=debug):
+        assert runtime.allows_http() is debug
+
+
+@responses.activate
+def test_nodes_share_documents_by_djangos_cache_and_only_signed():
+    responses.get(URL, body=json.dumps({"from": "Microsoft"}))
+    assert runtime.documents().read(URL, parse_object) == {"from": "Microsoft"}
+
+    runtime.reset()
+    assert runtime.documents().read(URL, parse_object) == {"from": "Microsoft"}
+    assert len(responses.calls) == 1
+
+    runtime.reset()
+    with override_settings(SECRET_KEY="of another project"):
+        runtime.documents().read(URL, parse_object)
+    assert len(responses.calls) == 2
+
+
+@responses.activate
+def test_a_process_forgets_what_it_kept():
+    responses.get(URL, body="{}")
+    runtime.documents().read(URL, parse_object)
+
+    runtime.reset()
+    cache.clear()
+    runtime.documents().read(URL, parse_object)
+
+    assert len(responses.calls) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_begins_anew():
+    before = runtime.http_client()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if runtime.http_client() is not before else 1)
+
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert runtime.http_client() is before

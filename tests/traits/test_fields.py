@@ -1,0 +1,302 @@
+"""What a form asks for traits, and which it cannot."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from django_ms_identity.exceptions import TraitNotAskable
+from django_ms_identity.traits.schema import FieldKind, IdentitySchema, TraitField, merge, parse_schema
+
+DRAFT_4 = "http://json-schema.org/draft-04/schema#"
+
+
+def schema_of(traits: Any, **root: Any) -> IdentitySchema:
+    return parse_schema(json.dumps({"properties": {"traits": traits}, **root}))
+
+
+def field_for(trait: Any, required: bool = False, /, **root: Any) -> TraitField:
+    """Ask for the one trait ``t``."""
+    traits = {"type": "object", "properties": {"t": trait}} | ({"required": ["t"]} if required else {})
+    schema = schema_of(traits, **root)
+    (field,) = schema.fields([("t",)])
+    return field
+
+
+def refusal_of(schema: IdentitySchema, *path: str | int) -> TraitNotAskable:
+    with pytest.raises(TraitNotAskable) as refusal:
+        schema.fields([path])
+    return refusal.value
+
+
+@pytest.mark.parametrize(
+    ("trait", "kind"),
+    [
+        ({"type": "string"}, FieldKind.TEXT),
+        ({"type": "string", "format": "email"}, FieldKind.EMAIL),
+        ({"type": "string", "format": "uri"}, FieldKind.URL),
+        ({"type": "string", "format": "date"}, FieldKind.DATE),
+        ({"type": "string", "format": "hostname"}, FieldKind.TEXT),
+        ({"type": "number"}, FieldKind.NUMBER),
+        ({"type": "integer"}, FieldKind.INTEGER),
+        ({"type": "boolean"}, FieldKind.BOOLEAN),
+        ({"type": "boolean", "const": True}, FieldKind.BOOLEAN),
+        ({"enum": ["a"]}, FieldKind.CHOICE),
+        ({"type": "integer", "enum": [1, 2]}, FieldKind.CHOICE),
+        ({"const": "a"}, FieldKind.CHOICE),
+        ({"type": ["string", "null"]}, FieldKind.TEXT),
+        ({"type": ["integer", "number"]}, FieldKind.NUMBER),
+        ({"type": ["integer"]}, FieldKind.INTEGER),
+        ({"minLength": 2}, FieldKind.TEXT),
+        (True, FieldKind.TEXT),
+    ],
+)
+def test_each_kind_of_trait_is_asked_in_its_way(trait: Any, kind: FieldKind) -> None:
+    assert field_for(trait).kind is kind
+
+
+def test_a_field_tells_what_the_schema_tells() -> None:
+    assert field_for(
+        {
+            "type": "string",
+            "title": "Number",
+            "description": "As on your badge.",
+            "minLength": 2,
+            "maxLength": 5.0,
+            "pattern": "^[0-9]+$",
+            "default": "10",
+        },
+        True,
+    ) == TraitField(
+        path=("t",),
+        kind=FieldKind.TEXT,
+        title="Number",
+        description="As on your badge.",
+        required=True,
+        min_length=2,
+        max_length=5,
+        pattern="^[0-9]+$",
+        default="10",
+    )
+
+
+def test_without_a_title_the_key_is_the_title() -> None:
+    assert field_for({"type": "string"}) == TraitField(path=("t",), kind=FieldKind.TEXT, title="t")
+
+
+@pytest.mark.parametrize(
+    ("trait", "bounds"),
+    [
+        ({"type": "integer", "minimum": 1, "maximum": 9}, (1, 9)),
+        ({"type": "integer", "minimum": 0.5, "maximum": 9.5}, (1, 9)),
+        ({"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 9}, (2, 8)),
+        ({"type": "integer", "exclusiveMinimum": 1.5, "exclusiveMaximum": 8.5}, (2, 8)),
+        ({"type": "integer", "minimum": 5, "exclusiveMinimum": 1}, (5, None)),
+        ({"type": "number", "minimum": 1.5, "exclusiveMaximum": 9}, (1.5, 9)),
+        ({"type": "number"}, (None, None)),
+    ],
+)
+def test_bounds_are_told(trait: Any, bounds: tuple[object, object]) -> None:
+    field = field_for(trait)
+
+    assert (field.minimum, field.maximum) == bounds
+
+
+def test_bounds_of_draft_4_are_told() -> None:
+    exclusive = {"exclusiveMinimum": True, "exclusiveMaximum": True}
+    field = field_for({"type": "integer", "minimum": 1, "maximum": 9, **exclusive}, **{"$schema": DRAFT_4})
+    inclusive = field_for(
+        {"type": "integer", "minimum": 1, "exclusiveMinimum": False}, **{"$schema": DRAFT_4}
+    )
+
+    assert (field.minimum, field.maximum) == (2, 8)
+    assert inclusive.minimum == 1
+
+
+@pytest.mark.parametrize(
+    ("trait", "choices"),
+    [
+        ({"enum": ["a", 1, 1.5, None, [], {}]}, ("a", 1, 1.5)),
+        ({"const": "a", "enum": ["a", "b"]}, ("a",)),
+        ({"type": "boolean", "enum": [True]}, (True,)),
+        ({"type": "boolean", "const": True}, (True,)),
+        ({"type": "boolean"}, ()),
+    ],
+)
+def test_choices_are_told(trait: Any, choices: tuple[object, ...]) -> None:
+    assert field_for(trait).choices == choices
+
+
+@pytest.mark.parametrize("default", [[], {}, None])
+def test_a_default_that_no_field_holds_is_left_out(default: Any) -> None:
+    assert field_for({"default": default}).default is None
+
+
+# Places
+
+
+NESTED = {
+    "type": "object",
+    "properties": {
+        "name": {"$ref": "#/definitions/name", "title": "Your name"},
+        "home": {
+            "type": "object",
+            "properties": {"street": {"type": "string"}, "city": {"$ref": "#/definitions/text"}},
+            "required": ["city"],
+        },
+    },
+    "required": ["name"],
+}
+DEFINITIONS: Any = {
+    "text": {"type": "string", "title": "Text", "minLength": 1},
+    "name": {
+        "type": "object",
+        "title": "Name",
+        "allOf": [
+            {"properties": {"first": {"$ref": "#/definitions/text"}}, "required": ["first"]},
+            {
+                "properties": {"first": {"maxLength": 9}, "last": {"type": "string"}},
+                "required": ["last", "first"],
+            },
+        ],
+        "additionalProperties": True,
+    },
+}
+
+
+def test_an_object_is_asked_by_its_required_properties() -> None:
+    fields = schema_of(NESTED, definitions=DEFINITIONS).fields([("name",), ("home",)])
+
+    assert fields == (
+        TraitField(
+            path=("name", "first"),
+            kind=FieldKind.TEXT,
+            title="Text",
+            required=True,
+            min_length=1,
+            max_length=9,
+        ),
+        TraitField(path=("name", "last"), kind=FieldKind.TEXT, title="last", required=True),
+        TraitField(path=("home", "city"), kind=FieldKind.TEXT, title="Text", required=True, min_length=1),
+    )
+
+
+def test_a_trait_in_an_object_is_asked_by_its_path() -> None:
+    (field,) = schema_of(NESTED, definitions=DEFINITIONS).fields([("home", "street")])
+
+    assert field == TraitField(path=("home", "street"), kind=FieldKind.TEXT, title="street", required=False)
+
+
+def test_a_trait_is_asked_once() -> None:
+    schema = schema_of(NESTED, definitions=DEFINITIONS)
+
+    fields = schema.fields([("name", "last"), ("name",), ("name", "last")])
+
+    assert [field.path for field in fields] == [("name", "last"), ("name", "first")]
+
+
+def test_the_title_beside_a_reference_is_told() -> None:
+    field = field_for(
+        {"$ref": "#/definitions/text", "title": "Mine", "maxLength": 1}, definitions=DEFINITIONS
+    )
+
+    # Before 2019 other keywords beside a reference mean nothing.
+    assert (field.title, field.min_length, field.max_length) == ("Mine", 1, None)
+
+
+def test_keywords_beside_a_reference_count_since_2019() -> None:
+    field = field_for(
+        {"$ref": "#/definitions/text", "maxLength": 1, "allOf": [{"pattern": "^a"}]},
+        definitions=DEFINITIONS,
+        **{"$schema": "https://json-schema.org/draft/2020-12/schema"},
+    )
+
+    assert (field.min_length, field.max_length, field.pattern) == (1, 1, "^a")
+
+
+def test_what_is_asked_and_answered_is_asked_no_more() -> None:
+    schema = schema_of(NESTED, definitions=DEFINITIONS)
+    traits: Any = {"home": {"city": 5}}
+
+    fields = schema.fields(problem.path for problem in schema.problems(traits))
+    typed = {field.path: "Bern" for field in fields}
+
+    assert set(typed) == {("name", "first"), ("name", "last"), ("home", "city")}
+    assert schema.problems(merge(traits, typed)) == ()
+
+
+# What a form cannot ask
+
+
+@pytest.mark.parametrize(
+    ("trait", "reason"),
+    [
+        pytest.param({"type": "array"}, "array", id="array"),
+        pytest.param({"items": {}}, "array", id="array by its items"),
+        pytest.param({"type": "object"}, "object without", id="free object"),
+        pytest.param({"properties": {"a": {}}}, "object without", id="object that needs nothing"),
+        pytest.param({"oneOf": [{"type": "string"}]}, "oneOf", id="oneOf"),
+        pytest.param({"type": "string", "anyOf": [{}]}, "anyOf", id="anyOf"),
+        pytest.param({"type": ["string", "integer"]}, "integer or string", id="two types"),
+        pytest.param({"type": "null"}, "null", id="null"),
+        pytest.param({"enum": [None, {}]}, "none of its values", id="no value that can be shown"),
+        pytest.param(
+            {"properties": {"a": {}}, "required": ["a"], "minProperties": 2},
+            "minProperties",
+            id="object with more",
+        ),
+        pytest.param(False, "nothing is valid", id="false"),
+    ],
+)
+def test_what_a_form_cannot_ask_is_refused_by_name(trait: Any, reason: str) -> None:
+    refusal = refusal_of(schema_of({"properties": {"t": trait}}), "t")
+
+    assert refusal.trait == "t"
+    assert "the trait t:" in refusal.detail
+    assert reason in refusal.detail
+    assert refusal.hint
+
+
+def test_a_property_within_that_cannot_be_asked_is_named() -> None:
+    schema = schema_of(
+        {"properties": {"t": {"properties": {"l": {"type": "array"}}, "required": ["l", "u"]}}}
+    )
+
+    assert refusal_of(schema, "t").trait == "t.l"
+    assert refusal_of(schema, "t", "u").trait == "t.u"
+    assert (
+        refusal_of(schema, "t", "l", 0).detail == "a form cannot ask for the trait t.l.0: it is in an array"
+    )
+
+
+def test_a_required_property_that_is_not_described_is_refused() -> None:
+    assert (
+        refusal_of(schema_of({"properties": {"t": {"type": "object", "required": ["u"]}}}), "t").trait
+        == "t.u"
+    )
+
+
+def test_a_fault_of_all_traits_together_is_refused() -> None:
+    schema = schema_of({"properties": {"t": {}}, "required": ["t"], "maxProperties": 0})
+
+    assert "all traits" in refusal_of(schema).detail
+
+
+def test_a_trait_that_the_schema_does_not_name_is_refused() -> None:
+    assert "no such property" in refusal_of(schema_of({}), "t").detail
+
+
+def test_an_object_that_needs_itself_is_refused() -> None:
+    person = {"type": "object", "properties": {"a": {"$ref": "#/definitions/p"}}, "required": ["a"]}
+    schema = schema_of({"properties": {"t": {"$ref": "#/definitions/p"}}}, definitions={"p": person})
+
+    assert "levels" in refusal_of(schema, "t").detail
+
+
+def test_a_form_does_not_get_too_many_fields() -> None:
+    many: Any = {f"p{number}": {} for number in range(101)}
+    schema = schema_of({"properties": {"t": {"properties": many, "required": [*many]}}})
+
+    assert "100 fields" in refusal_of(schema, "t").detail

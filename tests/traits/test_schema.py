@@ -1,0 +1,787 @@
+"""The identity schema: read with all its faults, and what it says of traits."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import responses
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from referencing.exceptions import Unresolvable
+
+from django_ms_identity.exceptions import SchemaInvalid, SchemaUnavailable, TraitNotAskable
+from django_ms_identity.jsonnet import sources
+from django_ms_identity.net.http import HttpClient
+from django_ms_identity.traits.json_schema import DEFAULT_DRAFT, document
+from django_ms_identity.traits.mapping_result import Address
+from django_ms_identity.traits.problems import ITEM
+from django_ms_identity.traits.schema import (
+    MAX_PROBLEMS,
+    IdentitySchema,
+    Mark,
+    ProblemKind,
+    TraitProblem,
+    load_schema,
+    merge,
+    parse_schema,
+)
+from django_ms_identity.traits.schema_nodes import MAX_LEVELS
+
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
+URL = "https://files.contoso.example/identity.schema.json"
+
+# The shape of Kratos' quickstart.
+QUICKSTART = {
+    "$id": "https://schemas.contoso.example/identity.schema.json",
+    "$schema": DRAFT_7,
+    "title": "Person",
+    "type": "object",
+    "properties": {
+        "traits": {
+            "type": "object",
+            "properties": {
+                "email": {
+                    "type": "string",
+                    "format": "email",
+                    "title": "E-Mail",
+                    "minLength": 3,
+                    "ory.sh/kratos": {
+                        "credentials": {
+                            "password": {"identifier": True},
+                            "totp": {"account_name": True},
+                            "code": {"identifier": True, "via": "email"},
+                        },
+                        "verification": {"via": "email"},
+                        "recovery": {"via": "email"},
+                    },
+                },
+                "name": {
+                    "type": "object",
+                    "properties": {
+                        "first": {"type": "string", "title": "First name"},
+                        "last": {"type": "string", "title": "Last name"},
+                    },
+                    "required": ["first"],
+                },
+            },
+            "required": ["email"],
+            "additionalProperties": False,
+        }
+    },
+}
+
+
+def schema_of(traits: Any, **root: Any) -> IdentitySchema:
+    return parse_schema(json.dumps({"properties": {"traits": traits}, **root}))
+
+
+def schema_with(trait: Any, **root: Any) -> IdentitySchema:
+    """Describe the one trait ``t``."""
+    return schema_of({"type": "object", "properties": {"t": trait}}, **root)
+
+
+def faults_of(root: Any) -> tuple[str, ...]:
+    with pytest.raises(SchemaInvalid) as refusal:
+        parse_schema(root if isinstance(root, str) else json.dumps(root))
+    return refusal.value.faults
+
+
+def kinds(schema: IdentitySchema, value: Any) -> list[tuple[ProblemKind, object]]:
+    return [(problem.kind, problem.limit) for problem in schema.problems({"t": value})]
+
+
+def transport() -> HttpClient:
+    return HttpClient(connect=1, read=1)
+
+
+def inline(text: str) -> str:
+    return "base64://" + base64.b64encode(text.encode()).decode()
+
+
+# Reading
+
+
+def test_kratos_extension_is_understood() -> None:
+    schema = parse_schema(json.dumps(QUICKSTART))
+
+    assert schema.identifiers == (Mark(path=("email",), via="password"), Mark(path=("email",), via="code"))
+    assert schema.verification == (Mark(path=("email",), via="email"),)
+    assert schema.recovery == (Mark(path=("email",), via="email"),)
+
+
+def test_marks_are_found_below_references_objects_and_arrays() -> None:
+    schema = schema_of(
+        {
+            "properties": {
+                "contact": {"allOf": [{"properties": {"mobile": {"$ref": "#/definitions/phone"}}}]},
+                "emails": {"type": "array", "items": {"ory.sh/kratos": {"verification": {"via": "email"}}}},
+            }
+        },
+        definitions={"phone": {"type": "string", "ory.sh/kratos": {"verification": {"via": "sms"}}}},
+    )
+
+    assert set(schema.verification) == {
+        Mark(path=("contact", "mobile"), via="sms"),
+        Mark(path=("emails", ITEM), via="email"),
+    }
+    assert set(
+        schema.addresses({"contact": {"mobile": "+1"}, "emails": [" A@x.example", "a@x.example", 1, ""]})
+    ) == {
+        Address(via="sms", value="+1"),
+        Address(via="email", value="a@x.example"),
+    }
+    assert schema.addresses({"contact": "none", "emails": {}}) == ()
+
+
+def test_a_schema_that_holds_itself_can_be_read() -> None:
+    children = {f"child{number}": {"$ref": "#/definitions/person"} for number in range(10)}
+    schema = schema_of(
+        {"$ref": "#/definitions/person"},
+        definitions={"person": {"properties": {"age": {"type": "integer"}, **children}}},
+    )
+
+    (problem,) = schema.problems({"child1": {"child2": {"age": "1"}}})
+    assert problem == TraitProblem(path=("child1", "child2", "age"), kind=ProblemKind.WRONG_TYPE)
+
+
+def test_marks_are_not_looked_for_without_end() -> None:
+    child = {"$ref": "#/properties/traits", "ory.sh/kratos": {"recovery": {"via": "email"}}}
+    schema = schema_of({"properties": {"child": child}})
+
+    assert [len(mark.path) for mark in schema.recovery] == list(range(1, MAX_LEVELS + 1))
+
+
+def test_a_text_is_parsed_once() -> None:
+    assert parse_schema(json.dumps(QUICKSTART)) is parse_schema(json.dumps(QUICKSTART))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        pytest.param("", "no JSON", id="empty"),
+        pytest.param("{", "no JSON", id="no JSON"),
+        pytest.param("[" * 60_000, "levels of nesting", id="too deep to read"),
+        pytest.param('{"a":' * 101 + "1" + "}" * 101, "levels of nesting", id="too deep"),
+        pytest.param("[]", "an array; expected is an object", id="array"),
+        pytest.param('{"maximum": NaN}', "not finite", id="NaN"),
+        pytest.param('{"a": "' + "ä" * 32_768 + '"}', "larger than", id="too large"),
+        pytest.param("9" * 5000, "no JSON", id="number that Python does not read"),
+    ],
+)
+def test_what_is_no_schema_is_refused(text: str, fault: str) -> None:
+    assert fault in faults_of(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("root", "fault"),
+    [
+        pytest.param({}, "#/properties/traits: it is missing", id="empty"),
+        pytest.param({"properties": {"trait": {}}}, "#/properties/traits: it is missing", id="no traits"),
+        pytest.param({"properties": {"traits": False}}, "#/properties/traits: nothing is valid", id="false"),
+        pytest.param(
+            {"properties": {"traits": {"type": "string"}}}, "#/properties/traits: its type", id="other type"
+        ),
+        pytest.param({"$schema": "https://example.com/s"}, "#/$schema: it names no known draft", id="draft"),
+        pytest.param({"$schema": 7}, "#/$schema: 7", id="draft of a wrong type"),
+        pytest.param({"type": 5}, "#/type: 5", id="not by the draft"),
+        pytest.param({"properties": {"traits": {"$ref": "#/y"}}}, "#/properties/traits: #/y", id="traits"),
+        pytest.param({"a": {"$ref": "#/y"}}, "#/y leads nowhere", id="ref"),
+        pytest.param({"required": [], "a": {"$ref": "#/required/x"}}, "leads nowhere", id="into an array"),
+        pytest.param({"title": "x", "a": {"$ref": "#/title/0/a"}}, "leads nowhere", id="ref into a text"),
+        pytest.param({"maximum": 1, "a": {"$ref": "#/maximum/a"}}, "leads nowhere", id="ref into a number"),
+        pytest.param({"a": {"$ref": "#anchor"}}, "leads nowhere", id="ref to no anchor"),
+        *(
+            pytest.param(
+                {"definitions": {"a": way({"$ref": "#/definitions/b"}), "b": {"$ref": "#/definitions/a"}}},
+                "#/definitions/a leads back to itself",
+                id=f"ref in a circle by {name}",
+            )
+            for name, way in {
+                "nothing": lambda schema: schema,
+                "not": lambda schema: {"not": schema},
+                "if": lambda schema: {"if": schema},
+                "anyOf": lambda schema: {"anyOf": [True, schema]},
+                "dependencies": lambda schema: {"dependencies": {"x": schema}},
+            }.items()
+        ),
+        pytest.param({"a": {"type": 5}, "b": {"$ref": "#/a"}}, "#/a leads to no schema: 5", id="no schema"),
+        pytest.param({"a": {"$schema": DRAFT_7}}, "#/a/$schema: only the whole", id="draft within"),
+        pytest.param({"a": {"$id": "https://x.example"}}, "#/a/$id: only the whole", id="identifier within"),
+        pytest.param({"a": {"pattern": "("}}, "#/a/pattern: the pattern is no", id="pattern"),
+        pytest.param({"patternProperties": {"(": {}}}, "#/patternProperties: the", id="pattern of keys"),
+        pytest.param({"a": {"pattern": "a" * 1025}}, "is longer than 1024", id="long pattern"),
+        pytest.param(
+            {
+                "$schema": "https://json-schema.org/draft/2020-12/schema",
+                "patternProperties": {"a": {}},
+                "unevaluatedProperties": False,
+            },
+            "cannot stand in a schema with patternProperties",
+            id="patterns that jsonschema applies itself",
+        ),
+        pytest.param({"a": {"ory.sh/kratos": []}}, "ory.sh/kratos: it is an array", id="extension"),
+        pytest.param(
+            {"a": {"ory.sh/kratos": {"credentials": {"password": True}}}}, "credentials: expected", id="kind"
+        ),
+        pytest.param({"a": {"ory.sh/kratos": {"credentials": []}}}, "credentials: expected", id="no object"),
+        pytest.param(
+            {"a": {"ory.sh/kratos": {"verification": {"via": "fax"}}}}, "verification: expected", id="via"
+        ),
+        pytest.param({"a": {"ory.sh/kratos": {"recovery": "email"}}}, "recovery: expected", id="recovery"),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused_by_its_place(root: dict[str, Any], fault: str) -> None:
+    if "traits" not in root.get("properties", {}) and "traits: it is missing" not in fault:
+        root = root | {"properties": {"traits": {}}}
+
+    assert any(fault in found for found in faults_of(root))
+
+
+def test_traits_that_refer_to_themselves_are_refused() -> None:
+    traits = {"$ref": "#/properties/traits"}
+
+    assert any("refers to itself" in fault for fault in faults_of({"properties": {"traits": traits}}))
+
+
+def test_all_faults_are_named_at_once() -> None:
+    faults = faults_of(
+        {
+            "properties": {
+                "traits": {"properties": {"a": {"pattern": "("}, "b": {"$ref": "x.json"}, "c": {"type": 5}}}
+            }
+        }
+    )
+
+    places = [fault.partition(":")[0].removeprefix("#/properties/traits/properties/") for fault in faults]
+    assert sorted(places) == ["a/pattern", "b/$ref", "c/type"]
+
+
+def test_a_long_list_of_faults_is_cut() -> None:
+    traits = {"properties": {f"p{number}": {"pattern": "("} for number in range(1000)}}
+
+    assert len(faults_of({"properties": {"traits": traits}})) <= 20
+
+
+@responses.activate
+@pytest.mark.parametrize("keyword", ["$ref", "$recursiveRef", "$dynamicRef"])
+@pytest.mark.parametrize(
+    "reference",
+    ["https://x.example/s.json", "http://json-schema.org/draft-07/schema#", "s.json#/a", "//x.example", ""],
+)
+def test_a_remote_reference_is_refused_and_never_fetched(keyword: str, reference: str) -> None:
+    traits = {"properties": {"t": {keyword: reference}}}
+
+    assert any("never fetched" in fault for fault in faults_of({"properties": {"traits": traits}}))
+    assert len(responses.calls) == 0
+
+
+# jsonschema warns when it fetches, which would be an error and hide that it does.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_nothing_is_fetched_even_if_a_reference_was_overlooked(tmp_path: Path) -> None:
+    file = tmp_path / "other.json"
+    file.write_text("{}")
+    read = document({"$ref": file.as_uri()}, DEFAULT_DRAFT)
+
+    with pytest.raises(Unresolvable):
+        list(read.violations(1, matches=lambda pattern, text: True))
+
+
+def test_a_relative_reference_does_not_escape_by_the_identifier() -> None:
+    schema = schema_with(
+        {"$ref": "#/definitions/a"}, definitions={"a": {"type": "string"}}, **{"$id": "https://x.example/"}
+    )
+
+    assert kinds(schema, 1) == [(ProblemKind.WRONG_TYPE, None)]
+
+
+# What is wrong with traits
+
+
+def test_right_traits_have_no_problems() -> None:
+    schema = parse_schema(json.dumps(QUICKSTART))
+
+    assert schema.problems({"email": "bob@contoso.example", "name": {"first": "Bob"}}) == ()
+
+
+def test_problems_name_the_trait_and_never_its_value() -> None:
+    schema = parse_schema(json.dumps(QUICKSTART))
+
+    problems = schema.problems({"name": {"last": 5}, "shoe": "secret"})
+
+    assert set(problems) == {
+        TraitProblem(path=("email",), kind=ProblemKind.MISSING),
+        TraitProblem(path=("name", "first"), kind=ProblemKind.MISSING),
+        TraitProblem(path=("name", "last"), kind=ProblemKind.WRONG_TYPE),
+        TraitProblem(path=("shoe",), kind=ProblemKind.OTHER),
+    }
+    assert "secret" not in repr(problems)
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "expected"),
+    [
+        ({"type": "string"}, 1, (ProblemKind.WRONG_TYPE, None)),
+        ({"type": "integer"}, True, (ProblemKind.WRONG_TYPE, None)),
+        ({"minLength": 2}, "ä", (ProblemKind.TOO_SHORT, 2)),
+        ({"maxLength": 2}, "äöü", (ProblemKind.TOO_LONG, 2)),
+        ({"minimum": 2}, 1, (ProblemKind.TOO_SMALL, 2)),
+        ({"exclusiveMinimum": 2.5}, 2.5, (ProblemKind.TOO_SMALL, 2.5)),
+        ({"maximum": 2}, 3, (ProblemKind.TOO_LARGE, 2)),
+        ({"exclusiveMaximum": 2}, 2, (ProblemKind.TOO_LARGE, 2)),
+        ({"pattern": "^[a-z]+$"}, "ABC", (ProblemKind.PATTERN, None)),
+        ({"pattern": "^(abc)+$"}, "abd", (ProblemKind.PATTERN, None)),
+        ({"format": "email"}, "bob", (ProblemKind.FORMAT, None)),
+        ({"format": "uri"}, "bob", (ProblemKind.FORMAT, None)),
+        ({"format": "date"}, "2023-02-29", (ProblemKind.FORMAT, None)),
+        ({"enum": ["a", "b"]}, "c", (ProblemKind.ENUM, None)),
+        ({"const": 5}, 6, (ProblemKind.CONST, None)),
+        ({"not": {}}, 6, (ProblemKind.OTHER, None)),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, 6, (ProblemKind.OTHER, None)),
+        ({"multipleOf": 0.1}, 0.35, (ProblemKind.OTHER, 0.1)),
+        ({"maxItems": 1}, [1, 2], (ProblemKind.OTHER, 1)),
+        ({"uniqueItems": True}, [1, "a", None, 1.0], (ProblemKind.OTHER, None)),
+        ({"uniqueItems": True}, [{"a": [1], "b": 2}, {"b": 2, "a": [1.0]}], (ProblemKind.OTHER, None)),
+        ({"patternProperties": {"^a": {"type": "string"}}}, {"abc": 1}, (ProblemKind.WRONG_TYPE, None)),
+        ({"propertyNames": {"pattern": "^[a-z]+$"}}, {"A": 1}, (ProblemKind.PATTERN, None)),
+    ],
+)
+def test_each_kind_of_problem_is_told(trait: Any, value: Any, expected: tuple[ProblemKind, object]) -> None:
+    assert kinds(schema_with(trait), value) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("trait", "value"),
+    [
+        ({"multipleOf": 0.1}, 0.3),
+        ({"multipleOf": 2}, True),
+        ({"uniqueItems": True}, [1, True, "1", None, [1], {"a": 1}, 0, False]),
+        ({"uniqueItems": False}, [1, 1]),
+        ({"pattern": "^a"}, 5),
+        ({"additionalProperties": {"type": "integer"}, "patternProperties": {"^x": {}}}, {"a": 1, "xa": "b"}),
+        ({"additionalProperties": False, "patternProperties": {"(x)": {}}}, {"axa": "b"}),
+        ({"format": "unheard-of"}, "anything"),
+        ({"format": "date-time"}, "a format that is only a remark"),
+        ({"$ref": "#/definitions/any", "type": "string"}, 5),
+    ],
+)
+def test_what_is_right_is_no_problem(trait: Any, value: Any) -> None:
+    assert kinds(schema_with(trait, definitions={"any": {}}), value) == []
+
+
+def test_other_properties_are_held_to_their_schema_and_told_by_their_path() -> None:
+    schema = schema_with({"properties": {"a": {}}, "additionalProperties": {"type": "integer"}})
+
+    (problem,) = schema.problems({"t": {"a": "x", "b": "x"}})
+    assert problem == TraitProblem(path=("t", "b"), kind=ProblemKind.WRONG_TYPE)
+
+
+def test_a_problem_in_an_array_is_told_by_its_place() -> None:
+    (problem,) = schema_with({"items": {"type": "string"}}).problems({"t": ["a", 1]})
+
+    assert problem.path == ("t", 1)
+
+
+def test_a_complaint_of_the_whole_schema_has_no_path() -> None:
+    (problem,) = schema_of({}, required=["other"]).problems({})
+
+    assert problem == TraitProblem(path=(), kind=ProblemKind.OTHER)
+
+
+@pytest.mark.parametrize(
+    ("draft", "refused"),
+    [
+        pytest.param(None, False, id="none named"),
+        pytest.param(DRAFT_7, False, id="draft 7"),
+        pytest.param("https://json-schema.org/draft-07/schema", False, id="draft 7, written otherwise"),
+        pytest.param("http://json-schema.org/draft-06/schema#", False, id="draft 6"),
+        pytest.param("http://json-schema.org/draft-04/schema#", False, id="draft 4"),
+        pytest.param("https://json-schema.org/draft/2019-09/schema", True, id="2019-09"),
+        pytest.param("https://json-schema.org/draft/2020-12/schema", True, id="2020-12"),
+    ],
+)
+def test_the_draft_that_is_named_counts(draft: str | None, refused: bool) -> None:
+    named = {"$schema": draft} if draft else {}
+    schema = schema_with({"$ref": "#/definitions/any", "type": "string"}, definitions={"any": {}}, **named)
+
+    assert bool(kinds(schema, 5)) is refused
+
+
+def test_draft_4_knows_its_own_exclusive_bounds() -> None:
+    schema = schema_with(
+        {"minimum": 1, "exclusiveMinimum": True}, **{"$schema": "http://json-schema.org/draft-04/schema#"}
+    )
+
+    assert kinds(schema, 1) == [(ProblemKind.TOO_SMALL, 1)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, b"x"])
+def test_what_no_json_carries_is_of_a_wrong_type(value: Any) -> None:
+    schema = schema_with({"multipleOf": 0.1})
+
+    (problem,) = schema.problems({"t": [value]})
+    assert problem == TraitProblem(path=("t", 0), kind=ProblemKind.WRONG_TYPE)
+
+
+# It never hangs
+
+
+CATASTROPHE = "^(a+)+$"
+VICTIM = "a" * 60 + "!"
+
+
+@pytest.mark.parametrize(
+    ("trait", "value"),
+    [
+        pytest.param({"pattern": CATASTROPHE}, VICTIM, id="value"),
+        pytest.param({"patternProperties": {CATASTROPHE: {}}}, {VICTIM: 1}, id="key"),
+        pytest.param(
+            {"patternProperties": {CATASTROPHE: {}}, "additionalProperties": False},
+            {VICTIM: 1},
+            id="other keys",
+        ),
+        pytest.param({"propertyNames": {"pattern": CATASTROPHE}}, {VICTIM: 1}, id="name of a key"),
+        pytest.param({"$ref": "#"}, {"traits": {"p": VICTIM}}, id="by the whole"),
+    ],
+)
+def test_a_pattern_without_end_does_not_hang(trait: Any, value: Any) -> None:
+    schema = schema_of({"properties": {"t": trait, "p": {"pattern": CATASTROPHE}}}, **{"$schema": DRAFT_7})
+    begin = time.monotonic()
+
+    schema.problems({"t": value})
+    assert time.monotonic() - begin < 20
+
+
+def test_every_pattern_goes_through_the_function_that_is_given() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def ask(pattern: str, text: str) -> bool:
+        asked.append((pattern, text))
+        return False
+
+    schema = schema_with(
+        {
+            "pattern": "^1",
+            "patternProperties": {"^2": {}},
+            "additionalProperties": {"pattern": "^3"},
+            "propertyNames": {"pattern": "^4"},
+            "dependencies": {"a": {"pattern": "^5"}},
+        },
+        **{"$schema": DRAFT_7},
+    )
+    schema.problems({"t": {"a": "b"}}, matches=ask)
+    schema.problems({"t": "c"}, matches=ask)
+
+    assert sorted(set(asked)) == [("^1", "c"), ("^2", "a"), ("^3", "b"), ("^4", "a")]
+
+
+def test_a_pattern_of_the_whole_schema_is_given_too() -> None:
+    schema = parse_schema(
+        json.dumps(
+            {
+                "$schema": DRAFT_7,
+                "properties": {"traits": {"properties": {"t": {"$ref": "#"}, "p": {"pattern": "^(x)$"}}}},
+            }
+        )
+    )
+
+    (problem,) = schema.problems({"t": {"traits": {"p": "x"}}}, matches=lambda pattern, text: False)
+    assert problem == TraitProblem(path=("t", "traits", "p"), kind=ProblemKind.PATTERN)
+
+
+def test_one_validation_asks_each_question_once() -> None:
+    asked: list[str] = []
+    schema = schema_with({"items": {"pattern": "(x)"}})
+
+    def ask(pattern: str, text: str) -> bool:
+        asked.append(text)
+        return True
+
+    schema.problems({"t": ["a", "b"] * 50}, matches=ask)
+
+    assert asked == ["a", "b"]
+
+
+def test_a_schema_without_end_is_refused_before_it_is_used() -> None:
+    with pytest.raises(SchemaInvalid, match="leads back to itself"):
+        schema_with({"$ref": "#/definitions/a"}, definitions={"a": {"allOf": [{"$ref": "#/definitions/a"}]}})
+
+
+def deep(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_traits_that_are_too_deep_are_of_a_wrong_type() -> None:
+    (problem,) = schema_with({}).problems({"t": deep(100_000)})
+
+    assert problem.kind is ProblemKind.WRONG_TYPE
+
+
+@pytest.mark.parametrize(
+    "trait",
+    [
+        {"type": "string", "pattern": "^(x)+$"},
+        {"uniqueItems": True},
+        {"items": {"enum": ["a", "b"]}},
+        {"additionalProperties": {"type": "string", "maxLength": 1}},
+        {"anyOf": [{"type": "string"}, {"items": {"anyOf": [{"type": "string"}, {"type": "array"}]}}]},
+    ],
+)
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("x" * 256 * 1024, id="text"),
+        pytest.param([*range(30_000), *(f"{number}" for number in range(10_000)), None, [1]], id="array"),
+        pytest.param({f"key{number}": number for number in range(16_000)}, id="object"),
+    ],
+)
+def test_large_traits_are_told_about_in_time(trait: Any, value: Any) -> None:
+    begin = time.monotonic()
+
+    assert len(schema_with(trait).problems({"t": value})) <= MAX_PROBLEMS
+    assert time.monotonic() - begin < 20
+
+
+# By URL
+
+
+def test_a_schema_is_loaded_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "identity.schema.json"
+    file.write_text(json.dumps(QUICKSTART))
+
+    assert load_schema(f"file://{file}", transport=transport()).identifiers
+
+
+def test_a_schema_is_loaded_inline() -> None:
+    assert load_schema(inline(json.dumps(QUICKSTART)), transport=transport()).identifiers
+
+
+@responses.activate
+def test_a_schema_is_loaded_once_from_the_web() -> None:
+    responses.get(URL, json=QUICKSTART)
+    sources._own.forget()
+
+    first = load_schema(URL, transport=transport())
+
+    assert load_schema(URL, transport=transport()) is first
+    assert len(responses.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        pytest.param("", "IDENTITY_SCHEMA_URL is empty", id="empty"),
+        pytest.param("identity.schema.json", "IDENTITY_SCHEMA_URL has no scheme", id="no scheme"),
+        pytest.param("http://x.example/s.json", "IDENTITY_SCHEMA_URL uses http://", id="http"),
+        pytest.param("ftp://x.example/s.json", "IDENTITY_SCHEMA_URL has an unknown scheme", id="scheme"),
+        pytest.param("base64://!", "IDENTITY_SCHEMA_URL is not usable", id="no base64"),
+        pytest.param("file:///none/mapper.json", "file:///none/mapper.json cannot", id="no file"),
+    ],
+)
+def test_a_schema_that_cannot_be_read_is_said_so(url: str, said: str) -> None:
+    with pytest.raises(SchemaUnavailable) as refusal:
+        load_schema(url, transport=transport())
+
+    assert said in refusal.value.detail
+    assert "mapper.jsonnet" not in refusal.value.detail
+    assert refusal.value.hint
+
+
+@responses.activate
+def test_a_server_that_does_not_have_the_schema_is_said_so() -> None:
+    responses.get(URL, status=404)
+    sources._own.forget()
+
+    with pytest.raises(SchemaUnavailable, match="404"):
+        load_schema(URL, transport=transport())
+
+
+def test_a_loaded_schema_with_faults_is_invalid() -> None:
+    with pytest.raises(SchemaInvalid):
+        load_schema(inline("{}"), transport=transport())
+
+
+# Merging
+
+
+def test_typed_traits_join_the_mapped_ones() -> None:
+    traits: Any = {"email": "bob@contoso.example", "name": {"first": "Bob"}, "age": "old"}
+
+    merged = merge(traits, {("name", "last"): "Builder", ("age",): 42, ("home", "city"): "Bern"})
+
+    assert merged == {
+        "email": "bob@contoso.example",
+        "name": {"first": "Bob", "last": "Builder"},
+        "age": 42,
+        "home": {"city": "Bern"},
+    }
+    assert traits == {"email": "bob@contoso.example", "name": {"first": "Bob"}, "age": "old"}
+
+
+def test_merging_copies_what_is_kept() -> None:
+    traits: Any = {"name": {"first": "Bob"}}
+
+    merge(traits, {})["name"]["first"] = "Eve"
+
+    assert traits == {"name": {"first": "Bob"}}
+
+
+def test_a_blank_takes_the_trait_away() -> None:
+    assert merge({"a": 1, "b": {"c": 2}}, {("a",): None, ("b", "d"): None, ("e", "f"): None}) == {
+        "b": {"c": 2}
+    }
+
+
+def test_what_stands_in_the_way_of_an_object_gives_way() -> None:
+    assert merge({"name": "Bob"}, {("name", "first"): "Bob"}) == {"name": {"first": "Bob"}}
+    assert merge({"name": "Bob"}, {("name", "first"): None}) == {"name": "Bob"}
+
+
+# A value or our exception
+
+
+SCALARS: Any = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+KEYWORDS = st.sampled_from(
+    [
+        "$ref",
+        "$id",
+        "$schema",
+        "$defs",
+        "$anchor",
+        "definitions",
+        "properties",
+        "traits",
+        "type",
+        "required",
+        "allOf",
+        "anyOf",
+        "oneOf",
+        "not",
+        "if",
+        "then",
+        "items",
+        "contains",
+        "dependencies",
+        "enum",
+        "const",
+        "pattern",
+        "patternProperties",
+        "additionalProperties",
+        "format",
+        "minLength",
+        "maximum",
+        "id",
+        "a",
+        "multipleOf",
+        "uniqueItems",
+        "ory.sh/kratos",
+        "verification",
+        "credentials",
+        "via",
+    ]
+)
+WORDS = st.sampled_from(
+    ["string", "object", "array", "#", "#/properties/traits", "#/definitions/a", "#a", DRAFT_7, "email"]
+)
+VALUES: Any = st.recursive(
+    SCALARS | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYWORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+REFERENCES = st.sampled_from(
+    ["#", "#/definitions/a", "#/definitions/b", "#/properties/traits", "#/definitions"]
+)
+NUMBERS = st.integers(-3, 9) | st.floats(allow_nan=False, allow_infinity=False)
+TYPES = st.sampled_from(["string", "object", "integer", "number", "boolean", "array", "null"])
+
+
+def schemas_of(inner: Any) -> Any:
+    several = st.lists(inner, min_size=1, max_size=2)
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "type": TYPES | st.lists(TYPES, min_size=1, unique=True),
+            "properties": st.dictionaries(NAMES, inner),
+            "required": st.lists(NAMES, min_size=1, unique=True),
+            "additionalProperties": inner,
+            "patternProperties": st.dictionaries(st.sampled_from(["^a", "(b)"]), inner),
+            "items": inner,
+            "allOf": several,
+            "oneOf": several,
+            "not": inner,
+            "if": inner,
+            "then": inner,
+            "$ref": REFERENCES,
+            "pattern": st.sampled_from(["^a$", "(b)+"]),
+            "format": st.sampled_from(["email", "uri", "date", "other"]),
+            "enum": st.lists(SCALARS.filter(lambda value: value == value), min_size=1, unique_by=repr),
+            "minLength": st.integers(0, 5),
+            "minimum": NUMBERS,
+            "exclusiveMaximum": NUMBERS,
+            "multipleOf": st.floats(0, exclude_min=True, allow_infinity=False),
+            "uniqueItems": st.booleans(),
+            "default": SCALARS,
+        },
+    )
+
+
+SCHEMAS: Any = st.recursive(st.booleans() | schemas_of(st.booleans()), schemas_of, max_leaves=6)
+
+
+def answered(schema: IdentitySchema, traits: Any) -> None:
+    problems = schema.problems(traits, matches=lambda pattern, text: pattern in text)
+    assert all(isinstance(problem, TraitProblem) for problem in problems)
+    for problem in problems:
+        with suppress(TraitNotAskable):
+            fields = schema.fields([problem.path])
+            schema.problems(merge(traits, {field.path: "a" for field in fields}))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    root=st.fixed_dictionaries(
+        {
+            "properties": st.fixed_dictionaries({"traits": schemas_of(SCHEMAS)}),
+            "definitions": st.fixed_dictionaries({"a": SCHEMAS, "b": SCHEMAS}),
+        }
+    ),
+    traits=st.dictionaries(NAMES, SCALARS | st.lists(SCALARS) | st.dictionaries(NAMES, SCALARS)),
+)
+def test_any_schema_and_traits_get_an_answer_or_our_refusal(root: Any, traits: Any) -> None:
+    with suppress(SchemaInvalid):
+        answered(parse_schema.__wrapped__(json.dumps(root)), traits)
+
+
+@settings(deadline=None)
+@given(
+    root=st.dictionaries(KEYWORDS, VALUES, max_size=3),
+    traits=st.dictionaries(KEYWORDS, VALUES, max_size=4),
+    instance=st.dictionaries(KEYWORDS, VALUES, max_size=3),
+)
+def test_any_json_gets_an_answer_or_our_refusal(root: Any, traits: Any, instance: Any) -> None:
+    with suppress(SchemaInvalid):
+        answered(parse_schema.__wrapped__(json.dumps(root | {"properties": {"traits": traits}})), instance)
+
+
+@given(text=st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
+def test_any_text_is_a_schema_or_refused(text: str) -> None:
+    with pytest.raises(SchemaInvalid):
+        parse_schema.__wrapped__(text)
+
+
+@given(instance=st.dictionaries(st.sampled_from(["email", "name", "first", "x"]), VALUES, max_size=4))
+def test_any_traits_get_an_answer(instance: Any) -> None:
+    schema = parse_schema(json.dumps(QUICKSTART))
+
+    assert isinstance(schema.problems(instance), tuple)
