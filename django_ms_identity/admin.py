@@ -84,7 +84,7 @@ class CredentialInline(_ReadOnlyInline):
         "subject_source",
         "tenant",
         "object_id",
-        "assured",
+        "mfa_trusted",
         "created_at",
     )
     readonly_fields = fields
@@ -233,7 +233,7 @@ class IdentityAdmin(_ModelAdmin):
     def trust_second_factors(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
         changed = 0
         for identity in queryset:
-            if identity.credentials.filter(assured=False).update(assured=True):
+            if identity.credentials.filter(mfa_trusted=False).update(mfa_trusted=True):
                 self.log_change(request, identity, "accounts: shows a second factor")
                 changed += 1
         text = ngettext("%d identity changed.", "%d identities changed.", changed) % changed

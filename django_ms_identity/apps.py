@@ -10,10 +10,8 @@ class MSIdentityConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, sessions
-        from .hooks import registry
         from .views import error_reports
 
         checks.register_checks()
-        registry.connect()
         sessions.connect()
         error_reports.connect()

@@ -109,7 +109,7 @@ class Credential(models.Model):
     object_id = models.CharField(_("object id"), max_length=36, blank=True)
     account = models.CharField(_("account"), max_length=320, blank=True)
     """What Microsoft calls it, so that people can tell two apart. It may change hands: never looked up."""
-    assured = models.BooleanField(_("shows a second factor"), default=True)
+    mfa_trusted = models.BooleanField(_("shows a second factor"), default=True)
     """Off for an account that was connected to somebody known without a second factor: whoever has only their
     password could connect one of their own, and would pass for them."""
     key = models.CharField(max_length=64, unique=True, editable=False)

@@ -8,7 +8,7 @@ import responses
 from django.core.cache import cache
 from django.test import override_settings
 
-from django_ms_identity import runtime
+from django_ms_identity import conf, runtime
 from django_ms_identity.crypto import SealBroken
 from django_ms_identity.exceptions import ConfigurationInvalid
 from django_ms_identity.net.remote_documents import parse_object
@@ -16,13 +16,21 @@ from django_ms_identity.net.remote_documents import parse_object
 URL = "https://login.microsoftonline.com/common/discovery/v2.0/keys"
 
 
+def http_client():
+    return runtime.http_client(conf.get_config())
+
+
+def documents():
+    return runtime.documents(conf.get_config())
+
+
 def test_the_same_settings_share_connections_and_documents():
-    assert runtime.http_client() is runtime.http_client()
-    assert runtime.documents() is runtime.documents()
+    assert http_client() is http_client()
+    assert documents() is documents()
     assert runtime.keyring() is runtime.keyring()
 
 
-@pytest.mark.parametrize("made", [runtime.http_client, runtime.documents], ids=["transport", "documents"])
+@pytest.mark.parametrize("made", [http_client, documents], ids=["transport", "documents"])
 def test_changed_settings_are_other_connections_and_documents(made):
     before = made()
 
@@ -34,11 +42,11 @@ def test_changed_settings_are_other_connections_and_documents(made):
 
 
 def test_another_secret_key_is_another_keyring_and_other_documents():
-    before = runtime.keyring(), runtime.documents()
+    before = runtime.keyring(), documents()
 
     with override_settings(SECRET_KEY="another"):
         assert runtime.keyring() is not before[0]
-        assert runtime.documents() is not before[1]
+        assert documents() is not before[1]
 
 
 def test_what_the_old_secret_key_sealed_opens_while_it_is_a_fallback():
@@ -53,7 +61,7 @@ def test_what_the_old_secret_key_sealed_opens_while_it_is_a_fallback():
 
 def test_nothing_is_made_of_broken_settings():
     with override_settings(MS_IDENTITY={"HTTP_TIMEOUT": "soon"}):
-        for made in (runtime.http_client, runtime.documents):
+        for made in (http_client, documents):
             with pytest.raises(ConfigurationInvalid):
                 made()
 
@@ -67,26 +75,26 @@ def test_mappers_come_over_http_in_debug_only(debug):
 @responses.activate
 def test_nodes_share_documents_by_djangos_cache_and_only_signed():
     responses.get(URL, body=json.dumps({"from": "Microsoft"}))
-    assert runtime.documents().read(URL, parse_object) == {"from": "Microsoft"}
+    assert documents().read(URL, parse_object) == {"from": "Microsoft"}
 
     runtime.reset()
-    assert runtime.documents().read(URL, parse_object) == {"from": "Microsoft"}
+    assert documents().read(URL, parse_object) == {"from": "Microsoft"}
     assert len(responses.calls) == 1
 
     runtime.reset()
     with override_settings(SECRET_KEY="of another project"):
-        runtime.documents().read(URL, parse_object)
+        documents().read(URL, parse_object)
     assert len(responses.calls) == 2
 
 
 @responses.activate
 def test_a_process_forgets_what_it_kept():
     responses.get(URL, body="{}")
-    runtime.documents().read(URL, parse_object)
+    documents().read(URL, parse_object)
 
     runtime.reset()
     cache.clear()
-    runtime.documents().read(URL, parse_object)
+    documents().read(URL, parse_object)
 
     assert len(responses.calls) == 2
 
@@ -94,12 +102,12 @@ def test_a_process_forgets_what_it_kept():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_begins_anew():
-    before = runtime.http_client()
+    before = http_client()
     child = os.fork()
     if child == 0:
-        os._exit(0 if runtime.http_client() is not before else 1)
+        os._exit(0 if http_client() is not before else 1)
 
     _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 0
-    assert runtime.http_client() is before
+    assert http_client() is before

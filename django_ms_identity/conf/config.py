@@ -1,4 +1,4 @@
-"""The values that the settings are parsed into; fields as in DESIGN 2.2, times in seconds."""
+"""The values that the settings are parsed into; times in seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django_ms_identity.entra.providers import Provider
-from django_ms_identity.exceptions import ProviderUnknown
+from django_ms_identity.exceptions import ConfigurationInvalid, ProviderUnknown
 
 from .reader import ConfigIssue
 from .web_hook_settings import WebHook
@@ -56,3 +56,9 @@ class Parsed:
     config: Config
     faults: tuple[ConfigIssue, ...]
     warnings: tuple[ConfigIssue, ...]
+
+    def valid_config(self) -> Config:
+        """Return the configuration, or raise ``ConfigurationInvalid`` with all faults."""
+        if self.faults:
+            raise ConfigurationInvalid(*map(str, self.faults))
+        return self.config
