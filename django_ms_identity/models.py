@@ -80,7 +80,7 @@ class Identity(models.Model):
 
 class CredentialQuerySet(models.QuerySet["Credential"]):
     def for_subject(self, provider: str, subject: str) -> CredentialQuerySet:
-        """Find by (provider, subject): the callback's only look-up."""
+        """Find by (provider, subject), which identify a Microsoft account."""
         return self.filter(key=credential_key(provider, subject))
 
     def with_user(self) -> CredentialQuerySet:
@@ -89,11 +89,6 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
     def with_last_use(self) -> CredentialQuerySet:
         """Add ``last_used_at``: when the credential last opened a session, None where that is not known."""
         return self.annotate(last_used_at=models.Max("sign_ins__created_at"))
-
-    def find(self, provider: str, subject: str) -> Credential | None:
-        """Return the credential of a subject with identity and user, or nothing."""
-        # Not first(), which sorts: the key is unique.
-        return next(iter(self.for_subject(provider, subject).with_user()), None)
 
 
 class Credential(models.Model):

@@ -34,6 +34,7 @@ from django_ms_identity.signals import identity_registered, identity_signed_in, 
 from django_ms_identity.traits.mapping_result import MappingResult
 
 from . import missing_traits, registration, trait_updates
+from .credential_lookup import find_credential
 from .linking import automatic as automatic_linking
 from .linking import confirmation, credentials
 from .user_fields import account_name
@@ -290,5 +291,4 @@ def _rows(credential: Credential) -> QuerySet[Credential]:
 
 
 def _find(proof: VerifiedLogin) -> Credential | None:
-    database = router.db_for_write(Credential)
-    return Credential.objects.using(database).find(proof.provider.id, proof.subject)
+    return find_credential(proof.provider.id, proof.subject, using=router.db_for_write(Credential))

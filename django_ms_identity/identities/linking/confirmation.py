@@ -13,6 +13,7 @@ from django_ms_identity.exceptions import CredentialTaken
 from django_ms_identity.flows import pending_step
 from django_ms_identity.flows.pending_step import PendingStep, StepKind, StoredStep
 from django_ms_identity.identities import missing_traits
+from django_ms_identity.identities.credential_lookup import find_credential
 from django_ms_identity.models import Credential, Identity
 from django_ms_identity.traits.mapper import EMPTY_IDENTITY, map_claims
 from django_ms_identity.traits.mapping_result import MappingResult
@@ -31,7 +32,7 @@ def connect(
     Waits where the user has no identity yet and the identity schema wants more than the claims say. Raises
     ``CredentialTaken``, a leaf of ``MapperFailed``, or what ``linking.link`` raises.
     """
-    known = Credential.objects.using(router.db_for_write(Credential)).find(proof.provider.id, proof.subject)
+    known = find_credential(proof.provider.id, proof.subject, using=router.db_for_write(Credential))
     if known is not None and known.identity.user.pk == user.pk:
         return known
     if known is not None:
