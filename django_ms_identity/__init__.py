@@ -2,8 +2,8 @@
 
 Public, and changed only with a note in CHANGELOG.md:
 
-- the modules ``apps``, ``urls``, ``models``, ``admin``, ``backends``, ``env``, ``signals``, ``decorators`` and
-  ``exceptions``, and the packages ``templatetags``, ``testing`` and ``emulator``, with the names that
+- the modules ``apps``, ``urls``, ``models``, ``admin``, ``backends``, ``env``, ``signals``, ``decorators``
+  and ``exceptions``, and the packages ``templatetags``, ``testing`` and ``emulator``, with the names that
   docs/reference.md lists;
 - settings and environment variables, URL names, template names, error codes and check ids;
 - the keyword arguments of signals and of the functions in ``HOOKS``, and those attributes of ``provider``,
