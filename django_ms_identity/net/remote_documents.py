@@ -12,7 +12,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from django_ms_identity.cache import Claim, SharedCache
+from django_ms_identity.cache import Acquisition, SharedCache
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable
 
 from .http import HttpClient, parse_json
@@ -107,7 +107,8 @@ class RemoteDocuments:
         if max(self._not_before.get(name, 0), self._not_before.get(url, 0)) > self._now():
             return False
         self._not_before[name] = self._now() + REFETCH
-        return self._shared.claim(self._named(name), seconds=REFETCH) is not Claim.LOST
+        acquired = self._shared.acquire_once(self._named(name), seconds=REFETCH)
+        return acquired is not Acquisition.TAKEN
 
     def _refresh(self, url: str, parse: Callable[[str], _Parsed], copy: _Copy | None) -> _Parsed:
         if self._not_before.get(url, 0) > self._now():

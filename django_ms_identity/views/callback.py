@@ -18,7 +18,7 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
 from django_ms_identity import runtime, sessions
-from django_ms_identity.cache import Claim
+from django_ms_identity.cache import Acquisition
 from django_ms_identity.conf import Config
 from django_ms_identity.entra.authentication_context import refuse_stale
 from django_ms_identity.entra.code_exchange import exchange
@@ -190,7 +190,8 @@ class CallbackHandler:
     def _use_state(self, digest: str, *, until: int) -> None:
         seconds = max(1, until - int(time.time()) + 1)
         # With the cache down, Microsoft redeems a code only once.
-        if runtime.shared_cache().claim(f"flow:{digest}", seconds=seconds) is Claim.LOST:
+        acquired = runtime.shared_cache().acquire_once(f"flow:{digest}", seconds=seconds)
+        if acquired is Acquisition.TAKEN:
             raise FlowReplayed("this state was used before")
 
     def _verify(self, started: AuthorizationRequest, code: str) -> SignInContext:

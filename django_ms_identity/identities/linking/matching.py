@@ -10,6 +10,7 @@ from django.db import router
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from django_ms_identity.identities.credential_lookup import find_credential
 from django_ms_identity.identities.trusted_addresses import exact
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, normalised
 from django_ms_identity.sign_in_context import SignInContext
@@ -20,8 +21,7 @@ _MOST = 1000
 
 def credential_of(context: SignInContext) -> Credential | None:
     """Return the credential of a verified login with identity and user, if it is known here."""
-    rows = Credential.objects.using(router.db_for_write(Credential))
-    return rows.find(context.provider.id, context.subject)
+    return find_credential(context.provider.id, context.subject, using=router.db_for_write(Credential))
 
 
 def identity_of(user: AbstractBaseUser) -> Identity | None:
