@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import ProviderUnknown
+from django_ms_identity.net.urls import HttpUrl
 
 from .reader import ConfigIssue
 from .web_hook_settings import WebHook
@@ -34,7 +35,7 @@ class Config:
     identity_schema_url: str = field(repr=False)
     """Empty: any traits are valid. Not shown: it may hold the whole schema or a signed URL."""
     registration_enabled: bool
-    allowed_return_urls: tuple[str, ...]
+    allowed_return_urls: tuple[HttpUrl, ...]
     flow_lifespan: float
     privileged_session_max_age: float
     mapper_timeout: float

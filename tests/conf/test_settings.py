@@ -16,6 +16,7 @@ from django_ms_identity import conf
 from django_ms_identity.conf import Config, Hook
 from django_ms_identity.conf.settings import KEYS, parse_settings
 from django_ms_identity.exceptions import ConfigurationInvalid, ProviderUnknown
+from django_ms_identity.net.urls import parse_http_url
 
 SECRET = "planted-client-secret"
 PROVIDER = {
@@ -96,7 +97,7 @@ def test_none_means_the_default():
         pytest.param(
             {"ALLOWED_RETURN_URLS": ("https://*.example.com/a",)},
             "allowed_return_urls",
-            ("https://*.example.com/a",),
+            (parse_http_url("https://*.example.com/a"),),
             id="return URLs",
         ),
         pytest.param({"FLOW_LIFESPAN": timedelta(minutes=5)}, "flow_lifespan", 300, id="timedelta"),
