@@ -15,7 +15,6 @@ from django_ms_identity import conf, runtime
 from django_ms_identity.entra import client, jwks
 from django_ms_identity.entra import id_token as tokens
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.jsonnet import sources
 from django_ms_identity.jsonnet.engines import Engine, installed
 from django_ms_identity.jsonnet.json_values import encode
 from django_ms_identity.jsonnet.worker_pool import WorkerPool
@@ -70,13 +69,13 @@ def _map(claims: Claims) -> None:
         payload=claims.payload,
         subject=claims.sub,
         identity=EMPTY_IDENTITY,
-        transport=runtime.http_client(),
+        sources=runtime.sources(),
         timeout=conf.get_config().mapper_timeout,
     )
 
 
 def _mapper_rows(engine: Engine, claims: Claims, wire: Wire, *, rounds: int) -> Iterator[Row]:
-    source = sources.read("", transport=runtime.http_client())
+    source = runtime.sources().read("")
     known = mapper_claims(claims.payload, subject=claims.sub)
     sandbox = WorkerPool(engine)
     evaluate = partial(

@@ -1,4 +1,4 @@
-"""The process's long-lived objects, built from the configuration and kept by its values."""
+"""Builds the process's long-lived objects from the configuration, and keeps them by its values."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.core.cache import cache
 from . import conf
 from .cache import SharedCache
 from .crypto import Keyring
+from .jsonnet.sources import Sources, fetched_sources
 from .net.http import HttpClient
 from .net.remote_documents import RemoteDocuments
 
@@ -42,8 +43,16 @@ def documents() -> RemoteDocuments:
     return _documents(config.http_timeout, config.emulator_url, settings.SECRET_KEY)
 
 
+def sources() -> Sources:
+    """Return the reader of mappers, schemas and bodies; by plain http only while developing."""
+    config = conf.get_config()
+    return Sources(
+        documents=_fetched_sources(config.http_timeout, config.emulator_url), allow_http=settings.DEBUG
+    )
+
+
 def identity_schema() -> IdentitySchema | None:
-    """Return the identity schema as it is now, or nothing where any traits are valid.
+    """Return the identity schema as it is now, or nothing where all traits are valid.
 
     Raises ``SchemaUnavailable`` or ``SchemaInvalid``.
     """
@@ -53,19 +62,15 @@ def identity_schema() -> IdentitySchema | None:
     # jsonschema takes its time to import, and most projects have no schema.
     from .traits.schema import load_schema
 
-    return load_schema(url, transport=http_client(), allow_http=allows_http())
-
-
-def allows_http() -> bool:
-    """Say whether mappers and schemas may come over plain http: only while developing."""
-    return settings.DEBUG
+    return load_schema(url, sources=sources())
 
 
 def reset() -> None:
-    """Drop every copy and connection of this process, as a new process would begin."""
+    """Drop every copy and connection of this process, as in a new process."""
     _keyring.cache_clear()
     _transport.cache_clear()
     _documents.cache_clear()
+    _fetched_sources.cache_clear()
 
 
 @lru_cache(maxsize=4)
@@ -87,6 +92,11 @@ def _documents(timeout: tuple[float, float], emulator_url: str, secret: str) -> 
         now=time.time,
         origin=emulator_url,
     )
+
+
+@lru_cache(maxsize=4)
+def _fetched_sources(timeout: tuple[float, float], emulator_url: str) -> RemoteDocuments:
+    return fetched_sources(_transport(timeout, emulator_url))
 
 
 if hasattr(os, "register_at_fork"):

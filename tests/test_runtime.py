@@ -19,6 +19,7 @@ URL = "https://login.microsoftonline.com/common/discovery/v2.0/keys"
 def test_the_same_settings_share_connections_and_documents():
     assert runtime.http_client() is runtime.http_client()
     assert runtime.documents() is runtime.documents()
+    assert runtime.sources().documents is runtime.sources().documents
     assert runtime.keyring() is runtime.keyring()
 
 
@@ -61,7 +62,7 @@ def test_nothing_is_made_of_broken_settings():
 @pytest.mark.parametrize("debug", [True, False])
 def test_mappers_come_over_http_in_debug_only(debug):
     with override_settings(DEBUG=debug):
-        assert runtime.allows_http() is debug
+        assert runtime.sources().allow_http is debug
 
 
 @responses.activate

@@ -113,9 +113,8 @@ def mapper_output(visitor: SignInPreview) -> MappingResult:
         payload=visitor.claims.payload,
         subject=visitor.subject,
         identity=visitor.stored,
-        transport=runtime.http_client(),
+        sources=runtime.sources(),
         timeout=conf.get_config().mapper_timeout,
-        allow_http=runtime.allows_http(),
         explain=True,
     )
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from django.core.cache.backends.dummy import DummyCache
-
 from django_ms_identity import conf, runtime
-from django_ms_identity.cache import SharedCache
 from django_ms_identity.entra.clouds import CONSUMER_TENANT, TenantKind, issuer, keys_url
 from django_ms_identity.entra.jwks import configured_tenant, parse_keys
 from django_ms_identity.entra.providers import Provider
@@ -34,9 +31,8 @@ def map_sample(provider: Provider) -> MappingResult:
         payload=payload,
         subject=str(payload["sub"]),
         identity=EMPTY_IDENTITY,
-        transport=runtime.http_client(),
+        sources=runtime.sources(),
         timeout=conf.get_config().mapper_timeout,
-        allow_http=runtime.allows_http(),
         # The sample is nobody's, so the engine may say what it stumbled over.
         explain=True,
     )
@@ -64,8 +60,7 @@ def ask_microsoft(provider: Provider) -> tuple[str, int]:
 
     Raises ``MicrosoftUnavailable`` or ``MicrosoftAnswerInvalid``.
     """
-    nothing_kept = SharedCache(DummyCache("", {}), runtime.keyring())
-    documents = RemoteDocuments(transport=runtime.http_client(), shared=nothing_kept, now=time.time)
+    documents = RemoteDocuments(transport=runtime.http_client(), now=time.time)
     tenant = configured_tenant(provider, documents)
     return tenant, len(documents.read(keys_url(provider.cloud, provider.tenant), parse_keys))
 

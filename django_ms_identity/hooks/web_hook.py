@@ -33,9 +33,8 @@ def call(
     return send(
         web_hook,
         context(request, stage=stage, provider=provider, identity=identity),
-        transport=runtime.http_client(),
+        sources=runtime.sources(),
         timeout=conf.get_config().mapper_timeout,
-        allow_http=runtime.allows_http(),
     )
 
 
@@ -78,9 +77,8 @@ def check_bodies(
                 rehearse_body(
                     web_hook,
                     sample_context(stage=stage, provider=provider.id, identity=identity),
-                    transport=runtime.http_client(),
+                    sources=runtime.sources(),
                     timeout=conf.get_config().mapper_timeout,
-                    allow_http=runtime.allows_http(),
                 )
             except (WebHookFailed, MapperBusy) as error:
                 yield stage, error

@@ -141,9 +141,8 @@ def _mapped(provider: Provider, credential: Credential, claims: Claims) -> Mappi
         payload=claims.payload,
         subject=credential.subject,
         identity=mapper_identity(credential.identity),
-        transport=runtime.http_client(),
+        sources=runtime.sources(),
         timeout=conf.get_config().mapper_timeout,
-        allow_http=runtime.allows_http(),
     )
 
 

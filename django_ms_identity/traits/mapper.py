@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from django_ms_identity.jsonnet import sources, worker_pool
+from django_ms_identity.jsonnet import worker_pool
 from django_ms_identity.jsonnet.json_values import JSON
 from django_ms_identity.jsonnet.source_urls import display_url
 
@@ -13,7 +13,7 @@ from . import mapping_result
 from .mapper_claims import mapper_claims
 
 if TYPE_CHECKING:
-    from django_ms_identity.net.http import HttpClient
+    from django_ms_identity.jsonnet.sources import Sources
 
 EMPTY_IDENTITY: Mapping[str, JSON] = {
     "traits": {},
@@ -30,9 +30,8 @@ def map_claims(
     payload: Mapping[str, object],
     subject: str,
     identity: Mapping[str, JSON],
-    transport: HttpClient,
+    sources: Sources,
     timeout: float,
-    allow_http: bool = False,
     explain: bool = False,
 ) -> mapping_result.MappingResult:
     """Run the operator's mapper over the claims of a verified token.
@@ -42,7 +41,7 @@ def map_claims(
     leaf of ``MapperFailed``.
     """
     claims = mapper_claims(payload, subject=subject)
-    source = sources.read(mapper_url, transport=transport, allow_http=allow_http)
+    source = sources.read(mapper_url)
     output = worker_pool.evaluate(
         source,
         name=display_url(mapper_url),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from django_ms_identity import runtime
 from django_ms_identity.exceptions import (
     ClaimsInvalid,
     MapperResultInvalid,
@@ -15,7 +16,6 @@ from django_ms_identity.exceptions import (
 )
 from django_ms_identity.jsonnet.json_values import JSONObject
 from django_ms_identity.jsonnet.worker_pool import WorkerPool
-from django_ms_identity.net.http import HttpClient
 from django_ms_identity.traits.mapper import EMPTY_IDENTITY, map_claims
 from django_ms_identity.traits.mapping_result import Address, MappingResult
 
@@ -36,7 +36,7 @@ def mapped(mapper: str = "", payload: dict[str, Any] | None = None, **options: A
         payload=PERSON if payload is None else payload,
         subject="s",
         identity=EMPTY_IDENTITY,
-        transport=HttpClient(connect=1, read=1),
+        sources=runtime.sources(),
         timeout=20,
         **options,
     )

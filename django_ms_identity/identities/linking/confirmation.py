@@ -84,7 +84,6 @@ def map_newcomer(proof: VerifiedLogin) -> MappingResult:
         payload=proof.claims.payload,
         subject=proof.subject,
         identity=EMPTY_IDENTITY,
-        transport=runtime.http_client(),
+        sources=runtime.sources(),
         timeout=conf.get_config().mapper_timeout,
-        allow_http=runtime.allows_http(),
     )
