@@ -29,7 +29,7 @@ def inline(content: bytes) -> str:
         "https://[::1]/m",
     ],
 )
-def test_a_good_form_has_no_faults(mapper_url: str) -> None:
+def test_good_mapper_url_has_no_faults(mapper_url: str) -> None:
     assert url_faults(mapper_url) == []
 
 
@@ -68,7 +68,7 @@ def test_a_good_form_has_no_faults(mapper_url: str) -> None:
         (inline(b" " * MAX_SOURCE + b"x"), "is not usable: the mapper is larger"),
     ],
 )
-def test_a_bad_form_is_said_in_words_that_hold_nothing_of_the_url(mapper_url: str, fault: str) -> None:
+def test_bad_mapper_url_has_a_fault_without_its_text(mapper_url: str, fault: str) -> None:
     (said,) = url_faults(mapper_url)
 
     assert said.startswith(fault)
@@ -76,13 +76,13 @@ def test_a_bad_form_is_said_in_words_that_hold_nothing_of_the_url(mapper_url: st
     assert "planted" not in said
 
 
-def test_http_is_a_matter_of_permission() -> None:
+def test_mapper_url_by_http_needs_permission() -> None:
     assert url_faults("http://host.example/m", allow_http=True) == []
     assert url_faults("http:///m", allow_http=True)
 
 
 @given(mapper_url=st.text() | st.text().map("https://".__add__) | st.text().map("base64://".__add__))
-def test_any_text_is_judged_and_shown(mapper_url: str) -> None:
+def test_any_mapper_url_is_checked_and_displayed(mapper_url: str) -> None:
     assert isinstance(url_faults(mapper_url), list)
     assert isinstance(display_url(mapper_url), str)
 
@@ -102,5 +102,5 @@ def test_any_text_is_judged_and_shown(mapper_url: str) -> None:
         ("planted", "[redacted]"),
     ],
 )
-def test_a_shown_url_holds_no_secret(mapper_url: str, text: str) -> None:
+def test_displayed_mapper_url_holds_no_secret(mapper_url: str, text: str) -> None:
     assert display_url(mapper_url) == text
