@@ -62,31 +62,21 @@ class _Document:
         return redact_url(self.url)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RemoteDocuments:
-    """Read documents by URL; a class because it owns the process's copies. Safe under threads.
+    """Read documents by URL; a class because it owns the process's copies. Safe under threads."""
 
-    ``shared`` is where nodes find each other's copies, if they share. ``origin`` separates Microsoft's
-    documents there from an emulator's. ``now`` gives seconds. ``pause_without_copy`` are the seconds without
-    a request after a failure when there is no copy.
-    """
-
-    def __init__(
-        self,
-        *,
-        transport: HttpClient,
-        now: Callable[[], float],
-        shared: SharedCache | None = None,
-        origin: str = "",
-        max_bytes: int = MAX_BODY,
-        pause_without_copy: float = 0,
-    ) -> None:
-        self._transport = transport
-        self._now = now
-        self._shared = shared
-        self._origin = origin
-        self._max_bytes = max_bytes
-        self._pause_without_copy = pause_without_copy
-        self._documents: dict[str, _Document] = {}
+    transport: HttpClient
+    now: Callable[[], float]
+    """Gives seconds."""
+    shared: SharedCache | None = None
+    """Where nodes find each other's copies, if they share."""
+    origin: str = ""
+    """Separates an emulator's documents from Microsoft's in the shared cache."""
+    max_bytes: int = MAX_BODY
+    pause_without_copy: float = 0
+    """Seconds without a request after a failure, when there is no copy."""
+    _documents: dict[str, _Document] = field(default_factory=dict, init=False, repr=False)
 
     def read(self, url: str, parse: Callable[[str], _Parsed]) -> _Parsed:
         """Return the parsed document: the copy at hand while it is fresh, else fetched.
@@ -118,28 +108,24 @@ class RemoteDocuments:
                 return None
 
     def _may_refetch(self, document: _Document, requested_by: str) -> bool:
-        if max(document.not_before, document.refetch_at.get(requested_by, 0)) > self._now():
+        if max(document.not_before, document.refetch_at.get(requested_by, 0)) > self.now():
             return False
-        document.refetch_at[requested_by] = self._now() + REFETCH
-        if self._shared is None:
-            return True
-        name = self._shared_name(f"refetch:{requested_by}:{document.url}")
-        return self._shared.claim(name, seconds=REFETCH) is not Claim.LOST
+        document.refetch_at[requested_by] = self.now() + REFETCH
+        name = f"{self.origin}|refetch:{requested_by}:{document.url}"
+        return self.shared is None or self.shared.claim(name, seconds=REFETCH) is not Claim.LOST
 
     def _refresh(self, document: _Document, parse: Callable[[str], object], copy: _Copy | None) -> _Copy:
         failures = document.failures
         # While one thread fetches, the others use the copy that they have.
         if not document.lock.acquire(timeout=0 if copy else LOCK_TIMEOUT):
-            if copy:
-                return copy
-            raise MicrosoftUnavailable(f"{document} is being fetched for too long")
+            return _copy_or_raise(copy, f"{document} is being fetched for too long")
         try:
             copy = self._usable_copy(document)
-            if copy and (self._is_fresh(copy) or document.not_before > self._now()):
+            if copy and self._is_fresh(copy):
                 return copy
             # Threads that waited for a failure fail with it: else each would wait for a time-out of its own.
-            if copy is None and (document.failures != failures or document.not_before > self._now()):
-                raise MicrosoftUnavailable(document.problem)
+            if document.not_before > self.now() or (copy is None and document.failures != failures):
+                return _copy_or_raise(copy, document.problem)
             return self._fetch_or_keep(document, parse, copy)
         finally:
             document.lock.release()
@@ -151,17 +137,17 @@ class RemoteDocuments:
             return self._fetch(document, parse)
         except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
             document.failures += 1
-            self._pause(document, PAUSE if copy else self._pause_without_copy, str(error))
+            self._pause(document, PAUSE if copy else self.pause_without_copy, str(error))
             if copy is None:
                 raise
             logger.warning("Using an older copy of %s: %s", document, error)
             return copy
 
     def _fetch(self, document: _Document, parse: Callable[[str], object]) -> _Copy:
-        response = self._transport.get(document.url.partition("#")[0], limit=self._max_bytes)
+        response = self.transport.get(document.url.partition("#")[0], limit=self.max_bytes)
         problem = f"{document} answered {response.status}"
         if response.status == 429 or response.status >= 500:
-            seconds = _retry_after(response.headers.get("Retry-After", ""), now=self._now())
+            seconds = _retry_after(response.headers.get("Retry-After", ""), now=self.now())
             self._pause(document, seconds, problem)
             raise MicrosoftUnavailable(problem)
         if response.status != 200:
@@ -174,20 +160,20 @@ class RemoteDocuments:
         except UnicodeDecodeError:
             raise MicrosoftAnswerInvalid(f"{document} did not answer in UTF-8") from None
         parse(text)
-        copy = document.copy = _Copy(text, self._now())
-        if self._shared:
+        copy = document.copy = _Copy(text, self.now())
+        if self.shared:
             kept = json.dumps([copy.text, copy.fetched_at])
-            self._shared.set(self._shared_name(document.url), kept, seconds=USABLE)
+            self.shared.set(f"{self.origin}|{document.url}", kept, seconds=USABLE)
         return copy
 
     def _usable_copy(self, document: _Document) -> _Copy | None:
         copy = document.copy
         if copy is None or not self._is_fresh(copy):
             copy = self._newest_copy(document)
-        return copy if copy and self._now() - copy.fetched_at < USABLE else None
+        return copy if copy and self.now() - copy.fetched_at < USABLE else None
 
     def _newest_copy(self, document: _Document) -> _Copy | None:
-        kept = self._shared.get(self._shared_name(document.url)) if self._shared else None
+        kept = self.shared.get(f"{self.origin}|{document.url}") if self.shared else None
         if kept is not None:
             copy = _Copy(*json.loads(kept))
             if document.copy is None or document.copy.fetched_at <= copy.fetched_at:
@@ -195,17 +181,20 @@ class RemoteDocuments:
         return document.copy
 
     def _is_fresh(self, copy: _Copy) -> bool:
-        return self._now() - copy.fetched_at < FRESH
+        return self.now() - copy.fetched_at < FRESH
 
     def _pause(self, document: _Document, seconds: float, problem: str) -> None:
-        document.not_before = max(document.not_before, self._now() + seconds)
+        document.not_before = max(document.not_before, self.now() + seconds)
         document.problem = problem
 
     def _document(self, url: str) -> _Document:
         return self._documents.setdefault(url, _Document(url=url))
 
-    def _shared_name(self, name: str) -> str:
-        return f"{self._origin}|{name}"
+
+def _copy_or_raise(copy: _Copy | None, problem: str) -> _Copy:
+    if copy is None:
+        raise MicrosoftUnavailable(problem)
+    return copy
 
 
 def _retry_after(header: str, *, now: float) -> float:
