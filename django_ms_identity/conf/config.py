@@ -1,4 +1,4 @@
-"""The values that the settings are parsed into; fields as in DESIGN 2.2, times in seconds."""
+"""The values that the settings are parsed into; times are in seconds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Config:
     base_redirect_uri: str
     hooks: Mapping[str, tuple[Hook, ...]] = field(hash=False)
     create_groups: bool
-    """Whether groups that a mapper names and nobody has made are made."""
+    """Whether groups that a mapper names and that do not exist are created."""
     identity_schema_url: str = field(repr=False)
     """Empty: any traits are valid. Not shown: it may hold the whole schema or a signed URL."""
     registration_enabled: bool

@@ -56,7 +56,7 @@ def safe_return_to(request: HttpRequest, url: str, *, config: Config) -> str:
     """Return ``url`` if a visitor may be sent there after signing in, else nothing.
 
     Allowed are this host and ``ALLOWED_RETURN_URLS`` (scheme, host and port equal, the path a prefix by
-    whole segments; ``*.`` stands for one or more subdomains).
+    whole segments; ``*.`` matches one or more subdomains).
     """
     # Browsers drop some control characters and outer space, and read a backslash as a slash: another URL.
     if not url.isprintable() or url != url.strip() or "\\" in url or url.startswith("//"):

@@ -124,7 +124,7 @@ class RemoteDocuments:
             if copy and self._is_fresh(copy):
                 return copy
             # Threads that waited for a failure fail with it: else each would wait for a time-out of its own.
-            if document.not_before > self.now() or (copy is None and document.failures != failures):
+            if document.not_before > self.now() or document.failures != failures:
                 return _copy_or_raise(copy, document.problem)
             return self._fetch_or_keep(document, parse, copy)
         finally:

@@ -260,7 +260,7 @@ def test_settings_faults_say_what_to_type():
 
     parsed = parse_settings(wrong, debug=False)
 
-    # HTTP_TIMEOUT stands for two times.
+    # HTTP_TIMEOUT is two times.
     assert len(parsed.faults) == 6
     assert all(fault.remedy for fault in parsed.faults)
     assert [fault.remedy for fault in parsed.faults if fault.where == "PROVIDRS"] == [

@@ -498,7 +498,7 @@ def test_node_that_refetched_too_early_uses_new_key_of_another_node(wire, clock)
     kids(first)
     kids(second)
     with pytest.raises(TokenRejected):
-        signing_key(second, "nobody's")
+        signing_key(second, "unknown")
 
     clock.now += 1
     answers(wire, key_set(jwk(), jwk("newer")))
