@@ -18,7 +18,6 @@ from django_ms_identity.entra import client, jwks
 from django_ms_identity.entra import id_token as tokens
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.jsonnet import sources
 from django_ms_identity.jsonnet.engines import Engine, installed
 from django_ms_identity.jsonnet.json_values import encode
 from django_ms_identity.jsonnet.worker_pool import WorkerPool
@@ -74,7 +73,7 @@ def _map(claims: Claims) -> None:
 
 
 def _mapper_rows(engine: Engine, claims: Claims, wire: Wire, *, rounds: int) -> Iterator[Row]:
-    source = sources.read("", transport=runtime.http_client(conf.get_config()))
+    source = runtime.sources(conf.get_config()).read("")
     known = mapper_claims(claims.payload, subject=claims.sub)
     sandbox = WorkerPool(engine)
     evaluate = partial(

@@ -1,4 +1,4 @@
-"""The process's long-lived objects, built from the configuration and kept by its values."""
+"""Builds the process's long-lived objects from the configuration, and keeps them by its values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from django.core.cache import cache
 from .cache import SharedCache
 from .conf import Config
 from .crypto import Keyring
-from .jsonnet import sources, worker_pool
+from .jsonnet import worker_pool
 from .jsonnet.json_values import JSON
 from .jsonnet.source_urls import display_url
+from .jsonnet.sources import Sources, fetched_sources
 from .net.http import HttpClient
 from .net.remote_documents import RemoteDocuments
 from .sign_in_context import SignInContext
@@ -46,7 +47,7 @@ def map_claims(
     ``MapperFailed``.
     """
     provider, config = context.provider, context.config
-    source = sources.read(provider.mapper_url, transport=http_client(config), allow_http=allows_http())
+    source = sources(config).read(provider.mapper_url)
     output = worker_pool.evaluate(
         source,
         name=display_url(provider.mapper_url),
@@ -78,6 +79,13 @@ def documents(config: Config) -> RemoteDocuments:
     return _documents(config.http_timeout, config.emulator_url, settings.SECRET_KEY)
 
 
+def sources(config: Config) -> Sources:
+    """Return the reader of mappers, schemas and web hooks' bodies; by plain http only while developing."""
+    return Sources(
+        documents=_fetched_sources(config.http_timeout, config.emulator_url), allow_http=settings.DEBUG
+    )
+
+
 def identity_schema(config: Config) -> IdentitySchema | None:
     """Return the identity schema as it is now, or nothing where any traits are valid.
 
@@ -88,19 +96,15 @@ def identity_schema(config: Config) -> IdentitySchema | None:
     # The validator takes its time to import, and most projects have no schema.
     from .traits.schema import load_schema
 
-    return load_schema(config.identity_schema_url, transport=http_client(config), allow_http=allows_http())
-
-
-def allows_http() -> bool:
-    """Say whether mappers and schemas may come over plain http: only while developing."""
-    return settings.DEBUG
+    return load_schema(config.identity_schema_url, sources=sources(config))
 
 
 def reset() -> None:
-    """Drop every copy and connection of this process, as a new process would begin."""
+    """Drop every copy and connection of this process, as in a new process."""
     _keyring.cache_clear()
     _http_client.cache_clear()
     _documents.cache_clear()
+    _fetched_sources.cache_clear()
 
 
 @lru_cache(maxsize=4)
@@ -122,6 +126,11 @@ def _documents(timeout: tuple[float, float], emulator_url: str, secret: str) -> 
         now=time.time,
         origin=emulator_url,
     )
+
+
+@lru_cache(maxsize=4)
+def _fetched_sources(timeout: tuple[float, float], emulator_url: str) -> RemoteDocuments:
+    return fetched_sources(_http_client(timeout, emulator_url))
 
 
 if hasattr(os, "register_at_fork"):

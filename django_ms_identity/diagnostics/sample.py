@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from django.core.cache.backends.dummy import DummyCache
 from django.http import HttpRequest
 
 from django_ms_identity import runtime
-from django_ms_identity.cache import SharedCache
 from django_ms_identity.conf import Config
 from django_ms_identity.entra.clouds import CONSUMER_TENANT, TenantKind, issuer, keys_url
 from django_ms_identity.entra.code_exchange import VerifiedLogin
@@ -68,8 +66,7 @@ def ask_microsoft(provider: Provider, config: Config) -> tuple[str, int]:
 
     Raises ``MicrosoftUnavailable`` or ``MicrosoftAnswerInvalid``.
     """
-    nothing_kept = SharedCache(DummyCache("", {}), runtime.keyring())
-    documents = RemoteDocuments(transport=runtime.http_client(config), shared=nothing_kept, now=time.time)
+    documents = RemoteDocuments(transport=runtime.http_client(config), now=time.time)
     tenant = configured_tenant(provider, documents)
     return tenant, len(documents.read(keys_url(provider.cloud, provider.tenant), parse_keys))
 

@@ -33,9 +33,8 @@ def call(
     return send(
         web_hook,
         payload(request, stage=stage, provider=provider, identity=identity),
-        transport=runtime.http_client(config),
+        sources=runtime.sources(config),
         timeout=config.mapper_timeout,
-        allow_http=runtime.allows_http(),
     )
 
 
@@ -75,9 +74,8 @@ def check_bodies(
                 check_body(
                     web_hook,
                     sample_payload(stage=stage, provider=context.provider.id, identity=identity),
-                    transport=runtime.http_client(config),
+                    sources=runtime.sources(config),
                     timeout=config.mapper_timeout,
-                    allow_http=runtime.allows_http(),
                 )
             except (WebHookFailed, MapperBusy) as error:
                 yield stage, error

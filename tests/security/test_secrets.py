@@ -20,7 +20,7 @@ from django_ms_identity.flows import authorization_request
 from django_ms_identity.flows.pending_step import StepKind, StoredStep
 from django_ms_identity.identities.user_fields import UserFields as Account
 from django_ms_identity.models import Credential, Identity, SignIn
-from django_ms_identity.net import guarded_http, http
+from django_ms_identity.net import http
 from django_ms_identity.testing.emulator import Emulator
 from django_ms_identity.traits.mapping_result import Address, MappedUser
 from tests.journeys.steps import asked, code_of, page, pick, press
@@ -380,7 +380,6 @@ def test_no_value_shows_a_secret_when_it_is_printed(microsoft, client):
         Address(via="email", value=EMAIL),
         MappedUser(fields={"email": EMAIL}),
         http.Response(status=200, headers={}, body=b"planted-token"),
-        guarded_http.GuardedResponse(status=200, body=b"planted-answer"),
         StoredStep(kind=StepKind.COMPLETE, browser_secret="planted-binder"),
         make_hook(
             url="https://hooks.example/planted-path",
