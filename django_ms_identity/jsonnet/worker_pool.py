@@ -16,7 +16,7 @@ from .engines import Engine, preferred
 from .fair_semaphore import FairSemaphore
 from .json_values import JSON
 from .pipe_worker import PipeWorker
-from .worker_process import Worker, WorkerGone
+from .worker_process import Worker
 
 SIZE = 2
 WORKER = PipeWorker if os.name == "nt" else Worker
@@ -94,7 +94,7 @@ class WorkerPool:
                 return self._exchange(worker, request, request_id, deadline=time.monotonic() + timeout)
             except TimeoutError:
                 raise protocol.timed_out(name, timeout) from None
-            except WorkerGone:
+            except OSError:
                 if worker.ran_out_of_time():
                     raise protocol.timed_out(name, timeout) from None
                 raise protocol.crashed(name, worker.process.returncode) from None

@@ -26,15 +26,15 @@ MAX_REPLY = 4 * MAX_OUTPUT
 _WORKER = Path(__file__).with_name("worker.py")
 
 
-class WorkerGone(Exception):
+class WorkerGone(ConnectionError):
     """The worker ended, or sent what no worker sends."""
 
 
 class Worker:
     """A worker process and the socket to it.
 
-    ``send`` and ``receive`` raise ``TimeoutError`` at the deadline (of ``time.monotonic``) and
-    ``WorkerGone``. Kill the worker after any exception: a late reply may still arrive.
+    ``send`` and ``receive`` raise ``TimeoutError`` at the deadline (of ``time.monotonic``), and another
+    ``OSError`` when the worker is gone. Kill it after any exception: a late reply may still arrive.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -51,23 +51,13 @@ class Worker:
                 raise
 
     def send(self, body: bytes, *, deadline: float) -> None:
-        try:
-            self._write(struct.pack("!I", len(body)) + body, deadline)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise WorkerGone from error
+        self._write(struct.pack("!I", len(body)) + body, deadline)
 
     def receive(self, *, deadline: float) -> bytes:
-        try:
-            size: int = struct.unpack("!I", self._read(4, deadline))[0]
-            if size > MAX_REPLY:
-                raise WorkerGone
-            return self._read(size, deadline)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise WorkerGone from error
+        size: int = struct.unpack("!I", self._read(4, deadline))[0]
+        if size > MAX_REPLY:
+            raise WorkerGone
+        return self._read(size, deadline)
 
     def has_ended(self) -> bool:
         return self.process.poll() is not None

@@ -177,7 +177,7 @@ def test_worker_is_ended_by_its_own_timer_although_the_parent_ignores_the_signal
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPROF})
     try:
         worker = Worker(engine)
-        with pytest.raises(WorkerGone):
+        with pytest.raises(ConnectionError):
             asked(worker, SPIN)
         worker.kill()
     finally:
