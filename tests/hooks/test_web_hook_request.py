@@ -193,13 +193,13 @@ def test_a_template_that_is_not_there_is_a_failure(tmp_path):
 
 @pytest.fixture
 def _no_worker_is_free():
-    turns = web_hook_request.worker_pool._own._turns
-    taken = 0
-    while turns.take(0, timeout=0):
-        taken += 1
+    semaphore = web_hook_request.worker_pool._own._semaphore
+    keys = []
+    while semaphore.acquire(len(keys), timeout=0):
+        keys.append(len(keys))
     yield
-    for _ in range(taken):
-        turns.give_back(0)
+    for key in keys:
+        semaphore.release(key)
 
 
 @pytest.mark.usefixtures("_no_worker_is_free")
