@@ -50,7 +50,7 @@ def identity_schema() -> IdentitySchema | None:
     url = conf.get_config().identity_schema_url
     if not url:
         return None
-    # jsonschema takes its time to import, and most projects have no schema.
+    # jsonschema-rs takes its time to import, and most projects have no schema.
     from .traits.schema import load_schema
 
     return load_schema(url, transport=http_client(), allow_http=allows_http())

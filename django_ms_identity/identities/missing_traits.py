@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 def problems_in(traits: JSONObject) -> tuple[TraitProblem, ...]:
     """Say what the identity schema has against traits; nothing where the project has no schema.
 
-    Patterns run in the sandbox, so this may wait. Raises ``SchemaUnavailable``, ``SchemaInvalid``, and
-    ``MapperBusy`` or ``MapperCrashed`` when there is no sandbox to ask.
+    Raises ``SchemaUnavailable`` or ``SchemaInvalid``.
     """
     schema = runtime.identity_schema()
     return schema.problems(traits) if schema else ()

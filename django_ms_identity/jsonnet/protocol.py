@@ -66,13 +66,6 @@ def request_for(
     return request_id, json.dumps(request).encode()
 
 
-def search_for(pattern: str, text: str, *, wall: float) -> tuple[str, bytes]:
-    """Return a random id and the frame that asks whether a regular expression is found in a text."""
-    request_id = secrets.token_hex(8)
-    request = {"id": request_id, "pattern": pattern, "text": text, "wall": wall}
-    return request_id, json.dumps(request).encode()
-
-
 def _checked(source: str, name: str) -> str:
     if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
         raise MapperUnavailable(f"{name} is larger than {MAX_SOURCE} bytes", hint="Make the mapper shorter.")

@@ -2,8 +2,7 @@
 
 Started as ``python -I -S worker.py SETTINGS READ_FD WRITE_FD`` by ``worker_process``; imports nothing of
 this package. It locks itself in, then answers frames (four bytes of length, JSON) until the other end
-closes. An evaluation that outruns its time is ended by the kernel: no engine can be interrupted otherwise,
-nor can Python's regular expressions, which it also searches for.
+closes. An evaluation that outruns its time is ended by the kernel: no engine can be interrupted otherwise.
 """
 
 from __future__ import annotations
@@ -124,10 +123,7 @@ def forbid_files() -> None:
 
 def answer(engine: ModuleType, request: dict[str, object], settings: dict[str, int]) -> dict[str, object]:
     arm(settings["cpu"], request["wall"])
-    if "pattern" in request:
-        outcome = search(request)
-    else:
-        outcome = evaluate(engine, request, max_output=settings["max_output"])
+    outcome = evaluate(engine, request, max_output=settings["max_output"])
     arm(0, 0)
     return {"id": request["id"], **outcome}
 
@@ -162,11 +158,6 @@ def evaluate(engine: ModuleType, request: dict[str, object], *, max_output: int)
     if len(output) > max_output or len(output.encode()) > max_output:
         return {"outcome": "large"}
     return {"output": output}
-
-
-def search(request: dict[str, object]) -> dict[str, object]:
-    found = re.search(str(request["pattern"]), str(request["text"]), re.ASCII)
-    return {"matched": found is not None}
 
 
 def failure(outcome: str, text: str, *, explain: bool) -> dict[str, object]:

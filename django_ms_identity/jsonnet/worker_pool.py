@@ -1,4 +1,4 @@
-"""Evaluates Jsonnet, and regular expressions, in a small pool of exec'd, killable workers; DESIGN 5.4.
+"""Evaluates Jsonnet in a small pool of exec'd, killable workers; DESIGN 5.4.
 
 The engine never runs in this process, which it could abort. A worker whose evaluation did not end with a
 whole reply is killed, so a reply can never reach another caller. Starts on first use, once per process.
@@ -77,16 +77,6 @@ class WorkerPool:
         )
         reply = self._reply(request, request_id, name=name, timeout=timeout, whose=hash(source))
         return protocol.output_of(reply, name=name)
-
-    def matches(self, pattern: str, text: str, *, timeout: float) -> bool:
-        """Say whether a valid Python regular expression is found in a text; ``\\d`` and the like are ASCII.
-
-        Raises ``MapperTimedOut``, ``MapperBusy`` or ``MapperCrashed`` as ``evaluate`` does.
-        """
-        request_id, request = protocol.search_for(pattern, text, wall=timeout + _BACKSTOP)
-        name = "a pattern of the identity schema"
-        reply = self._reply(request, request_id, name=name, timeout=timeout, whose=hash(pattern))
-        return reply.get("matched") is True
 
     def close(self) -> None:
         """Kill all workers; the next evaluation starts new ones."""
@@ -197,17 +187,8 @@ def evaluate(
     )
 
 
-def matches(pattern: str, text: str, *, timeout: float) -> bool:
-    """Search in this process' sandbox for patterns; see ``Sandbox.matches``.
-
-    It has one worker, apart from the mappers': a visitor who keeps it busy holds up no sign-in.
-    """
-    return _patterns.matches(pattern, text, timeout=timeout)
-
-
 _pools: WeakSet[WorkerPool] = WeakSet()
 _own = WorkerPool()
-_patterns = WorkerPool(size=1)
 
 
 def _abandon_all() -> None:

@@ -102,7 +102,7 @@ class TraitForm(forms.Form):
 def ask(mapped: MappingResult, data: QueryDict | None) -> tuple[TraitForm, MappingResult | None]:
     """Return the form, and what was mapped with what was typed once the identity schema accepts it.
 
-    Raises ``TraitNotAskable`` where no form can mend what the schema says, and what the sandbox raises.
+    Raises ``TraitNotAskable`` where no form can ask for what the schema wants.
     """
     problems = missing_traits.problems_in(mapped.traits)
     asked: dict[tuple[str, ...], TraitField] = {}
@@ -134,7 +134,7 @@ def _field(trait: TraitField) -> forms.Field:
 
 
 def _kind_of_field(trait: TraitField) -> forms.Field:
-    # Here, because it imports jsonschema; whoever has a form to show has a schema.
+    # Imported late: it brings jsonschema-rs, which projects without an identity schema do not need.
     from django_ms_identity.traits.schema import FieldKind
 
     match trait.kind:
