@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import TypeAlias
 
@@ -33,6 +33,8 @@ MAX_CHAIN = 32
 """Schemas that apply in a row to one and the same value."""
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_BRANCHES = ("allOf", "anyOf", "oneOf", "dependencies", "dependentSchemas")
+_BAD_PATTERN = "the pattern is none of ECMA-262, is too large, or looks around or back"
 _Path: TypeAlias = "tuple[str | int, ...]"
 
 
@@ -102,17 +104,12 @@ def _faults_of(key: str, value: JSON, draft: str, *, at_root: bool) -> Iterator[
             yield "only the whole schema may name its draft"
         case _, str() if key == id_keyword(draft) and not at_root and not value.startswith("#"):
             yield "only the whole schema may have an identifier"
-        case "pattern", str():
-            yield from _pattern_faults([value])
-        case "patternProperties", dict():
-            yield from _pattern_faults(value)
+        case "pattern", str() if not is_pattern(value):
+            yield _BAD_PATTERN
+        case "patternProperties", dict() if not all(map(is_pattern, value)):
+            yield _BAD_PATTERN
         case _ if key == EXTENSION:
             yield from _extension_faults(value)
-
-
-def _pattern_faults(patterns: Iterable[str]) -> Iterator[str]:
-    if not all(map(is_pattern, patterns)):
-        yield "the pattern is none of ECMA-262, is too large, or looks around or back"
 
 
 def _extension_faults(extension: JSON) -> Iterator[str]:
@@ -133,6 +130,7 @@ def _reference_faults(root: JSONObject, lookup: Lookup) -> Iterator[tuple[_Path,
     for path, key, value in _entries(root, ()):
         if key in _REFERENCES and isinstance(value, str):
             try:
+                lookup(value)
                 chain = _chain(value, lookup, known)
             except BrokenReference:
                 yield path, f"{value} leads nowhere"
@@ -147,8 +145,11 @@ def _reference_faults(root: JSONObject, lookup: Lookup) -> Iterator[tuple[_Path,
 def _chain(reference: str, lookup: Lookup, known: dict[str, float]) -> float:
     """Count the schemas that a reference applies in a row to one value; infinite for a circle."""
     if reference not in known:
-        schema = lookup(reference)
         known[reference] = math.inf
+        try:
+            schema = lookup(reference)
+        except BrokenReference:
+            schema = True  # a fault of the place that says it
         known[reference] = max(
             depth + (_chain(found, lookup, known) if found else 0) for found, depth in _applied(schema)
         )
@@ -156,19 +157,16 @@ def _chain(reference: str, lookup: Lookup, known: dict[str, float]) -> float:
 
 
 def _applied(schema: JSON, depth: int = 1) -> Iterator[tuple[str, int]]:
-    """List the schemas that one applies to its own value, by reference and depth; empty for itself."""
+    """List the references that a schema applies to its own value, each with its depth; empty for itself."""
     yield "", depth
-    if isinstance(schema, dict):
-        for key, value in schema.items():
-            if key in _REFERENCES and isinstance(value, str):
-                yield value, depth
-            elif key in ("not", "if", "then", "else"):
-                yield from _applied(value, depth + 1)
-            elif key in ("allOf", "anyOf", "oneOf", "dependencies", "dependentSchemas"):
-                for part in (
-                    value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-                ):
-                    yield from _applied(part, depth + 1)
+    for key, value in schema.items() if isinstance(schema, dict) else ():
+        if key in _REFERENCES and isinstance(value, str):
+            yield value, depth
+        elif key in ("not", "if", "then", "else"):
+            yield from _applied(value, depth + 1)
+        elif key in _BRANCHES and isinstance(value, dict | list):
+            for part in value.values() if isinstance(value, dict) else value:
+                yield from _applied(part, depth + 1)
 
 
 def _traits_faults(read: Document) -> Iterator[tuple[_Path, str]]:
