@@ -387,7 +387,7 @@ def check_schema(_: object, traits_schema: Any, root: dict[str, Any], traits: di
     schema = refused(lambda: parse_schema.__wrapped__(json.dumps(document)))
     if schema is None:
         return
-    problems = refused(lambda: schema.problems(traits, matches=lambda pattern, text: True))
+    problems = refused(lambda: schema.problems(traits))
     paths = [problem.path for problem in problems or ()]
     refused(lambda: schema.fields(paths))
     schema.addresses(traits)
