@@ -93,6 +93,14 @@ class Provider:
     prompt: str
     domain_hint: str
 
+    @property
+    def scope_parameter(self) -> str:
+        """The ``scope`` to request: ``openid`` and ``profile`` always, ``offline_access`` never.
+
+        ``oid`` and ``tid`` need ``profile`` (Microsoft: id-token-claims-reference); no token is kept.
+        """
+        return " ".join(("openid", "profile", *(name for name in self.scope if name not in RESERVED_SCOPES)))
+
     def is_privileged(self, tid: str, *, guest: bool) -> bool:
         """Say whether people of the verified tenant ``tid`` may be given privileges here.
 

@@ -203,11 +203,10 @@ class _Arrival:
         return exchange(
             self._provider,
             code=code,
-            state=started.state,
             nonce=started.nonce,
             verifier=started.verifier,
             redirect_uri=started.redirect_uri,
-            transport=runtime.http_client(),
+            http=runtime.http_client(),
             documents=runtime.documents(),
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import time
@@ -34,7 +33,6 @@ KEYS_URL = f"{LOGIN}/{TID}/discovery/v2.0/keys"
 COMMON_KEYS_URL = f"{LOGIN}/common/discovery/v2.0/keys"
 TEMPLATED = f"{LOGIN}/{{tenantid}}/v2.0"
 NONCE = "raw-nonce-that-only-the-flow-knows"
-NONCE_HASH = hashlib.sha256(NONCE.encode()).hexdigest()
 
 
 def issuer(tid: str = TID) -> str:
@@ -100,7 +98,7 @@ def payload(**changes: object) -> dict[str, object]:
         "tid": TID,
         "sub": "pairwise-subject",
         "oid": OID,
-        "nonce": NONCE_HASH,
+        "nonce": NONCE,
         "name": "planted-name",
         "preferred_username": "planted@contoso.example",
         **changes,
