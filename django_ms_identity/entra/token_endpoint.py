@@ -48,6 +48,6 @@ def redeem(provider: Provider, *, code: str, verifier: str, redirect_uri: str, h
     if "error" in answer:
         raise error_for(answer["error"], answer.get("error_description"))
     id_token, access_token = answer.get("id_token"), answer.get("access_token", "")
-    if not isinstance(id_token, str) or not isinstance(access_token, str):
+    if not (isinstance(id_token, str) and id_token and isinstance(access_token, str)):
         raise MicrosoftAnswerInvalid("the token endpoint sent no ID token", hint="Is 'openid' consented to?")
     return Tokens(id_token=id_token, access_token=access_token)

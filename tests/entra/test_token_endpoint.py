@@ -168,6 +168,7 @@ HOSTILE = [
         for kind, target in (("to itself", TOKEN_URL), ("elsewhere", ELSEWHERE))
     ),
     pytest.param({"json": answer(id_token=LEFT_OUT)}, MicrosoftAnswerInvalid, id="no ID token"),
+    pytest.param({"json": answer(id_token="")}, MicrosoftAnswerInvalid, id="ID token empty"),
     pytest.param({"json": answer(id_token=None)}, MicrosoftAnswerInvalid, id="ID token null"),
     pytest.param({"json": answer(id_token=7)}, MicrosoftAnswerInvalid, id="ID token a number"),
     pytest.param(
