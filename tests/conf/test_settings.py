@@ -261,8 +261,8 @@ def test_every_fault_has_something_to_type_where_a_form_is_expected():
 
     # HTTP_TIMEOUT stands for two times.
     assert len(parsed.faults) == 6
-    assert all(fault.remedy for fault in parsed.faults)
-    assert [fault.remedy for fault in parsed.faults if fault.where == "PROVIDRS"] == [
+    assert all(fault.hint for fault in parsed.faults)
+    assert [fault.hint for fault in parsed.faults if fault.path == "PROVIDRS"] == [
         "Did you mean 'PROVIDERS'?"
     ]
 
@@ -332,7 +332,7 @@ def test_what_is_no_dict_is_a_fault():
 def test_doubts_do_not_stop_anybody():
     with override_settings(MS_IDENTITY={"PROVIDERS": [{**PROVIDER, "issuer_url": "https://example.com"}]}):
         assert conf.get_config().provider("microsoft")
-        assert [doubt.where for doubt in conf.parse().warnings] == ["PROVIDERS[0].issuer_url"]
+        assert [doubt.path for doubt in conf.parse().warnings] == ["PROVIDERS[0].issuer_url"]
 
 
 def test_an_unknown_provider_is_refused():
@@ -393,7 +393,7 @@ def test_a_key_that_a_web_hook_does_not_need_is_a_warning():
 def test_an_unknown_hook_is_answered_with_the_nearest(name, remedy):
     (fault,) = parse_settings({"HOOKS": {"after_login": [{"hook": name}]}}, debug=False).faults
 
-    assert remedy in fault.remedy
+    assert remedy in fault.hint
 
 
 def test_a_stage_replaces_only_its_own_default():
@@ -478,7 +478,7 @@ def test_whatever_is_written_there_is_a_value_or_a_list_of_faults(settings, debu
     parsed = parse_settings(settings, debug=debug)
 
     assert isinstance(parsed.config, Config)
-    assert all(fault.problem for fault in parsed.faults)
+    assert all(fault.message for fault in parsed.faults)
     hash(parsed.config)
 
 

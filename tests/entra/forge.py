@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from django_ms_identity.cache import SharedCache
+from django_ms_identity.conf.provider_settings import parse_provider
 from django_ms_identity.conf.reader import ConfigIssue
 from django_ms_identity.crypto import Keyring
 from django_ms_identity.entra import id_token, jwks
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.entra.providers import Provider, parse_provider
+from django_ms_identity.entra.providers import Provider
 from django_ms_identity.net.http import HttpClient
 from django_ms_identity.net.remote_documents import RemoteDocuments
 
@@ -165,7 +166,7 @@ def provider(**changes: object) -> Provider:
     faults: list[ConfigIssue] = []
     parsed = parse_provider(
         {name: value for name, value in raw.items() if value is not LEFT_OUT},
-        where="PROVIDERS[0]",
+        path="PROVIDERS[0]",
         faults=faults,
         warnings=[],
     )
