@@ -95,7 +95,7 @@ def end_session_url(cloud: Cloud, tenant: Tenant) -> str:
 
 
 def keys_url(cloud: Cloud, tenant: Tenant) -> str:
-    """Return the URL of the signing keys; ``/common/`` names the issuer of each (Microsoft: access-tokens)."""
+    """Return the URL of the signing keys; ``common`` names the issuer of each (Microsoft: access-tokens)."""
     segment = tenant.value if tenant.single else TenantKind.COMMON
     return f"{cloud.login}/{segment}/discovery/v2.0/keys"
 

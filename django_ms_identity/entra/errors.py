@@ -231,6 +231,8 @@ _ERRORS: dict[str, tuple[type[MSIdentityError], str]] = {
     "temporarily_unavailable": (MicrosoftUnavailable, "Microsoft has a passing fault."),
 }
 
+_UNKNOWN = (MicrosoftRefused, "Look the code up at login.microsoftonline.com/error.")
+
 
 def error_for(error: object, description: object) -> MSIdentityError:
     """Return the exception for an OAuth error answer (RFC 6749 sections 4.1.2.1 and 5.2).
@@ -242,11 +244,7 @@ def error_for(error: object, description: object) -> MSIdentityError:
     trace = _TRACE.search(text)
     trace_id = trace.group(1).lower() if trace else ""
     code = _CODE.match(text)
-    if code and (known := CODES.get(int(code.group(1)))):
-        exception, hint = known
-        return exception(f"Microsoft answered {name} (AADSTS{code.group(1)})", hint=hint, trace_id=trace_id)
-    exception, hint = _ERRORS.get(
-        name, (MicrosoftRefused, "Look the code up at login.microsoftonline.com/error.")
-    )
     shown = f"{name} (AADSTS{code.group(1)})" if code else name
+    known = CODES.get(int(code.group(1))) if code else None
+    exception, hint = known or _ERRORS.get(name, _UNKNOWN)
     return exception(f"Microsoft answered {shown}", hint=hint, trace_id=trace_id)
