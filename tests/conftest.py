@@ -13,8 +13,8 @@ from django_ms_identity import runtime
 from tests.support import servers
 from tests.support.web import Browser
 
-# No deadline: a busy machine is no defect. In CI the same examples each time, so that a failure is the fault of
-# the change; on a developer's machine new ones.
+# No deadline: a busy machine is no defect. In CI the same examples each time, so that a failure is the fault
+# of the change; on a developer's machine new ones.
 hypothesis.settings.register_profile("developer", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
@@ -22,7 +22,7 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 NOISY = "django.db.backends"
 """Django's log of SQL, which has every value in it; only a project's own settings turn it on."""
 
-# Threads share one connection to a database in memory, so they cannot race; `make races` names other databases.
+# Threads share one connection to a database in memory, so they cannot race; `make races` has others.
 collect_ignore = ["concurrency/races"] if servers.DATABASE == "sqlite" else []
 
 

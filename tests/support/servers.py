@@ -51,8 +51,8 @@ def make_cache() -> dict[str, object]:
             return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
         case "redis":
             port = os.environ.get("REDIS_PORT", "56379")
-            # Numbers of their own for each kind of database and each worker of pytest-xdist, because every test
-            # empties the cache. `.ci/services` starts Redis with 48 of them.
+            # A number for each kind of database and each worker of pytest-xdist: every test empties the
+            # cache. `.ci/services` starts Redis with 48 of them.
             worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
             number = {"postgresql": 16, "mariadb": 32}.get(DATABASE, 0) + worker % 16
             return {
