@@ -17,6 +17,7 @@ from tests.support.web import Browser
 # of the change; on a developer's machine new ones.
 hypothesis.settings.register_profile("developer", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("few", deadline=None, derandomize=True, max_examples=10)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 NOISY = "django.db.backends"
