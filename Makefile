@@ -15,7 +15,8 @@ RUN := $(BIN)/python
 
 # Idle workers take tests from busy ones: a few tests take much longer than the others.
 PARALLEL := -n $(WORKERS) --dist=worksteal
-# Whole sign-ins, attacks, failures, and tests that start another pytest: `make test` has them.
+# Whole sign-ins, attacks, failures, and tests that start another pytest: `make test` has them, and more examples of
+# the generated ones.
 SLOW := $(addprefix --ignore=tests/,browser concurrency example journeys other_project parity security \
 	test_other_project.py test_project.py)
 ON_A_DATABASE := -m django_db --ignore=tests/concurrency/races
@@ -37,7 +38,7 @@ test: .venv/.for-test ## all tests, on every core, with the coverage that they m
 	@$(RUN) -m pytest $(PARALLEL) --cov -rs
 
 check: lint ## within a minute: lint and the unit tests, for the loop of a working day
-	@$(RUN) -m pytest -q $(PARALLEL) $(SLOW)
+	@$(RUN) -m pytest -q $(PARALLEL) $(SLOW) --hypothesis-profile=few
 
 lint: .venv/.for-dev ## formatting, lint, types, layers, missing migrations
 	$(RUN) -m ruff check
@@ -78,7 +79,7 @@ lowest: .venv/.for-lowest ## the unit tests with the lowest version of each depe
 	@VIRTUAL_ENV=.venv/lowest $(BIN)/uv --quiet pip install --resolution lowest-direct --editable '.[fast]'
 	@VIRTUAL_ENV=.venv/lowest $(BIN)/uv --quiet pip install --group test
 	@$(BIN)/uv --quiet pip list --python .venv/lowest
-	@.venv/lowest/bin/python -m pytest -q $(PARALLEL) $(SLOW)
+	@.venv/lowest/bin/python -m pytest -q $(PARALLEL) $(SLOW) --hypothesis-profile=few
 
 bench: .venv/.for-bench ## what a sign-in costs, beside its budget
 	@$(RUN) -m benchmarks
