@@ -47,7 +47,7 @@ def test_attack_has_its_outcome_and_the_next_sign_in_works(case, settings, caplo
             forget_what_was_told()
         for browser in (Browser(), harness.browser):
             before = SignIn.objects.count()
-            # Without a prompt, whoever is signed in would not be sent to Microsoft at all.
+            # Without a prompt, a visitor who is signed in would not be sent to Microsoft at all.
             following = harness.sign_in(browser, case.next_visitor, prompt="select_account")
             assert following.headers.get("Location") == "/home/", page(following)
             assert harness.person(browser) == case.next_visitor
