@@ -1,9 +1,9 @@
 """Remove each check once and see whether a test notices: ``make mutants``, or ``make mutants ONLY=flows``.
 
-A check is a condition before a refusal, one operand of such a condition, the result of a function that returns a
-bool, or a call for its side effect. Each is removed in a copy of the tree, where the tests that rooms.toml names
-for its module run until the first failure. What no test notices is a survivor: it needs a test, or a reason in
-survivors.toml.
+A check is a condition before a refusal, one operand of such a condition, the result of a function that
+returns a bool, or a call for its side effect. Each is removed in a copy of the tree, where the tests that
+rooms.toml names for its module run until the first failure. What no test notices is a survivor: it needs a
+test, or a reason in survivors.toml.
 """
 
 from __future__ import annotations
