@@ -13,17 +13,17 @@ from django_ms_identity import runtime
 from tests.support import servers
 from tests.support.web import Browser
 
-# No deadline: a busy machine is no defect. In CI the same examples each time, so that a change is judged
-# by what it changes; on a developer's machine new ones.
+# No deadline: a busy machine is no defect. In CI the same examples each time, so that a failure is the fault
+# of the change; on a developer's machine new ones.
 hypothesis.settings.register_profile("developer", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("few", deadline=None, derandomize=True, max_examples=10)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
-
 NOISY = "django.db.backends"
-"""Django's log of SQL, with every value in it: a project turns it on for itself, never for us."""
+"""Django's log of SQL, which has every value in it; only a project's own settings turn it on."""
 
-# Threads share one connection to a database in memory: they would not race. `make races` names others.
+# Threads share one connection to a database in memory, so they cannot race; `make races` has others.
 collect_ignore = ["concurrency/races"] if servers.DATABASE == "sqlite" else []
 
 
@@ -34,7 +34,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> None:
-    """Begin as a process begins that nobody has signed in at, beside an empty cache."""
+    """Begin each test like a new process with an empty cache."""
     runtime.reset()
     cache.clear()
 
@@ -46,7 +46,7 @@ def client() -> Browser:
 
 @pytest.fixture
 def listen() -> Iterator[Callable[[Signal, Callable[..., object]], None]]:
-    """Connect receivers for the length of one test."""
+    """Connect signal receivers for the duration of one test."""
     connected: list[tuple[Signal, Callable[..., object]]] = []
 
     def connect(signal: Signal, receiver: Callable[..., object]) -> None:
@@ -60,7 +60,7 @@ def listen() -> Iterator[Callable[[Signal, Callable[..., object]], None]]:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], str]]:
-    """Everything that any logger says, at any level."""
+    """Return a function that renders every log record of any logger, at any level."""
     before: dict[logging.Logger, tuple[int, bool]] = {}
     for name in [*logging.root.manager.loggerDict, ""]:
         logger = logging.getLogger(name)

@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from django.core.management import call_command
 
 import django_ms_identity
@@ -20,7 +22,8 @@ def read(name: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "target", ["bench", "bench-growth", "demo", "e2e", "help", "lint", "load", "matrix", "test"]
+    "target",
+    ["bench", "bench-growth", "check", "demo", "e2e", "help", "lint", "load", "lowest", "matrix", "test"],
 )
 def test_the_makefile_has_the_target_and_its_help(target: str) -> None:
     assert re.search(rf"^{target}:.*## \S", read("Makefile"), re.MULTILINE)
@@ -33,6 +36,55 @@ def test_the_readme_names_the_command(command: str) -> None:
 
 def test_the_ci_runs_the_test_command_of_the_readme_last() -> None:
     assert read(".ci/run").rstrip().splitlines()[-1] == "make test"
+
+
+def commands_of(workflow: dict) -> list[str]:
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    return [step["run"] for step in steps if "run" in step]
+
+
+def test_the_workflow_runs_what_the_ci_runs_without_root() -> None:
+    """On SQLite, where the CI has servers that only root installs."""
+    here = set(re.findall(r"^(?:make|bash \.ci/wheel/run) .*$", read(".ci/run"), re.MULTILINE))
+    with_servers = {"make databases", "make races", 'make plans ROWS=100000 POSTGRES="$postgres"'}
+
+    forge = yaml.safe_load(read(".github/workflows/ci.yml"))
+
+    assert with_servers <= here
+    assert set(commands_of(forge)) == here - with_servers | {"make plans ROWS=100000"}
+    assert all(0 < job["timeout-minutes"] <= 60 for job in forge["jobs"].values())
+
+
+@pytest.mark.parametrize(
+    "form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")), ids=lambda path: path.name
+)
+def test_an_issue_form_is_complete(form: Path) -> None:
+    written = yaml.safe_load(form.read_text(encoding="utf-8"))
+
+    if form.name == "config.yml":
+        assert {"name", "url", "about"} == set(written["contact_links"][0])
+    else:
+        assert {"name", "description", "body"} <= set(written)
+        asked = [field for field in written["body"] if field["type"] != "markdown"]
+        assert len({field["id"] for field in asked}) == len(asked) > 0
+        assert all(field["attributes"]["label"] for field in asked)
+
+
+def test_the_pre_commit_hooks_need_no_other_repository() -> None:
+    config = yaml.safe_load(read(".pre-commit-config.yaml"))
+
+    assert {repository["repo"] for repository in config["repos"]} == {"local"}
+
+
+def test_the_extra_for_tests_installs_what_the_fixture_imports_and_no_more() -> None:
+    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+
+    assert {re.split(r"[>=<~]", requirement)[0] for requirement in extras["test"]} == {
+        "pytest",
+        "pytest-django",
+        "responses",
+    }
+    assert set(extras) == {"fast", "test"}
 
 
 def test_the_changelog_names_the_version() -> None:

@@ -1,9 +1,9 @@
-"""Removes each guard once and sees whether a test notices: ``make mutants``, or ``make mutants ONLY=flow``.
+"""Remove each check once and see whether a test notices: ``make mutants``, or ``make mutants ONLY=flows``.
 
-A guard is a condition before a refusal, one operand of such a condition, what a function says that answers
-yes or no, or a call for the sake of what it does. Each is taken out in a copy of the tree, where the tests of
-its room then run until the first failure. What no test notices is a survivor: it needs a test, or a reason in
-survivors.toml.
+A check is a condition before a refusal, one operand of such a condition, the result of a function that
+returns a bool, or a call for its side effect. Each is removed in a copy of the tree, where the tests that
+rooms.toml names for its module run until the first failure. What no test notices is a survivor: it needs a
+test, or a reason in survivors.toml.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ COPIED = (
 
 
 class Outcome(Enum):
-    """What the tests make of a mutant."""
+    """Whether the tests notice a mutant."""
 
     NOTICED = "noticed"
     HANGS = f"the tests take over {TIMEOUT} s"
@@ -53,13 +53,13 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutant:
-    """A guard taken out of a module."""
+    """A module with one check removed."""
 
     module: str
     function: str
     line: int
     what: str
-    """The source of what is taken out; with module and function it names the mutant."""
+    """The source of what is removed; with module and function it names the mutant."""
     source: str
     """The whole module without it."""
 
@@ -69,7 +69,7 @@ class Mutant:
 
 
 def mutants_of(module: str, source: str) -> Iterator[Mutant]:
-    """Take out each guard of a module, one at a time."""
+    """Remove each check of a module, one at a time."""
     tree = ast.parse(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     seen: Counter[str] = Counter()
@@ -79,7 +79,7 @@ def mutants_of(module: str, source: str) -> Iterator[Mutant]:
                 what = ast.unparse(inner)
                 what += f" -> {replacement}" if isinstance(node, ast.Return) and inner is node.value else ""
                 what = what if len(what) <= 160 else f"{what[:157]}..."
-                # The second guard of the same words has a name of its own.
+                # Number the checks that have the same source.
                 seen[f"{function.name}: {what}"] += 1
                 if (number := seen[f"{function.name}: {what}"]) > 1:
                     what = f"{what} ({number})"
@@ -101,12 +101,12 @@ def _own(function: ast.AST) -> Iterator[ast.AST]:
 
 
 def _answers(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Say whether a function says yes or no."""
+    """Say whether a function returns a bool."""
     return isinstance(function.returns, ast.Name) and function.returns.id == "bool"
 
 
 def _weakened(node: ast.AST, *, answers: bool) -> Iterator[tuple[ast.expr, str]]:
-    """Return the parts of a guard, each with what takes its place."""
+    """Return the parts of a check, each with its replacement."""
     if isinstance(node, ast.If) and _refuses(node.body):
         yield node.test, "False"
         yield from _operands(node.test)
@@ -226,19 +226,19 @@ def main() -> None:
         for mutant in mutants_of(module, (ROOT / PACKAGE / module).read_text(encoding="utf-8"))
     ]
     if missing := [part for part in options.only if not any(part in f"/{module}" for module in rooms)]:
-        raise SystemExit(f"No room is called {' or '.join(missing)}.")
+        raise SystemExit(f"rooms.toml has no module like {' or '.join(missing)}.")
     began = time.monotonic()
     unexplained = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         copies = Copies(options.jobs, Path(folder))
         rooms_tests = {tuple(tests) for _, tests in work}
         if any(outcome is not Outcome.SURVIVES for outcome in pool.map(copies.untouched, rooms_tests)):
-            raise SystemExit("The tests fail, or hang, before anything is taken out.")
+            raise SystemExit("The tests fail, or hang, before anything is removed.")
         outcomes = pool.map(lambda each: (each[0], copies.outcome(*each)), work)
         for number, (mutant, outcome) in enumerate(outcomes, 1):
             reason = reasons.get(mutant.name, "")
             survives = outcome is Outcome.SURVIVES
-            verdict = f"survives: {reason or 'NOBODY KNOWS WHY'}" if survives else outcome.value
+            verdict = f"survives: {reason or 'NO REASON GIVEN'}" if survives else outcome.value
             unexplained += outcome is not Outcome.NOTICED and not reason
             place = f"{mutant.module}:{mutant.line} {mutant.function}"
             print(f"{number}/{len(work)} {place}: {mutant.what}: {verdict}", flush=True)

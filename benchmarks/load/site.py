@@ -1,4 +1,4 @@
-"""The site's two doors: ``wsgi`` and ``asgi``."""
+"""Make the applications of the site: ``wsgi`` and ``asgi``."""
 
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application

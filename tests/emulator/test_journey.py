@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 from django.contrib.auth import get_user
 from django.test import Client
 
@@ -35,6 +36,26 @@ def test_who_turns_back_is_not_signed_in(client, ms_identity_emulator):
     response = ms_identity_emulator.sign_in(client, persona="cancel")
 
     assert response.status_code >= 400
+    assert not signed_in(client)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "failure"),
+    [
+        ("token", {"status": 503}),
+        ("token", {"exception": requests.Timeout()}),
+        ("token", {"body": "not JSON"}),
+        ("keys", {"body": '{"keys": []}'}),
+    ],
+)
+def test_sign_in_ends_on_an_error_page_while_microsoft_fails(client, ms_identity_emulator, endpoint, failure):
+    # Twice, because what is only read is asked for a second time.
+    for _attempt in range(2):
+        ms_identity_emulator.answer_next(endpoint, **failure)
+
+    response = ms_identity_emulator.sign_in(client)
+
+    assert response.status_code >= 500
     assert not signed_in(client)
 
 

@@ -1,4 +1,4 @@
-"""Where the tests' rows and cache live: SQLite and this process, unless the environment names servers.
+"""Say where the tests' rows and cache are: SQLite and this process, unless the environment names servers.
 
 ``TEST_DATABASE`` is ``sqlite``, ``sqlite-file``, ``postgresql`` or ``mariadb``, ``TEST_CACHE`` is ``locmem``
 or ``redis``, ``TEST_SESSIONS`` a session engine. ``.ci/services`` starts the servers.
@@ -36,7 +36,7 @@ def make_database(name: str) -> dict[str, object]:
                 "ENGINE": "django.db.backends.mysql",
                 "NAME": name,
                 "PORT": os.environ.get("MARIADB_PORT", "53306"),
-                # Nothing finds more than it: case, accents, width, ligatures and trailing space are the same.
+                # The most forgiving: case, accents, width, ligatures and trailing space make no difference.
                 "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_unicode_ci"},
                 **_ROLE,
             }
@@ -51,8 +51,10 @@ def make_cache() -> dict[str, object]:
             return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
         case "redis":
             port = os.environ.get("REDIS_PORT", "56379")
-            # One for each database: the tests of two engines may run side by side.
-            number = {"postgresql": 1, "mariadb": 2}.get(DATABASE, 3)
+            # A number for each kind of database and each worker of pytest-xdist: every test empties the
+            # cache. `.ci/services` starts Redis with 48 of them.
+            worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+            number = {"postgresql": 16, "mariadb": 32}.get(DATABASE, 0) + worker % 16
             return {
                 "BACKEND": "django.core.cache.backends.redis.RedisCache",
                 "LOCATION": f"redis://127.0.0.1:{port}/{number}",

@@ -1,4 +1,4 @@
-"""Every way in which Microsoft, a visitor or somebody between them may lie, and what comes of it.
+"""Attacks by Microsoft, by a visitor or in between them, each with the outcome of the sign-in.
 
 The catalogue is ``cases.CASES``; ``python -m tests.security.attacks`` writes its table into docs/security.md.
 """

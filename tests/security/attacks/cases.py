@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import about_answers, about_browsers, about_people, about_tokens
+from . import browsers, people, responses, tokens
 
-CASES = (*about_tokens.CASES, *about_answers.CASES, *about_browsers.CASES, *about_people.CASES)
+CASES = (*tokens.CASES, *responses.CASES, *browsers.CASES, *people.CASES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .cases import CASES
-from .scene import Case, Group
+from .harness import Case, Group
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "security.md"
 BEGIN = "<!-- The cases begin here; `python -m tests.security.attacks` writes what follows. -->"

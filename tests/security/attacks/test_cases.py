@@ -12,47 +12,47 @@ import pytest
 from django_ms_identity import runtime
 from django_ms_identity.models import SignIn
 from django_ms_identity.net.http import EMULATED
-from django_ms_identity.testing.adversary import HONEST, Adversary
 from tests.journeys.steps import code_of, page
+from tests.security.malicious_provider import UNTAMPERED, MaliciousProvider
 from tests.support.builders import CLIENT_SECRET, make_settings
 from tests.support.web import Browser
 
 from .cases import CASES
-from .scene import Group, Scene, end_of
+from .harness import Group, Harness, end_of
 
-NEVER_TOLD = (CLIENT_SECRET, "<script", "evil.example", "planted")
-NEVER_SHOWN = (*NEVER_TOLD, "AADSTS", "Traceback")
+NEVER_LOGGED = (CLIENT_SECRET, "<script", "evil.example", "planted")
+NEVER_SHOWN = (*NEVER_LOGGED, "AADSTS", "Traceback")
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_the_lie_is_not_believed_and_the_next_visitor_gets_in(case, settings, caplog):
+def test_attack_has_its_outcome_and_the_next_sign_in_works(case, settings, caplog):
     settings.MS_IDENTITY = make_settings(case.provider, **case.settings)
     caplog.set_level(logging.DEBUG, "django_ms_identity")
-    with Adversary(case.lie) as microsoft:
-        scene = Scene(microsoft, settings)
+    with MaliciousProvider(case.tampering) as microsoft:
+        harness = Harness(microsoft, settings)
 
-        response = case.act(scene)
+        response = case.act(harness)
 
         if case.harmless:
             assert (response.status_code < 400, end_of(response)) == (True, case.lands), page(response)
-            assert scene.person(scene.browser) == case.signed_in
+            assert harness.person(harness.browser) == case.signed_in
         else:
             assert (code_of(response), response.status_code) == case.expected
-            scene.assert_untouched()
-            microsoft.lie = HONEST
+            harness.assert_untouched()
+            microsoft.tampering = UNTAMPERED
         shown = page(response)
-        assert [text for text in (*NEVER_SHOWN, *microsoft.given_away) if text in shown] == []
+        assert [text for text in (*NEVER_SHOWN, *microsoft.issued_secrets) if text in shown] == []
         if case.remembered:
             forget_what_was_told()
-        for browser in (Browser(), scene.browser):
+        for browser in (Browser(), harness.browser):
             before = SignIn.objects.count()
-            # Without a prompt, whoever is signed in would not be sent to Microsoft at all.
-            following = scene.sign_in(browser, case.next_visitor, prompt="select_account")
+            # Without a prompt, a visitor who is signed in would not be sent to Microsoft at all.
+            following = harness.sign_in(browser, case.next_visitor, prompt="select_account")
             assert following.headers.get("Location") == "/home/", page(following)
-            assert scene.person(browser) == case.next_visitor
+            assert harness.person(browser) == case.next_visitor
             assert SignIn.objects.count() == before + 1
-        never_logged = (*NEVER_TOLD, *microsoft.given_away, *personal_details(microsoft), "\n")
+        never_logged = (*NEVER_LOGGED, *microsoft.issued_secrets, *personal_details(microsoft), "\n")
         assert [(text, line) for line in our_lines(caplog) for text in never_logged if text in line] == []
         assert {urlsplit(url).netloc for url in asked_of(microsoft)} <= EMULATED
 
@@ -91,6 +91,6 @@ def test_every_group_has_cases():
 
 
 def test_every_case_is_described_by_sentences():
-    told = [text for case in CASES for text in (case.sentence, case.harmless) if text]
+    described = [text for case in CASES for text in (case.sentence, case.harmless) if text]
 
-    assert [text for text in told if not re.fullmatch(r"[A-Z`][^\n|]*\.", text)] == []
+    assert [text for text in described if not re.fullmatch(r"[A-Z`][^\n|]*\.", text)] == []

@@ -11,11 +11,11 @@ from types import MappingProxyType
 import requests
 from django.http import HttpResponse
 
-from django_ms_identity.testing.adversary import instead
 from django_ms_identity.testing.emulator import Endpoint, endpoint_of
+from tests.security.malicious_provider import respond_with
 from tests.support.loopback import Handler, serve
 
-from .scene import INVALID, UNAVAILABLE, Case, Group, Scene
+from .harness import INVALID, UNAVAILABLE, Case, Group, Harness
 
 MEGABYTE = 1024 * 1024
 SPACE = gzip.compress(b" " * 64 * MEGABYTE, compresslevel=1)
@@ -79,7 +79,7 @@ def not_http(handler: Handler, truth: bytes) -> None:
 
 
 @contextmanager
-def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Iterator[Callable[[], None]]:
+def in_the_middle(harness: Harness, endpoint: Endpoint, misbehave: Misbehave) -> Iterator[Callable[[], None]]:
     """Put a machine in the middle, which misbehaves until the function that this gives is called."""
     misbehaves = True
 
@@ -101,7 +101,7 @@ def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Ite
             handler.reply(answer.content, status=answer.status_code)
 
     def configure(timeout: tuple[float, float]) -> None:
-        scene.settings.MS_IDENTITY = {**before, "EMULATOR_URL": server.url, "HTTP_TIMEOUT": timeout}
+        harness.settings.MS_IDENTITY = {**before, "EMULATOR_URL": server.url, "HTTP_TIMEOUT": timeout}
 
     def behave() -> None:
         nonlocal misbehaves
@@ -109,15 +109,15 @@ def in_the_middle(scene: Scene, endpoint: Endpoint, misbehave: Misbehave) -> Ite
         configure(PATIENCE)
 
     with serve(relay) as server:
-        scene.microsoft.wire.add_passthru(server.url)
-        scene.settings.DEBUG = True
-        before = scene.settings.MS_IDENTITY
+        harness.microsoft.wire.add_passthru(server.url)
+        harness.settings.DEBUG = True
+        before = harness.settings.MS_IDENTITY
         configure(HURRY if misbehave in (silent, dripping) else PATIENCE)
-        scene.front = server.url
+        harness.front = server.url
         yield behave
-        scene.front = ""
-        scene.settings.MS_IDENTITY = before
-        scene.settings.DEBUG = False
+        harness.front = ""
+        harness.settings.MS_IDENTITY = before
+        harness.settings.DEBUG = False
 
 
 MISBEHAVIOURS = (
@@ -147,7 +147,7 @@ def broken_at(
         group=group,
         sentence=f"{name} redirects to itself.",
         act=asking_once(url),
-        lie=instead(endpoint, status=307, headers={"Location": url}),
+        tampering=respond_with(endpoint, status=307, headers={"Location": url}),
         code=INVALID,
         provider=provider,
     )
@@ -167,28 +167,28 @@ def broken_at(
     ]
 
 
-def asking_once(url: str) -> Callable[[Scene], HttpResponse]:
+def asking_once(url: str) -> Callable[[Harness], HttpResponse]:
     """Make the act of a sign-in that asks this address, and only once."""
 
-    def act(scene: Scene) -> HttpResponse:
-        response = scene.sign_in()
-        assert [asked for _method, asked in scene.microsoft.requests].count(url) == 1
+    def act(harness: Harness) -> HttpResponse:
+        response = harness.sign_in()
+        assert [asked for _method, asked in harness.microsoft.requests].count(url) == 1
         return response
 
     return act
 
 
-def through(endpoint: Endpoint, misbehave: Misbehave) -> Callable[[Scene], HttpResponse]:
+def through(endpoint: Endpoint, misbehave: Misbehave) -> Callable[[Harness], HttpResponse]:
     """Make the act of a case: a sign-in through a machine that misbehaves, and then one that does not."""
 
-    def act(scene: Scene) -> HttpResponse:
-        with in_the_middle(scene, endpoint, misbehave) as behave:
-            response = scene.sign_in()
-            scene.assert_untouched()
+    def act(harness: Harness) -> HttpResponse:
+        with in_the_middle(harness, endpoint, misbehave) as behave:
+            response = harness.sign_in()
+            harness.assert_untouched()
             behave()
-            following = scene.sign_in(scene.open_browser(), "admin")
+            following = harness.sign_in(harness.open_browser(), "admin")
             assert following.headers.get("Location") == "/home/", following.content.decode()
-            scene.watch()
+            harness.watch()
         return response
 
     return act

@@ -1,4 +1,4 @@
-"""Lies about who somebody is: other people's accounts, links, mappers and web hooks."""
+"""Attacks on other people's accounts and links, and by mappers and web hooks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.journeys.steps import page
 from tests.support.builders import make_identity, make_mapper, make_schema
 from tests.support.loopback import serve
 
-from .about_tokens import FABRIKAM, ORGANIZATIONS
-from .scene import NOBODY, Case, Group, Scene, who
+from .harness import NOBODY, Case, Group, Harness, who
+from .tokens import FABRIKAM, ORGANIZATIONS
 
 EMAIL = "ines.okafor@contoso.example"
 CONFIRM, COMPLETE = "/ms/confirm-link/", "/ms/complete/"
@@ -28,72 +28,72 @@ BELIEVES = make_mapper("""
 AUTOMATIC = {"account_linking_mode": "automatic", "auto_link_domains": ["contoso.example"]}
 
 
-def ticket_of(scene: Scene) -> str:
+def ticket_of(harness: Harness) -> str:
     """Return what the form would hold that is not shown."""
-    cookie = scene.browser.cookies["ms_identity_pending_token"].value
+    cookie = harness.browser.cookies["ms_identity_pending_token"].value
     return pending_step.form_token(
         RequestFactory().get("/", headers={"Cookie": f"ms_identity_pending_token={cookie}"}),
         conf.get_config(),
     )
 
 
-def meet(scene: Scene, persona: str = "work") -> None:
+def meet(harness: Harness, persona: str = "work") -> None:
     """Come with the address of a user who is here already."""
-    response = scene.sign_in(persona=persona)
+    response = harness.sign_in(persona=persona)
     assert response.headers["Location"] == CONFIRM, page(response)
-    assert who(scene.browser) == NOBODY
+    assert who(harness.browser) == NOBODY
 
 
-def takeover_by_email(scene: Scene) -> HttpResponse:
+def takeover_by_email(harness: Harness) -> HttpResponse:
     """Come with the victim's address, and confirm as oneself."""
-    scene.local_user("victim", email=EMAIL)
-    scene.local_user("attacker")
-    meet(scene)
-    scene.sign_in_locally(scene.browser, "attacker")
-    scene.watch()
-    return scene.browser.post(CONFIRM, {"ticket": ticket_of(scene)})
+    harness.local_user("victim", email=EMAIL)
+    harness.local_user("attacker")
+    meet(harness)
+    harness.sign_in_locally(harness.browser, "attacker")
+    harness.watch()
+    return harness.browser.post(CONFIRM, {"ticket": ticket_of(harness)})
 
 
-def takeover_without_sign_in(scene: Scene) -> HttpResponse:
+def takeover_without_sign_in(harness: Harness) -> HttpResponse:
     """Come with the victim's address, and confirm without being anybody."""
-    scene.local_user("victim", email=EMAIL)
-    meet(scene)
-    scene.watch()
-    response = scene.browser.post(CONFIRM, {"ticket": ticket_of(scene)})
-    scene.assert_untouched()
+    harness.local_user("victim", email=EMAIL)
+    meet(harness)
+    harness.watch()
+    response = harness.browser.post(CONFIRM, {"ticket": ticket_of(harness)})
+    harness.assert_untouched()
     assert "victim" not in page(response)
     return response
 
 
-def takeover_by_older_session(scene: Scene) -> HttpResponse:
+def takeover_by_older_session(harness: Harness) -> HttpResponse:
     """Confirm in a session of the victim's that was open before."""
-    scene.local_user("victim", email=EMAIL)
-    scene.sign_in_locally(scene.browser, "victim")
-    scene.sign_in(prompt="select_account")
-    scene.watch()
-    response = scene.browser.post(CONFIRM, {"ticket": ticket_of(scene)})
-    scene.assert_untouched()
+    harness.local_user("victim", email=EMAIL)
+    harness.sign_in_locally(harness.browser, "victim")
+    harness.sign_in(prompt="select_account")
+    harness.watch()
+    response = harness.browser.post(CONFIRM, {"ticket": ticket_of(harness)})
+    harness.assert_untouched()
     return response
 
 
-def takeover_by_planted_link(scene: Scene) -> HttpResponse:
+def takeover_by_planted_link(harness: Harness) -> HttpResponse:
     """Leave the attacker's waiting link in the victim's browser, and wait for them to sign in."""
-    scene.local_user("victim", email=EMAIL)
-    attacker = scene.open_browser()
-    scene.sign_in(attacker)
-    scene.browser.cookies["sessionid"] = attacker.cookies["sessionid"].value
-    scene.sign_in_locally(scene.browser, "victim")
-    scene.watch()
-    return scene.browser.get(CONFIRM)
+    harness.local_user("victim", email=EMAIL)
+    attacker = harness.open_browser()
+    harness.sign_in(attacker)
+    harness.browser.cookies["sessionid"] = attacker.cookies["sessionid"].value
+    harness.sign_in_locally(harness.browser, "victim")
+    harness.watch()
+    return harness.browser.get(CONFIRM)
 
 
 def takeover_by_other_tenant(**claims: object):
     """Make the act of nOAuth: any tenant's administrators can write any address into it."""
 
-    def act(scene: Scene) -> HttpResponse:
-        victim = scene.local_user("victim", email=EMAIL)
-        scene.microsoft.persona("work", id="attacker", tenant="Fabrikam", email=EMAIL, claims=claims)
-        response = scene.sign_in(persona="attacker")
+    def act(harness: Harness) -> HttpResponse:
+        victim = harness.local_user("victim", email=EMAIL)
+        harness.microsoft.persona("work", id="attacker", tenant="Fabrikam", email=EMAIL, claims=claims)
+        response = harness.sign_in(persona="attacker")
         newcomer = Credential.objects.get().identity.user
         assert (newcomer != victim, newcomer.email) == (True, "")
         return response
@@ -101,68 +101,68 @@ def takeover_by_other_tenant(**claims: object):
     return act
 
 
-def takeover_by_guest(scene: Scene) -> HttpResponse:
-    scene.local_user("victim", email="tuva.reyes@fabrikam.example")
-    return scene.sign_in(persona="guest")
+def takeover_by_guest(harness: Harness) -> HttpResponse:
+    harness.local_user("victim", email="tuva.reyes@fabrikam.example")
+    return harness.sign_in(persona="guest")
 
 
-def takeover_by_recycled_upn(scene: Scene) -> HttpResponse:
+def takeover_by_recycled_upn(harness: Harness) -> HttpResponse:
     """Be the new colleague who is given the user name of one who left."""
-    scene.microsoft.persona("work", id="before", email=None)
-    scene.sign_in(scene.open_browser(), "before")
-    scene.microsoft.persona("work", id="after", email=None)
-    response = scene.sign_in(persona="after")
+    harness.microsoft.persona("work", id="before", email=None)
+    harness.sign_in(harness.open_browser(), "before")
+    harness.microsoft.persona("work", id="after", email=None)
+    response = harness.sign_in(persona="after")
     assert Identity.objects.count() == 2
     return response
 
 
-def takeover_by_recycled_address(scene: Scene) -> HttpResponse:
+def takeover_by_recycled_address(harness: Harness) -> HttpResponse:
     """Be the new colleague who is given the address of one who left, where links are automatic."""
     make_identity(username="colleague before", subject="before", verified=(EMAIL,))
-    meet(scene)
+    meet(harness)
     assert Credential.objects.count() == 1
-    return scene.browser.get(CONFIRM)
+    return harness.browser.get(CONFIRM)
 
 
-def squatter(scene: Scene) -> HttpResponse:
+def squatter(harness: Harness) -> HttpResponse:
     """Register the victim's address with a password, and wait for their Microsoft account to be linked."""
-    scene.local_user("squatter", email=EMAIL)
-    meet(scene)
+    harness.local_user("squatter", email=EMAIL)
+    meet(harness)
     assert Credential.objects.count() == 0
-    return scene.browser.get(CONFIRM)
+    return harness.browser.get(CONFIRM)
 
 
-def squatter_by_another_provider(scene: Scene) -> HttpResponse:
+def squatter_by_another_provider(harness: Harness) -> HttpResponse:
     """Come by the app for every tenant, whose mapper believes any address, and wait for its owner."""
     second = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555", "mapper_url": BELIEVES}
-    scene.configure(AUTOMATIC, second | {"microsoft_tenant": "organizations"})
-    scene.microsoft.persona("admin", email=EMAIL)
-    scene.sign_in(scene.open_browser(), "admin", provider="second")
+    harness.configure(AUTOMATIC, second | {"microsoft_tenant": "organizations"})
+    harness.microsoft.persona("admin", email=EMAIL)
+    harness.sign_in(harness.open_browser(), "admin", provider="second")
     assert VerifiableAddress.objects.get().value == EMAIL
-    meet(scene)
+    meet(harness)
     assert Credential.objects.get().provider == "second"
-    return scene.browser.get(CONFIRM)
+    return harness.browser.get(CONFIRM)
 
 
-def staff_by_automatic_link(scene: Scene) -> HttpResponse:
+def staff_by_automatic_link(harness: Harness) -> HttpResponse:
     get_user_model().objects.create_superuser("root", email=EMAIL)
-    meet(scene)
+    meet(harness)
     assert Credential.objects.count() == 0
-    return scene.browser.get(CONFIRM)
+    return harness.browser.get(CONFIRM)
 
 
-def look_alike(scene: Scene) -> HttpResponse:
-    scene.local_user("victim", email="ines.okafоr@contoso.example")  # noqa: RUF001  # Cyrillic o
-    return scene.sign_in()
+def look_alike(harness: Harness) -> HttpResponse:
+    harness.local_user("victim", email="ines.okafоr@contoso.example")  # noqa: RUF001  # Cyrillic o
+    return harness.sign_in()
 
 
-def typed_address(scene: Scene) -> HttpResponse:
+def typed_address(harness: Harness) -> HttpResponse:
     """Type the victim's address where the page asks for one."""
-    scene.local_user("victim", email="victim@contoso.example")
-    scene.microsoft.persona("no-email")
-    assert scene.sign_in(persona="no-email").headers["Location"] == COMPLETE
-    shown = scene.browser.get(COMPLETE)
-    response = scene.browser.post(
+    harness.local_user("victim", email="victim@contoso.example")
+    harness.microsoft.persona("no-email")
+    assert harness.sign_in(persona="no-email").headers["Location"] == COMPLETE
+    shown = harness.browser.get(COMPLETE)
+    response = harness.browser.post(
         COMPLETE, {"ticket": shown.context["ticket"], "trait-0": "victim@contoso.example"}
     )
     identity = Identity.objects.get()
@@ -173,62 +173,62 @@ def typed_address(scene: Scene) -> HttpResponse:
     return response
 
 
-def known_from_other_tenant(scene: Scene) -> HttpResponse:
-    scene.sign_in(scene.open_browser())
+def known_from_other_tenant(harness: Harness) -> HttpResponse:
+    harness.sign_in(harness.open_browser())
     Credential.objects.update(tenant=FABRIKAM)
-    scene.watch()
-    return scene.sign_in()
+    harness.watch()
+    return harness.sign_in()
 
 
-def inactive(scene: Scene) -> HttpResponse:
-    scene.sign_in(scene.open_browser())
+def inactive(harness: Harness) -> HttpResponse:
+    harness.sign_in(harness.open_browser())
     Identity.objects.update(state=Identity.State.INACTIVE)
-    scene.browsers.clear()
-    scene.watch()
-    return scene.sign_in()
+    harness.browsers.clear()
+    harness.watch()
+    return harness.sign_in()
 
 
-def inactive_user(scene: Scene) -> HttpResponse:
-    scene.sign_in(scene.open_browser())
+def inactive_user(harness: Harness) -> HttpResponse:
+    harness.sign_in(harness.open_browser())
     get_user_model().objects.update(is_active=False)
-    scene.watch()
-    return scene.sign_in()
+    harness.watch()
+    return harness.sign_in()
 
 
-def closed(scene: Scene) -> HttpResponse:
-    scene.sign_in(scene.open_browser())
-    scene.configure(REGISTRATION_ENABLED=False)
-    scene.watch()
-    return scene.sign_in(persona="admin")
+def closed(harness: Harness) -> HttpResponse:
+    harness.sign_in(harness.open_browser())
+    harness.configure(REGISTRATION_ENABLED=False)
+    harness.watch()
+    return harness.sign_in(persona="admin")
 
 
-def taken_account(scene: Scene) -> HttpResponse:
+def taken_account(harness: Harness) -> HttpResponse:
     """Connect a Microsoft account that is somebody else's."""
-    scene.sign_in(scene.open_browser())
-    scene.local_user("local")
-    scene.sign_in_locally(scene.browser, "local")
-    location = scene.browser.post("/ms/connections/microsoft/link/").headers["Location"]
-    callback = scene.microsoft.callback(location)
-    scene.watch()
-    return callback.send(scene.browser)
+    harness.sign_in(harness.open_browser())
+    harness.local_user("local")
+    harness.sign_in_locally(harness.browser, "local")
+    location = harness.browser.post("/ms/connections/microsoft/link/").headers["Location"]
+    callback = harness.microsoft.callback(location)
+    harness.watch()
+    return callback.send(harness.browser)
 
 
-def others_credential(scene: Scene) -> HttpResponse:
+def others_credential(harness: Harness) -> HttpResponse:
     """Disconnect an account of somebody else, by its number."""
-    scene.sign_in(scene.open_browser())
+    harness.sign_in(harness.open_browser())
     credential = Credential.objects.get()
-    scene.sign_in(persona="admin")
-    scene.watch()
-    return scene.browser.post(f"/ms/connections/{credential.pk}/unlink/")
+    harness.sign_in(persona="admin")
+    harness.watch()
+    return harness.browser.post(f"/ms/connections/{credential.pk}/unlink/")
 
 
-def planted_completion(scene: Scene) -> HttpResponse:
+def planted_completion(harness: Harness) -> HttpResponse:
     """Leave the attacker's half-finished registration in the victim's browser."""
-    attacker = scene.open_browser()
-    assert scene.sign_in(attacker, "no-email").headers["Location"] == COMPLETE
-    scene.browser.cookies["sessionid"] = attacker.cookies["sessionid"].value
-    scene.watch()
-    return scene.browser.get(COMPLETE)
+    attacker = harness.open_browser()
+    assert harness.sign_in(attacker, "no-email").headers["Location"] == COMPLETE
+    harness.browser.cookies["sessionid"] = attacker.cookies["sessionid"].value
+    harness.watch()
+    return harness.browser.get(COMPLETE)
 
 
 def people(id: str, sentence: str, code: str, act, **more) -> Case:
@@ -420,14 +420,14 @@ EVIL = "std.get(std.extVar('claims').raw_claims, 'evil', false)"
 
 def mapper(program: str) -> Mapping[str, object]:
     """Make a provider whose mapper does this for whoever has the claim ``evil``, and else what it should."""
-    honest = "{ identity: { traits: { name: std.extVar('claims').name } } }"
-    return {"mapper_url": make_mapper(f"if {EVIL} then ({program}) else {honest}")}
+    otherwise = "{ identity: { traits: { name: std.extVar('claims').name } } }"
+    return {"mapper_url": make_mapper(f"if {EVIL} then ({program}) else {otherwise}")}
 
 
 def come_with(**claims: object):
-    def act(scene: Scene) -> HttpResponse:
-        scene.microsoft.persona("work", id="evil", claims={"evil": True, **claims})
-        return scene.sign_in(persona="evil")
+    def act(harness: Harness) -> HttpResponse:
+        harness.microsoft.persona("work", id="evil", claims={"evil": True, **claims})
+        return harness.sign_in(persona="evil")
 
     return act
 
@@ -443,16 +443,16 @@ def mapped(id: str, sentence: str, code: str, program: str, **more) -> Case:
     )
 
 
-def privileges_of_a_stranger(scene: Scene) -> HttpResponse:
-    scene.microsoft.persona("work", id="evil", tenant="Fabrikam", claims={"evil": True})
-    response = scene.sign_in(persona="evil")
+def privileges_of_a_stranger(harness: Harness) -> HttpResponse:
+    harness.microsoft.persona("work", id="evil", tenant="Fabrikam", claims={"evil": True})
+    response = harness.sign_in(persona="evil")
     user = Identity.objects.get().user
     assert (user.is_staff, user.is_superuser, user.groups.count()) == (False, False, 0)
     return response
 
 
-def guarded_fields(scene: Scene) -> HttpResponse:
-    response = come_with()(scene)
+def guarded_fields(harness: Harness) -> HttpResponse:
+    response = come_with()(harness)
     user = Identity.objects.get().user
     assert (user.password[:1], user.has_usable_password(), user.is_active) == ("!", False, True)
     assert user.pk != 424242
@@ -460,11 +460,11 @@ def guarded_fields(scene: Scene) -> HttpResponse:
     return response
 
 
-def markup(scene: Scene) -> HttpResponse:
+def markup(harness: Harness) -> HttpResponse:
     """Have a name that is a script, on the page that shows it."""
-    scene.microsoft.persona("no-email", given_name="<script>alert(1)</script>")
-    assert scene.sign_in(persona="no-email").headers["Location"] == COMPLETE
-    response = scene.browser.get(COMPLETE)
+    harness.microsoft.persona("no-email", given_name="<script>alert(1)</script>")
+    assert harness.sign_in(persona="no-email").headers["Location"] == COMPLETE
+    response = harness.browser.get(COMPLETE)
     assert "&lt;script&gt;" in page(response)
     return response
 
@@ -472,37 +472,37 @@ def markup(scene: Scene) -> HttpResponse:
 def hooked(answer, *, stage: str = "after_login", **config: object):
     """Make the act of a known person whose sign-in asks a web hook that answers like this."""
 
-    def act(scene: Scene) -> HttpResponse:
-        scene.sign_in(scene.open_browser())
-        scene.settings.DEBUG = True
-        before = scene.settings.MS_IDENTITY
+    def act(harness: Harness) -> HttpResponse:
+        harness.sign_in(harness.open_browser())
+        harness.settings.DEBUG = True
+        before = harness.settings.MS_IDENTITY
         with serve(answer) as server:
             call = {
                 "hook": "web_hook",
                 "config": {"url": server.url, "method": "POST", "allow_private": True, **config},
             }
-            scene.configure(HOOKS={stage: [call]})
-            scene.watch()
-            response = scene.sign_in()
-        scene.settings.MS_IDENTITY, scene.settings.DEBUG = before, False
+            harness.configure(HOOKS={stage: [call]})
+            harness.watch()
+            response = harness.sign_in()
+        harness.settings.MS_IDENTITY, harness.settings.DEBUG = before, False
         return response
 
     return act
 
 
-def hook_into_the_network(scene: Scene) -> HttpResponse:
+def hook_into_the_network(harness: Harness) -> HttpResponse:
     """Have a web hook lead to where clouds keep the secrets of their machines."""
-    before = scene.settings.MS_IDENTITY
+    before = harness.settings.MS_IDENTITY
     call = {"hook": "web_hook", "config": {"url": "https://169.254.169.254/latest/", "method": "POST"}}
-    scene.configure(HOOKS={"after_login": [call]})
-    response = scene.browser.get("/ms/start/microsoft/")
-    scene.settings.MS_IDENTITY = before
+    harness.configure(HOOKS={"after_login": [call]})
+    response = harness.browser.get("/ms/start/microsoft/")
+    harness.settings.MS_IDENTITY = before
     return response
 
 
-def redirecting_hook(scene: Scene) -> HttpResponse:
+def redirecting_hook(harness: Harness) -> HttpResponse:
     with serve(says({})) as other:
-        response = hooked(says({}, 307, Location=other.url))(scene)
+        response = hooked(says({}, 307, Location=other.url))(harness)
     assert other.received == []
     return response
 

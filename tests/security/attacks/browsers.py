@@ -1,4 +1,4 @@
-"""Lies of whoever sits at a browser, or reaches into somebody else's: answers, flows and cookies."""
+"""Attacks through a browser, or on another person's: callbacks, flows and cookies."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from django.http import HttpResponse
 
 from django_ms_identity import sessions
-from django_ms_identity.testing.adversary import LEFT_OUT, Parameters, about_id_token, on_the_way_back
 from tests.journeys.steps import asked, code_of
+from tests.security.malicious_provider import OMIT, Parameters, tamper_callback, tamper_id_token
 from tests.support.web import Browser
 
-from .scene import NOBODY, Case, Group, Scene, later, who
+from .harness import NOBODY, Case, Group, Harness, later, who
 
 FORM_POST = {"response_mode": "form_post"}
 CALLBACK = "/ms/callback/microsoft/"
@@ -43,25 +43,25 @@ def refused(**parameters: str):
     return lambda pairs: [*without("code", "session_state", "client_info")(pairs), *parameters.items()]
 
 
-def brought(id: str, sentence: str, code: str, change) -> Case:
-    return Case(id=id, group=Group.AUTHORIZE, sentence=sentence, code=code, lie=on_the_way_back(change))
+def callback_case(id: str, sentence: str, code: str, change) -> Case:
+    return Case(id=id, group=Group.AUTHORIZE, sentence=sentence, code=code, tampering=tamper_callback(change))
 
 
-def noisy_parameters(scene: Scene) -> HttpResponse:
-    scene.microsoft.lie = on_the_way_back(
+def noisy_parameters(harness: Harness) -> HttpResponse:
+    harness.microsoft.tampering = tamper_callback(
         with_(client_info="MQ", iss="https://evil.example/", id_token="a.b.c", next="https://evil.example/")
     )
-    return scene.sign_in()
+    return harness.sign_in()
 
 
-def post_where_query(scene: Scene) -> HttpResponse:
-    callback = scene.pick(scene.browser)
-    return scene.browser.post(CALLBACK, asked(callback.url))
+def post_where_query(harness: Harness) -> HttpResponse:
+    callback = harness.pick(harness.browser)
+    return harness.browser.post(CALLBACK, asked(callback.url))
 
 
-def code_in_the_address(scene: Scene) -> HttpResponse:
-    callback = scene.pick(scene.browser, secure=True)
-    return scene.browser.get(CALLBACK, dict(callback.fields), secure=True)
+def code_in_the_address(harness: Harness) -> HttpResponse:
+    callback = harness.pick(harness.browser, secure=True)
+    return harness.browser.get(CALLBACK, dict(callback.fields), secure=True)
 
 
 INVALID = "callback_invalid"
@@ -71,60 +71,64 @@ AUTHORIZE = [
         group=Group.AUTHORIZE,
         sentence="The visitor turns back at Microsoft.",
         code="sign_in_cancelled",
-        act=lambda scene: scene.sign_in(persona="cancel"),
+        act=lambda harness: harness.sign_in(persona="cancel"),
     ),
-    brought(
+    callback_case(
         "authorize-script-in-description",
         "The description of the error is a script.",
         "sign_in_cancelled",
         refused(error="access_denied", error_description="<script>alert(1)</script>"),
     ),
-    brought(
+    callback_case(
         "authorize-script-in-error",
         "The error itself is a script.",
         "microsoft_refused",
         refused(error="<script>alert(1)</script>", error_description="AADSTS1: <script>"),
     ),
-    brought(
+    callback_case(
         "authorize-script-in-trace-id",
         "The trace id in the description is a script.",
         "sign_in_cancelled",
         refused(error="access_denied", error_description="AADSTS1 Trace ID: <script>alert(1)</script>"),
     ),
-    brought(
+    callback_case(
         "authorize-error-lines",
         "The error has line breaks, to write lines of its own into the log.",
         "microsoft_refused",
         refused(error="x\r\nplanted: 1", error_description="AADSTS1\r\nplanted"),
     ),
-    brought("authorize-error-snowman", "The error is a snowman.", "microsoft_refused", refused(error="☃")),
-    brought(
+    callback_case(
+        "authorize-error-snowman", "The error is a snowman.", "microsoft_refused", refused(error="☃")
+    ),
+    callback_case(
         "authorize-error-long", "The error is very long.", "microsoft_refused", refused(error="e" * 5000)
     ),
-    brought("authorize-wrong-state", "The state is another.", "flow_missing", with_(state="s" * 32)),
-    brought("authorize-no-state", "There is no state.", INVALID, without("state")),
-    brought("authorize-empty-state", "The state is empty.", INVALID, with_(state="")),
-    brought(
+    callback_case("authorize-wrong-state", "The state is another.", "flow_missing", with_(state="s" * 32)),
+    callback_case("authorize-no-state", "There is no state.", INVALID, without("state")),
+    callback_case("authorize-empty-state", "The state is empty.", INVALID, with_(state="")),
+    callback_case(
         "authorize-odd-state", "The state is one that we never make.", INVALID, with_(state="../../x" * 4)
     ),
-    brought("authorize-nothing", "There is nothing but a state.", INVALID, without("code")),
-    brought("authorize-empty-code", "The code is empty.", INVALID, with_(code="")),
-    brought(
+    callback_case("authorize-nothing", "There is nothing but a state.", INVALID, without("code")),
+    callback_case("authorize-empty-code", "The code is empty.", INVALID, with_(code="")),
+    callback_case(
         "authorize-code-and-error", "Code and error come together.", INVALID, with_(error="access_denied")
     ),
-    brought("authorize-two-states", "The state comes twice.", INVALID, twice("state")),
-    brought("authorize-two-codes", "The code comes twice.", INVALID, twice("code")),
-    brought(
+    callback_case("authorize-two-states", "The state comes twice.", INVALID, twice("state")),
+    callback_case("authorize-two-codes", "The code comes twice.", INVALID, twice("code")),
+    callback_case(
         "authorize-two-errors",
         "The error comes twice.",
         INVALID,
         lambda pairs: [*refused(error="access_denied")(pairs), ("error", "server_error")],
     ),
-    brought("authorize-code-long", "The code has 2,801 characters.", INVALID, with_(code="x" * 2801)),
-    brought("authorize-code-lines", "The code has line breaks.", INVALID, with_(code="x\r\nEvil: 1")),
-    brought("authorize-code-nul", "The code has a NUL.", INVALID, with_(code="a\0b")),
-    brought("authorize-code-surrogate", "The code has half a character.", INVALID, with_(code="a\ud800")),
-    brought("authorize-made-up-code", "The code is made up.", "code_expired", with_(code="1.made-up")),
+    callback_case("authorize-code-long", "The code has 2,801 characters.", INVALID, with_(code="x" * 2801)),
+    callback_case("authorize-code-lines", "The code has line breaks.", INVALID, with_(code="x\r\nEvil: 1")),
+    callback_case("authorize-code-nul", "The code has a NUL.", INVALID, with_(code="a\0b")),
+    callback_case(
+        "authorize-code-surrogate", "The code has half a character.", INVALID, with_(code="a\ud800")
+    ),
+    callback_case("authorize-made-up-code", "The code is made up.", "code_expired", with_(code="1.made-up")),
     Case(
         id="authorize-noise",
         group=Group.AUTHORIZE,
@@ -137,7 +141,7 @@ AUTHORIZE = [
         group=Group.AUTHORIZE,
         sentence="Two thousand parameters come along.",
         code=INVALID,
-        lie=on_the_way_back(lambda pairs: [*pairs, *[("a", "1")] * 2000]),
+        tampering=tamper_callback(lambda pairs: [*pairs, *[("a", "1")] * 2000]),
     ),
     Case(
         id="authorize-post-where-query",
@@ -168,127 +172,130 @@ def copy_cookies(source: Browser, target: Browser) -> None:
     target.cookies.load(flow_cookies(source))
 
 
-def planted_answer(scene: Scene) -> HttpResponse:
+def planted_answer(harness: Harness) -> HttpResponse:
     """Have the victim open the link by which the attacker would come back."""
-    return scene.pick(scene.open_browser(), "admin").send(scene.browser)
+    return harness.pick(harness.open_browser(), "admin").send(harness.browser)
 
 
-def planted_code(scene: Scene) -> HttpResponse:
+def planted_code(harness: Harness) -> HttpResponse:
     """Put the attacker's code into a flow that the victim has started."""
-    theirs = asked(scene.pick(scene.open_browser(), "admin").url)["code"]
-    mine = asked(scene.press(scene.browser))["state"]
-    return scene.browser.get(CALLBACK, {"state": mine, "code": theirs})
+    theirs = asked(harness.pick(harness.open_browser(), "admin").url)["code"]
+    mine = asked(harness.press(harness.browser))["state"]
+    return harness.browser.get(CALLBACK, {"state": mine, "code": theirs})
 
 
-def stolen_link(scene: Scene) -> HttpResponse:
+def stolen_link(harness: Harness) -> HttpResponse:
     """Open the victim's whole link in the attacker's browser."""
-    return scene.pick(scene.open_browser()).send(scene.browser)
+    return harness.pick(harness.open_browser()).send(harness.browser)
 
 
-def stolen_code(scene: Scene) -> HttpResponse:
+def stolen_code(harness: Harness) -> HttpResponse:
     """Put the victim's code into a flow that the attacker has started."""
-    victims = asked(scene.pick(scene.open_browser()).url)["code"]
-    mine = asked(scene.press(scene.browser))["state"]
-    return scene.browser.get(CALLBACK, {"state": mine, "code": victims})
+    victims = asked(harness.pick(harness.open_browser()).url)["code"]
+    mine = asked(harness.press(harness.browser))["state"]
+    return harness.browser.get(CALLBACK, {"state": mine, "code": victims})
 
 
-def replayed_code(scene: Scene) -> HttpResponse:
-    victim = scene.open_browser()
-    callback = scene.pick(victim)
+def replayed_code(harness: Harness) -> HttpResponse:
+    victim = harness.open_browser()
+    callback = harness.pick(victim)
     callback.send(victim)
-    mine = asked(scene.press(scene.browser))["state"]
-    scene.watch()
-    return scene.browser.get(CALLBACK, {"state": mine, "code": asked(callback.url)["code"]})
+    mine = asked(harness.press(harness.browser))["state"]
+    harness.watch()
+    return harness.browser.get(CALLBACK, {"state": mine, "code": asked(callback.url)["code"]})
 
 
-def replayed_state(scene: Scene) -> HttpResponse:
+def replayed_state(harness: Harness) -> HttpResponse:
     """Replay the victim's link with a copy of all their cookies of that moment."""
-    victim = scene.open_browser()
-    callback = scene.pick(victim)
-    copy_cookies(victim, scene.browser)
+    victim = harness.open_browser()
+    callback = harness.pick(victim)
+    copy_cookies(victim, harness.browser)
     callback.send(victim)
-    scene.watch()
-    return callback.send(scene.browser)
+    harness.watch()
+    return callback.send(harness.browser)
 
 
-def replay_after_failure(scene: Scene) -> HttpResponse:
-    callback = scene.pick(scene.browser)
-    kept = flow_cookies(scene.browser)
-    scene.microsoft.answer_next("token", status=500)
-    assert code_of(callback.send(scene.browser)) == "microsoft_unavailable"
-    scene.browser.cookies.load(kept)
-    return callback.send(scene.browser)
+def replay_after_failure(harness: Harness) -> HttpResponse:
+    callback = harness.pick(harness.browser)
+    kept = flow_cookies(harness.browser)
+    harness.microsoft.answer_next("token", status=500)
+    assert code_of(callback.send(harness.browser)) == "microsoft_unavailable"
+    harness.browser.cookies.load(kept)
+    return callback.send(harness.browser)
 
 
-def replay_after_sign_out(scene: Scene) -> HttpResponse:
+def replay_after_sign_out(harness: Harness) -> HttpResponse:
     """Press the back button on a shared computer after the owner has signed out."""
-    callback = scene.pick(scene.browser)
-    callback.send(scene.browser)
-    scene.browser.post("/ms/sign-out/")
-    scene.watch()
-    return callback.send(scene.browser)
+    callback = harness.pick(harness.browser)
+    callback.send(harness.browser)
+    harness.browser.post("/ms/sign-out/")
+    harness.watch()
+    return callback.send(harness.browser)
 
 
-def reload(scene: Scene) -> HttpResponse:
-    callback = scene.pick(scene.browser)
-    callback.send(scene.browser)
-    scene.watch()
-    response = callback.send(scene.browser)
-    scene.assert_untouched()
+def reload(harness: Harness) -> HttpResponse:
+    callback = harness.pick(harness.browser)
+    callback.send(harness.browser)
+    harness.watch()
+    response = callback.send(harness.browser)
+    harness.assert_untouched()
     return response
 
 
-def two_tabs(scene: Scene) -> HttpResponse:
-    first, second = scene.pick(scene.browser, next="/home/?1"), scene.pick(scene.browser, next="/home/?2")
-    assert second.send(scene.browser).headers["Location"] == "/home/?2"
-    return first.send(scene.browser)
+def two_tabs(harness: Harness) -> HttpResponse:
+    first, second = (
+        harness.pick(harness.browser, next="/home/?1"),
+        harness.pick(harness.browser, next="/home/?2"),
+    )
+    assert second.send(harness.browser).headers["Location"] == "/home/?2"
+    return first.send(harness.browser)
 
 
-def fixation(scene: Scene) -> HttpResponse:
+def fixation(harness: Harness) -> HttpResponse:
     """Give the victim a session key that the attacker knows."""
-    attacker = scene.open_browser()
+    attacker = harness.open_browser()
     attacker.session.save()
     planted = attacker.cookies["sessionid"].value
-    scene.browser.cookies["sessionid"] = planted
-    response = scene.sign_in()
-    assert scene.browser.cookies["sessionid"].value != planted
+    harness.browser.cookies["sessionid"] = planted
+    response = harness.sign_in()
+    assert harness.browser.cookies["sessionid"].value != planted
     assert who(attacker) == NOBODY
     return response
 
 
-def fixation_of_the_signed_in(scene: Scene) -> HttpResponse:
+def fixation_of_the_signed_in(harness: Harness) -> HttpResponse:
     """Sign the attacker's own session over to the victim."""
-    attacker = scene.open_browser()
-    scene.sign_in(attacker, "admin")
-    scene.browser.cookies["sessionid"] = attacker.cookies["sessionid"].value
-    response = scene.sign_in(prompt="select_account")
+    attacker = harness.open_browser()
+    harness.sign_in(attacker, "admin")
+    harness.browser.cookies["sessionid"] = attacker.cookies["sessionid"].value
+    response = harness.sign_in(prompt="select_account")
     assert who(attacker) == NOBODY
     return response
 
 
-def too_late(scene: Scene) -> HttpResponse:
-    callback = scene.pick(scene.browser)
+def too_late(harness: Harness) -> HttpResponse:
+    callback = harness.pick(harness.browser)
     with later(31 * 60):
-        return callback.send(scene.browser)
+        return callback.send(harness.browser)
 
 
-def after_deploying(scene: Scene) -> HttpResponse:
+def after_deploying(harness: Harness) -> HttpResponse:
     """Bring a cookie that was sealed with a SECRET_KEY which is not ours."""
-    ours = scene.settings.SECRET_KEY
-    scene.settings.SECRET_KEY = "a stranger's"
-    callback = scene.pick(scene.browser)
-    scene.settings.SECRET_KEY = ours
-    return callback.send(scene.browser)
+    ours = harness.settings.SECRET_KEY
+    harness.settings.SECRET_KEY = "a stranger's"
+    callback = harness.pick(harness.browser)
+    harness.settings.SECRET_KEY = ours
+    return callback.send(harness.browser)
 
 
 def tampering(change):
     """Make the act of a sign-in whose flow cookie is changed before the way back."""
 
-    def act(scene: Scene) -> HttpResponse:
-        callback = scene.pick(scene.browser)
-        ((name, value),) = flow_cookies(scene.browser).items()
-        scene.browser.cookies[name] = change(value)
-        return callback.send(scene.browser)
+    def act(harness: Harness) -> HttpResponse:
+        callback = harness.pick(harness.browser)
+        ((name, value),) = flow_cookies(harness.browser).items()
+        harness.browser.cookies[name] = change(value)
+        return callback.send(harness.browser)
 
     return act
 
@@ -301,11 +308,11 @@ def flipped(value: str) -> str:
 def tossing(header, *, secure: bool = False):
     """Make the act of a sign-in that ends with the Cookie header that this makes of name and value."""
 
-    def act(scene: Scene) -> HttpResponse:
-        callback = scene.pick(scene.browser, secure=secure)
-        ((name, value),) = flow_cookies(scene.browser).items()
+    def act(harness: Harness) -> HttpResponse:
+        callback = harness.pick(harness.browser, secure=secure)
+        ((name, value),) = flow_cookies(harness.browser).items()
         raw = header(name, value).encode().decode("latin-1")
-        return scene.browser.get(CALLBACK, asked(callback.url), secure=secure, HTTP_COOKIE=raw)
+        return harness.browser.get(CALLBACK, asked(callback.url), secure=secure, HTTP_COOKIE=raw)
 
     return act
 
@@ -315,198 +322,200 @@ def tossed_by_sibling(name: str, value: str) -> str:
     return f"{name}={value}; {name}={flipped(value)}"
 
 
-def tossed_flow(scene: Scene) -> HttpResponse:
+def tossed_flow(harness: Harness) -> HttpResponse:
     """Toss the attacker's flow under the name that https needs no prefix for, with their code."""
-    attacker = scene.open_browser()
-    callback = scene.pick(attacker, "admin", secure=True)
+    attacker = harness.open_browser()
+    callback = harness.pick(attacker, "admin", secure=True)
     ((name, value),) = flow_cookies(attacker).items()
     raw = f"{name.removeprefix('__Host-')}={value}"
-    return scene.browser.get(CALLBACK, asked(callback.url), secure=True, HTTP_COOKIE=raw)
+    return harness.browser.get(CALLBACK, asked(callback.url), secure=True, HTTP_COOKIE=raw)
 
 
-def renamed_flow(scene: Scene) -> HttpResponse:
+def renamed_flow(harness: Harness) -> HttpResponse:
     """Bring one flow's cookie under the name of another."""
-    scene.pick(scene.browser)
-    ((_, value),) = flow_cookies(scene.browser).items()
-    scene.browser.cookies.clear()
-    callback = scene.pick(scene.browser)
-    ((name, _),) = flow_cookies(scene.browser).items()
-    scene.browser.cookies[name] = value
-    return callback.send(scene.browser)
+    harness.pick(harness.browser)
+    ((_, value),) = flow_cookies(harness.browser).items()
+    harness.browser.cookies.clear()
+    callback = harness.pick(harness.browser)
+    ((name, _),) = flow_cookies(harness.browser).items()
+    harness.browser.cookies[name] = value
+    return callback.send(harness.browser)
 
 
 def bounce(
-    scene: Scene, browser: Browser, persona: str = "work"
+    harness: Harness, browser: Browser, persona: str = "work"
 ) -> tuple[str, dict[str, str], dict[str, str]]:
     """Go through a form_post up to its GET; return its address, the flow's cookie and the answer's."""
-    callback = scene.pick(browser, persona, secure=True)
+    callback = harness.pick(browser, persona, secure=True)
     flow = flow_cookies(browser)
     response = browser.post(CALLBACK, dict(callback.fields), secure=True)
     answer = {name: value for name, value in flow_cookies(browser).items() if name not in flow}
     return response.headers["Location"], flow, answer
 
 
-def bounce_as_flow(scene: Scene) -> HttpResponse:
-    url, flow, answer = bounce(scene, scene.browser)
-    scene.browser.cookies.load(dict.fromkeys(flow, *answer.values()))
-    return scene.browser.get(url, secure=True)
+def bounce_as_flow(harness: Harness) -> HttpResponse:
+    url, flow, answer = bounce(harness, harness.browser)
+    harness.browser.cookies.load(dict.fromkeys(flow, *answer.values()))
+    return harness.browser.get(url, secure=True)
 
 
-def flow_as_bounce(scene: Scene) -> HttpResponse:
-    url, flow, answer = bounce(scene, scene.browser)
-    scene.browser.cookies.load(dict.fromkeys(answer, *flow.values()))
-    return scene.browser.get(url, secure=True)
+def flow_as_bounce(harness: Harness) -> HttpResponse:
+    url, flow, answer = bounce(harness, harness.browser)
+    harness.browser.cookies.load(dict.fromkeys(answer, *flow.values()))
+    return harness.browser.get(url, secure=True)
 
 
-def bounce_of_another(scene: Scene) -> HttpResponse:
+def bounce_of_another(harness: Harness) -> HttpResponse:
     """Put the attacker's sealed answer under the name of the victim's."""
-    _, _, theirs = bounce(scene, scene.open_browser(), "admin")
-    url, _, mine = bounce(scene, scene.browser)
-    scene.browser.cookies.load(dict.fromkeys(mine, *theirs.values()))
-    return scene.browser.get(url, secure=True)
+    _, _, theirs = bounce(harness, harness.open_browser(), "admin")
+    url, _, mine = bounce(harness, harness.browser)
+    harness.browser.cookies.load(dict.fromkeys(mine, *theirs.values()))
+    return harness.browser.get(url, secure=True)
 
 
-def bounce_without_flow(scene: Scene) -> HttpResponse:
-    callback = scene.pick(scene.open_browser(), "admin", secure=True)
-    return scene.browser.post(CALLBACK, dict(callback.fields), secure=True)
+def bounce_without_flow(harness: Harness) -> HttpResponse:
+    callback = harness.pick(harness.open_browser(), "admin", secure=True)
+    return harness.browser.post(CALLBACK, dict(callback.fields), secure=True)
 
 
-def late_bounce(scene: Scene) -> HttpResponse:
-    url, _, _ = bounce(scene, scene.browser)
+def late_bounce(harness: Harness) -> HttpResponse:
+    url, _, _ = bounce(harness, harness.browser)
     with later(61):
-        return scene.browser.get(url, secure=True)
+        return harness.browser.get(url, secure=True)
 
 
-def stuffing(scene: Scene) -> HttpResponse:
+def stuffing(harness: Harness) -> HttpResponse:
     """Fill the victim's cookie jar with flows that are none."""
-    scene.browser.cookies.load({f"ms_identity_flow_{number:016x}": "x" * 700 for number in range(40)})
-    response = scene.browser.get("/ms/start/microsoft/")
+    harness.browser.cookies.load({f"ms_identity_flow_{number:016x}": "x" * 700 for number in range(40)})
+    response = harness.browser.get("/ms/start/microsoft/")
     dropped = [name for name, cookie in response.cookies.items() if cookie["max-age"] == 0]
     assert len(dropped) >= 35
-    return scene.sign_in()
+    return harness.sign_in()
 
 
-def many_flows(scene: Scene) -> HttpResponse:
+def many_flows(harness: Harness) -> HttpResponse:
     for _ in range(30):
-        scene.press(scene.browser, next=f"/{'x' * 150}")
-    assert sum(len(name) + len(value) for name, value in flow_cookies(scene.browser).items()) <= 4096
-    return scene.sign_in()
+        harness.press(harness.browser, next=f"/{'x' * 150}")
+    assert sum(len(name) + len(value) for name, value in flow_cookies(harness.browser).items()) <= 4096
+    return harness.sign_in()
 
 
-def other_provider(scene: Scene) -> HttpResponse:
-    scene.configure({}, {"id": "other"})
-    callback = scene.pick(scene.browser)
-    return scene.browser.get(callback.url.replace("/microsoft/", "/other/"))
+def other_provider(harness: Harness) -> HttpResponse:
+    harness.configure({}, {"id": "other"})
+    callback = harness.pick(harness.browser)
+    return harness.browser.get(callback.url.replace("/microsoft/", "/other/"))
 
 
-def other_host(scene: Scene) -> HttpResponse:
-    callback = scene.pick(scene.browser)
+def other_host(harness: Harness) -> HttpResponse:
+    callback = harness.pick(harness.browser)
     path = callback.url.removeprefix("http://testserver")
-    return scene.browser.get(path, headers={"Host": "localhost"})
+    return harness.browser.get(path, headers={"Host": "localhost"})
 
 
-def other_scheme(scene: Scene) -> HttpResponse:
-    scene.settings.SESSION_COOKIE_SECURE = True  # The same name of the cookie on both schemes.
-    callback = scene.pick(scene.browser)
-    scene.settings.SESSION_COOKIE_SECURE = False
-    return scene.browser.get(callback.url.removeprefix("http://testserver"), secure=True)
+def other_scheme(harness: Harness) -> HttpResponse:
+    harness.settings.SESSION_COOKIE_SECURE = True  # The same name of the cookie on both schemes.
+    callback = harness.pick(harness.browser)
+    harness.settings.SESSION_COOKIE_SECURE = False
+    return harness.browser.get(callback.url.removeprefix("http://testserver"), secure=True)
 
 
-def link_flow(scene: Scene, browser: Browser):
+def link_flow(harness: Harness, browser: Browser):
     """Start to connect an account, up to the way back."""
-    scene.local_user("local")
-    scene.sign_in_locally(browser, "local")
-    return scene.microsoft.callback(browser.post(LINK).headers["Location"])
+    harness.local_user("local")
+    harness.sign_in_locally(browser, "local")
+    return harness.microsoft.callback(browser.post(LINK).headers["Location"])
 
 
-def link_flow_after_sign_out(scene: Scene) -> HttpResponse:
-    callback = link_flow(scene, scene.browser)
-    scene.browser.post("/ms/sign-out/")
-    scene.watch()
-    return callback.send(scene.browser)
+def link_flow_after_sign_out(harness: Harness) -> HttpResponse:
+    callback = link_flow(harness, harness.browser)
+    harness.browser.post("/ms/sign-out/")
+    harness.watch()
+    return callback.send(harness.browser)
 
 
-def link_flow_of_another_user(scene: Scene) -> HttpResponse:
+def link_flow_of_another_user(harness: Harness) -> HttpResponse:
     """Have the victim finish what connects the attacker's Microsoft account."""
-    attacker, victim = scene.open_browser(), scene.browser
-    callback = link_flow(scene, attacker)
-    scene.local_user("victim")
-    scene.sign_in_locally(victim, "victim")
+    attacker, victim = harness.open_browser(), harness.browser
+    callback = link_flow(harness, attacker)
+    harness.local_user("victim")
+    harness.sign_in_locally(victim, "victim")
     # The victim's session is bound to a link flow of its own.
     victim.post(LINK)
     copy_cookies(attacker, victim)
-    scene.watch()
+    harness.watch()
     return callback.send(victim)
 
 
-def link_flow_of_another_session(scene: Scene) -> HttpResponse:
-    other = scene.open_browser()
-    callback = link_flow(scene, other)
-    scene.sign_in_locally(scene.browser, "local")
-    scene.browser.post(LINK)
-    copy_cookies(other, scene.browser)
-    scene.watch()
-    return callback.send(scene.browser)
+def link_flow_of_another_session(harness: Harness) -> HttpResponse:
+    other = harness.open_browser()
+    callback = link_flow(harness, other)
+    harness.sign_in_locally(harness.browser, "local")
+    harness.browser.post(LINK)
+    copy_cookies(other, harness.browser)
+    harness.watch()
+    return callback.send(harness.browser)
 
 
-def link_flow_without_session(scene: Scene) -> HttpResponse:
-    attacker = scene.open_browser()
-    callback = link_flow(scene, attacker)
-    copy_cookies(attacker, scene.browser)
-    scene.watch()
-    return callback.send(scene.browser)
+def link_flow_without_session(harness: Harness) -> HttpResponse:
+    attacker = harness.open_browser()
+    callback = link_flow(harness, attacker)
+    copy_cookies(attacker, harness.browser)
+    harness.watch()
+    return callback.send(harness.browser)
 
 
-def link_by_forged_form(scene: Scene) -> HttpResponse:
+def link_by_forged_form(harness: Harness) -> HttpResponse:
     """Post the form that starts a link from a page of a stranger's."""
     strict = Browser(enforce_csrf_checks=True)
-    scene.browsers.append(strict)
-    scene.local_user("local")
-    scene.sign_in_locally(strict, "local")
-    scene.watch()
+    harness.browsers.append(strict)
+    harness.local_user("local")
+    harness.sign_in_locally(strict, "local")
+    harness.watch()
     return strict.post(LINK)
 
 
-def link_by_forged_address(scene: Scene) -> HttpResponse:
-    scene.local_user("local")
-    scene.sign_in_locally(scene.browser, "local")
-    scene.watch()
-    return scene.browser.get(LINK)
+def link_by_forged_address(harness: Harness) -> HttpResponse:
+    harness.local_user("local")
+    harness.sign_in_locally(harness.browser, "local")
+    harness.watch()
+    return harness.browser.get(LINK)
 
 
-def hours_later(scene: Scene) -> str:
+def hours_later(harness: Harness) -> str:
     """Ask to connect an account hours after signing in; return where Microsoft asks who is there."""
-    scene.sign_in()
-    session = scene.browser.session
+    harness.sign_in()
+    session = harness.browser.session
     session[sessions.AUTHENTICATED_AT] -= 2 * 3600
     session.save()
-    location = scene.browser.post(LINK).headers["Location"]
+    location = harness.browser.post(LINK).headers["Location"]
     assert asked(location)["max_age"] == "0"
-    scene.watch()
+    harness.watch()
     return location
 
 
-def unlocked_computer(scene: Scene) -> HttpResponse:
+def unlocked_computer(harness: Harness) -> HttpResponse:
     """Pick one's own account where the owner of the session is to prove that it is still them."""
-    return scene.microsoft.callback(hours_later(scene), "admin").send(scene.browser)
+    return harness.microsoft.callback(hours_later(harness), "admin").send(harness.browser)
 
 
-def stale_proof(scene: Scene) -> HttpResponse:
+def stale_proof(harness: Harness) -> HttpResponse:
     """Come back from a session at Microsoft that is a day old."""
-    location = hours_later(scene)
-    scene.microsoft.lie = about_id_token(
+    location = hours_later(harness)
+    harness.microsoft.tampering = tamper_id_token(
         lambda genuine: genuine.with_claims(auth_time=int(time.time()) - 86400)
     )
-    return scene.microsoft.callback(location).send(scene.browser)
+    return harness.microsoft.callback(location).send(harness.browser)
 
 
 def proof(auth_time: object):
     """Make the act of somebody who comes back with this word on when they signed in."""
 
-    def act(scene: Scene) -> HttpResponse:
-        location = hours_later(scene)
-        scene.microsoft.lie = about_id_token(lambda genuine: genuine.with_claims(auth_time=auth_time))
-        return scene.microsoft.callback(location).send(scene.browser)
+    def act(harness: Harness) -> HttpResponse:
+        location = hours_later(harness)
+        harness.microsoft.tampering = tamper_id_token(
+            lambda genuine: genuine.with_claims(auth_time=auth_time)
+        )
+        return harness.microsoft.callback(location).send(harness.browser)
 
     return act
 
@@ -514,28 +523,28 @@ def proof(auth_time: object):
 def step_up(claims: dict[str, object], persona: str = "work"):
     """Make the act of somebody who is asked for a second factor and comes back with these claims."""
 
-    def act(scene: Scene) -> HttpResponse:
-        scene.sign_in()
-        location = scene.browser.get("/ms/step-up/?need=aal2&next=/home/").headers["Location"]
-        scene.microsoft.persona(persona, claims=claims)
-        scene.watch()
-        return scene.microsoft.callback(location, persona).send(scene.browser)
+    def act(harness: Harness) -> HttpResponse:
+        harness.sign_in()
+        location = harness.browser.get("/ms/step-up/?need=aal2&next=/home/").headers["Location"]
+        harness.microsoft.persona(persona, claims=claims)
+        harness.watch()
+        return harness.microsoft.callback(location, persona).send(harness.browser)
 
     return act
 
 
 def open_redirect(url: str):
-    return lambda scene: scene.sign_in(next=url)
+    return lambda harness: harness.sign_in(next=url)
 
 
-def embedded(scene: Scene) -> HttpResponse:
-    return scene.browser.get("/ms/start/microsoft/", headers={"Sec-Fetch-Dest": "iframe"})
+def embedded(harness: Harness) -> HttpResponse:
+    return harness.browser.get("/ms/start/microsoft/", headers={"Sec-Fetch-Dest": "iframe"})
 
 
-def forged_sign_out(scene: Scene) -> HttpResponse:
-    scene.sign_in()
-    scene.watch()
-    return scene.browser.get("/ms/sign-out/")
+def forged_sign_out(harness: Harness) -> HttpResponse:
+    harness.sign_in()
+    harness.watch()
+    return harness.browser.get("/ms/sign-out/")
 
 
 def flow(id: str, sentence: str, code: str, act, **more) -> Case:
@@ -683,7 +692,9 @@ FLOWS = [
         "unknown-provider",
         "A flow ends at the callback of no provider.",
         "provider_unknown",
-        lambda scene: scene.browser.get(scene.pick(scene.browser).url.replace("/microsoft/", "/nobody/")),
+        lambda harness: harness.browser.get(
+            harness.pick(harness.browser).url.replace("/microsoft/", "/nobody/")
+        ),
     ),
     flow("other-host", "A flow ends on another host of the site.", MISMATCH, other_host),
     flow("other-scheme", "A flow ends on another scheme.", MISMATCH, other_scheme),
@@ -741,7 +752,7 @@ FLOWS = [
         "no-proof",
         "Microsoft does not say when the person signed in.",
         "reauthentication_failed",
-        proof(LEFT_OUT),
+        proof(OMIT),
     ),
     flow(
         "no-proof-nan",
@@ -789,7 +800,7 @@ FLOWS = [
         group=Group.FLOWS,
         sentence="A request names a host that is not in `ALLOWED_HOSTS`.",
         status=400,
-        act=lambda scene: scene.browser.get("/ms/start/microsoft/", headers={"Host": "evil.example"}),
+        act=lambda harness: harness.browser.get("/ms/start/microsoft/", headers={"Host": "evil.example"}),
     ),
     flow("embedded", "A page starts a sign-in in a frame.", "embedded_refused", embedded),
     Case(

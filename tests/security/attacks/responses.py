@@ -1,4 +1,4 @@
-"""Lies of the endpoints that the app asks itself: token, metadata, Graph."""
+"""Tampering with what the app requests itself: token, metadata, Graph."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 
 from django.http import HttpResponse
 
-from django_ms_identity.testing.adversary import Lie, about_json, instead
 from django_ms_identity.testing.emulator import Endpoint
 from tests.entra import forge
+from tests.security.malicious_provider import Tampering, respond_with, tamper_json
 from tests.support.builders import TENANT
 
 from . import wire
-from .about_tokens import CONSUMERS, FABRIKAM, LOGIN, STRANGER
-from .scene import INVALID, UNAVAILABLE, Case, Group, Scene
+from .harness import INVALID, UNAVAILABLE, Case, Group, Harness
+from .tokens import CONSUMERS, FABRIKAM, LOGIN, STRANGER
 
 ME = {"subject_source": "me"}
 DOMAIN = {"microsoft_tenant": "contoso.example"}
@@ -27,25 +27,25 @@ def oauth_error(error: object, description: object = "", **more: object) -> str:
 # The token endpoint
 
 
-def tokens(id: str, sentence: str, code: str, lie: Lie) -> Case:
-    return Case(id=id, group=Group.TOKEN, sentence=sentence, code=code, lie=lie)
+def tokens(id: str, sentence: str, code: str, tampering: Tampering) -> Case:
+    return Case(id=id, group=Group.TOKEN, sentence=sentence, code=code, tampering=tampering)
 
 
 def answer(
     id: str, sentence: str, code: str, body: bytes | str = b"", status: int = 200, **headers: str
 ) -> Case:
-    return tokens(id, sentence, code, instead(Endpoint.TOKEN, status=status, body=body, headers=headers))
+    return tokens(id, sentence, code, respond_with(Endpoint.TOKEN, status=status, body=body, headers=headers))
 
 
 def changed(id: str, sentence: str, code: str, **members: object) -> Case:
-    return tokens(id, sentence, code, about_json(Endpoint.TOKEN, lambda told: told | members))
+    return tokens(id, sentence, code, tamper_json(Endpoint.TOKEN, lambda genuine: genuine | members))
 
 
-def noisy_client_info(scene: Scene) -> HttpResponse:
-    scene.microsoft.lie = about_json(
-        Endpoint.TOKEN, lambda told: told | {"client_info": "MQ", "refresh_token": ["x"], "foci": {}}
+def noisy_client_info(harness: Harness) -> HttpResponse:
+    harness.microsoft.tampering = tamper_json(
+        Endpoint.TOKEN, lambda members: members | {"client_info": "MQ", "refresh_token": ["x"], "foci": {}}
     )
-    return scene.sign_in()
+    return harness.sign_in()
 
 
 TOKEN = [
@@ -62,7 +62,7 @@ TOKEN = [
         "token-no-id-token",
         "There is no ID token in the answer.",
         INVALID,
-        about_json(Endpoint.TOKEN, lambda told: {"access_token": told["access_token"]}),
+        tamper_json(Endpoint.TOKEN, lambda members: {"access_token": members["access_token"]}),
     ),
     changed("token-id-token-list", "The ID token is a list.", INVALID, id_token=["a.b.c"]),
     changed("token-id-token-null", "The ID token is null.", INVALID, id_token=None),
@@ -137,20 +137,22 @@ TOKEN = [
 # Metadata
 
 
-def metadata(id: str, sentence: str, code: str, lie: Lie) -> Case:
-    return Case(id=id, group=Group.METADATA, sentence=sentence, code=code, lie=lie, provider=DOMAIN)
+def metadata(id: str, sentence: str, code: str, tampering: Tampering) -> Case:
+    return Case(
+        id=id, group=Group.METADATA, sentence=sentence, code=code, tampering=tampering, provider=DOMAIN
+    )
 
 
-def about_metadata(**members: object) -> Lie:
-    return about_json(Endpoint.METADATA, lambda told: told | members)
+def tamper_metadata(**members: object) -> Tampering:
+    return tamper_json(Endpoint.METADATA, lambda genuine: genuine | members)
 
 
-def endpoints_of_a_stranger(scene: Scene) -> HttpResponse:
+def endpoints_of_a_stranger(harness: Harness) -> HttpResponse:
     """Name a stranger's endpoints; the test of every case sees that no other host is asked."""
     names = ("token_endpoint", "jwks_uri", "authorization_endpoint", "userinfo_endpoint")
-    scene.microsoft.lie = about_metadata(**dict.fromkeys(names, "https://evil.example/"))
-    assert scene.press(scene.browser).startswith(f"{LOGIN}/contoso.example/")
-    return scene.sign_in()
+    harness.microsoft.tampering = tamper_metadata(**dict.fromkeys(names, "https://evil.example/"))
+    assert harness.press(harness.browser).startswith(f"{LOGIN}/contoso.example/")
+    return harness.sign_in()
 
 
 METADATA = [
@@ -158,29 +160,29 @@ METADATA = [
         "metadata-other-cloud",
         "The issuer of the domain is of another cloud.",
         INVALID,
-        about_metadata(issuer=f"https://login.microsoftonline.us/{STRANGER}/v2.0"),
+        tamper_metadata(issuer=f"https://login.microsoftonline.us/{STRANGER}/v2.0"),
     ),
     metadata(
         "metadata-evil-issuer",
         "The issuer of the domain is a stranger.",
         INVALID,
-        about_metadata(issuer=f"https://evil.example/{STRANGER}/v2.0"),
+        tamper_metadata(issuer=f"https://evil.example/{STRANGER}/v2.0"),
     ),
     metadata(
         "metadata-consumers",
         "The domain is said to be that of personal accounts.",
         INVALID,
-        about_metadata(issuer=forge.issuer(CONSUMERS)),
+        tamper_metadata(issuer=forge.issuer(CONSUMERS)),
     ),
     metadata(
         "metadata-template",
         "The domain is said to be everybody's.",
         INVALID,
-        about_metadata(issuer=forge.issuer("{tenantid}")),
+        tamper_metadata(issuer=forge.issuer("{tenantid}")),
     ),
-    metadata("metadata-issuer-list", "The issuer is a list.", INVALID, about_metadata(issuer=[1])),
+    metadata("metadata-issuer-list", "The issuer is a list.", INVALID, tamper_metadata(issuer=[1])),
     *(
-        metadata(f"metadata-{id}", f"{what} instead.", INVALID, instead(Endpoint.METADATA, body=body))
+        metadata(f"metadata-{id}", f"{what} instead.", INVALID, respond_with(Endpoint.METADATA, body=body))
         for id, what, body in (
             ("html", "An HTML page comes", HTML),
             ("not-json", "Some text comes", "planted"),
@@ -195,7 +197,7 @@ METADATA = [
             f"metadata-{status}",
             f"The metadata endpoint answers {status}.",
             code,
-            instead(Endpoint.METADATA, status=status),
+            respond_with(Endpoint.METADATA, status=status),
         )
         for status, code in ((404, INVALID), (429, UNAVAILABLE), (500, UNAVAILABLE))
     ),
@@ -203,7 +205,7 @@ METADATA = [
         "metadata-redirect",
         "The metadata endpoint redirects to another host.",
         INVALID,
-        instead(Endpoint.METADATA, status=302, headers={"Location": "https://evil.example/"}),
+        respond_with(Endpoint.METADATA, status=302, headers={"Location": "https://evil.example/"}),
     ),
     Case(
         id="metadata-endpoints",
@@ -225,8 +227,8 @@ METADATA = [
 def graph(
     id: str, sentence: str, code: str, body: bytes | str = b"", status: int = 200, **headers: str
 ) -> Case:
-    lie = instead(Endpoint.ME, status=status, body=body, headers=headers)
-    return Case(id=id, group=Group.GRAPH, sentence=sentence, code=code, lie=lie, provider=ME)
+    tampering = respond_with(Endpoint.ME, status=status, body=body, headers=headers)
+    return Case(id=id, group=Group.GRAPH, sentence=sentence, code=code, tampering=tampering, provider=ME)
 
 
 MISSING, MISMATCH = "subject_missing", "subject_mismatch"
@@ -238,9 +240,9 @@ GRAPH = [
         group=Group.GRAPH,
         sentence="Graph names another personal account.",
         code=MISMATCH,
-        lie=instead(Endpoint.ME, body=json.dumps({"id": "4a3f19c0d27be866"})),
+        tampering=respond_with(Endpoint.ME, body=json.dumps({"id": "4a3f19c0d27be866"})),
         provider=ME | {"microsoft_tenant": "consumers"},
-        act=lambda scene: scene.sign_in(persona="personal"),
+        act=lambda harness: harness.sign_in(persona="personal"),
         next_visitor="personal",
     ),
     graph("graph-no-id", "Graph names nobody.", MISSING, "{}"),
@@ -269,9 +271,9 @@ GRAPH = [
         group=Group.GRAPH,
         sentence="No access token comes where Graph is to be asked.",
         code=INVALID,
-        lie=about_json(
+        tampering=tamper_json(
             Endpoint.TOKEN,
-            lambda told: {name: value for name, value in told.items() if name != "access_token"},
+            lambda members: {name: value for name, value in members.items() if name != "access_token"},
         ),
         provider=ME,
     ),
@@ -280,7 +282,7 @@ GRAPH = [
         group=Group.GRAPH,
         sentence="The access token has line breaks, to add headers to the request to Graph.",
         code=UNAVAILABLE,
-        lie=about_json(Endpoint.TOKEN, lambda told: told | {"access_token": "x\r\nEvil: 1"}),
+        tampering=tamper_json(Endpoint.TOKEN, lambda members: members | {"access_token": "x\r\nEvil: 1"}),
         provider=ME,
     ),
     *wire.broken_at(Endpoint.ME, "https://graph.microsoft.com/v1.0/me", ME),

@@ -1,4 +1,4 @@
-"""One case of the catalogue, and the stage that it is played on."""
+"""One case of the catalogue, and the project, provider and browsers that it runs in."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from django.http import HttpResponse
 from django_ms_identity import exceptions
 from django_ms_identity.emulator.personas import Persona
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
-from django_ms_identity.testing.adversary import HONEST, Adversary, Lie
 from django_ms_identity.testing.browser import Callback
+from tests.security.malicious_provider import UNTAMPERED, MaliciousProvider, Tampering
 from tests.support.builders import make_settings
 from tests.support.web import Browser
 
@@ -35,11 +35,11 @@ STATUSES = {
 
 INVALID, UNAVAILABLE = "microsoft_answer_invalid", "microsoft_unavailable"
 NOBODY = "nobody"
-"""What the project calls whoever is not signed in."""
+"""What the project calls a visitor who is not signed in."""
 
 
 class Group(StrEnum):
-    """What is lied about; the headings of the table."""
+    """What an attack is about; the headings of the table."""
 
     ALGORITHMS = "Algorithms and signatures"
     KEYS = "Signing keys"
@@ -55,15 +55,15 @@ class Group(StrEnum):
     MAPPERS = "Mappers and web hooks"
 
 
-class Scene:
-    """A project, a Microsoft that lies, and browsers."""
+class Harness:
+    """A project, a malicious provider, and browsers."""
 
-    def __init__(self, microsoft: Adversary, settings: Any) -> None:
+    def __init__(self, microsoft: MaliciousProvider, settings: Any) -> None:
         self.microsoft = microsoft
         self.settings = settings
         self.browsers: list[Browser] = []
         self.browser = self.open_browser()
-        """Of whoever attacks, or is attacked."""
+        """The browser of the attacker or of the victim."""
         self.front = ""
         """The address of a machine in the middle, if there is one."""
         self.watch()
@@ -162,14 +162,14 @@ def user_in(browser: Browser) -> str | None:
 
 
 def who(browser: Browser) -> str:
-    """Return the name of whoever the project believes to be there."""
+    """Return the name of the user whom the project takes the visitor for."""
     return browser.get("/home/").content.decode()
 
 
-def statuses(scene: Scene, end: str) -> list[int]:
+def statuses(harness: Harness, end: str) -> list[int]:
     """List what Microsoft has answered at the addresses that end so."""
     return [
-        call.response.status_code for call in scene.microsoft.wire.calls if call.request.url.endswith(end)
+        call.response.status_code for call in harness.microsoft.wire.calls if call.request.url.endswith(end)
     ]
 
 
@@ -180,13 +180,13 @@ def later(seconds: float) -> Iterator[None]:
         yield
 
 
-def _sign_in(scene: Scene) -> HttpResponse:
-    return scene.sign_in()
+def _sign_in(harness: Harness) -> HttpResponse:
+    return harness.sign_in()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One lie, who tells it, and what comes of it."""
+    """One attack and its outcome."""
 
     id: str
     """Stable, in kebab-case."""
@@ -198,20 +198,20 @@ class Case:
     status: int = 0
     """The HTTP status of a refusal that has no code, because Django or HTTP itself refuses."""
     harmless: str = ""
-    """Of what is not refused: what comes of it instead. The act itself shows that it is so."""
-    lie: Lie = HONEST
-    act: Callable[[Scene], HttpResponse] = _sign_in
+    """The outcome of an attack that is not refused; the act asserts it."""
+    tampering: Tampering = UNTAMPERED
+    act: Callable[[Harness], HttpResponse] = _sign_in
     """Do it, and return the decisive answer."""
     provider: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     lands: str = "/home/"
     """Where a visitor ends who is not refused: the address they are sent to, or that of the page they see."""
     signed_in: str = "work"
-    """Who is in ``scene.browser`` then: a persona, a user who came without Microsoft, or nobody."""
+    """Who is in ``harness.browser`` then: a persona, a user who came without Microsoft, or nobody."""
     next_visitor: str = "work"
     """Who signs in afterwards, as everybody should."""
     remembered: bool = False
-    """Whether the app keeps what it was told, a genuine but useless key set, until it asks again: after five
+    """Whether the app keeps a key set that is genuine but useless until it asks again: after five
     minutes at the latest for a key that is not in it, else after an hour."""
 
     def __post_init__(self) -> None:

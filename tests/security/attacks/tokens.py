@@ -1,4 +1,4 @@
-"""Lies in the ID token and in the key set: each broken alone, everything else as Microsoft would have it."""
+"""Tampering with the ID token and the key set: one change each, all else as from Microsoft."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from django_ms_identity.emulator import TENANT_ID as CONTOSO
 from django_ms_identity.emulator.keys import NEXT, PERSONAL, WORK, SigningKey, signing_key
 from django_ms_identity.models import Credential, SignIn
 from django_ms_identity.net.remote_documents import FRESH
-from django_ms_identity.testing.adversary import (
-    LEFT_OUT,
-    IDToken,
-    Lie,
-    Signer,
-    about_id_token,
-    about_keys,
-    instead,
-)
 from django_ms_identity.testing.emulator import Endpoint
 from tests.entra import forge
 from tests.journeys.steps import asked
+from tests.security.malicious_provider import (
+    OMIT,
+    IDToken,
+    Signer,
+    Tampering,
+    respond_with,
+    tamper_id_token,
+    tamper_keys,
+)
 from tests.support.builders import CLIENT_SECRET, MICROSOFT, TENANT
 
 from . import wire
-from .scene import INVALID, UNAVAILABLE, Case, Group, Scene, later, statuses
+from .harness import INVALID, UNAVAILABLE, Case, Group, Harness, later, statuses
 
 LOGIN = "https://login.microsoftonline.com"
 FABRIKAM = "3cd30985-3b6d-4c4e-8cfa-3ae2b2a31f8c"
@@ -46,7 +46,7 @@ COMMON = {"microsoft_tenant": "common"}
 
 def token(group: Group, id: str, sentence: str, change, code: str = "token_rejected", **more) -> Case:
     """Make the case of an ID token that is changed like this."""
-    return Case(id=id, group=group, sentence=sentence, lie=about_id_token(change), code=code, **more)
+    return Case(id=id, group=group, sentence=sentence, tampering=tamper_id_token(change), code=code, **more)
 
 
 def header(id: str, sentence: str, sign: Signer | None = None, **changes: object) -> Case:
@@ -100,7 +100,7 @@ ALGORITHMS = [
     ),
     header("alg-none-signed", "`alg` is `none`, with a genuine signature all the same.", alg="none"),
     header("alg-empty", "`alg` is empty.", alg=""),
-    header("alg-missing", "There is no `alg`.", alg=LEFT_OUT),
+    header("alg-missing", "There is no `alg`.", alg=OMIT),
     header("alg-list", "`alg` is a list that begins with RS256.", alg=["RS256", "none"]),
     header(
         "alg-hs256-public-key",
@@ -212,69 +212,69 @@ ALGORITHMS = [
 OF_NEXT_YEAR = SigningKey(private=forge.key("fresh"), certificate=b"the certificate of the next year")
 
 
-def by(key: SigningKey) -> Lie:
+def by(key: SigningKey) -> Tampering:
     """Have another key sign, under its own name."""
-    return about_id_token(
+    return tamper_id_token(
         lambda genuine: genuine.with_header(kid=key.kid).signed_by(
             lambda message: key.private.sign(message, padding.PKCS1v15(), hashes.SHA256())
         )
     )
 
 
-def key_set(**changes: object) -> Lie:
-    """Change the members of each entry; ``LEFT_OUT`` takes one away."""
+def key_set(**changes: object) -> Tampering:
+    """Change the members of each entry; ``OMIT`` takes one away."""
 
     def change(entries: list[dict[str, object]]) -> list[dict[str, object]]:
         changed = [{**entry, **changes} for entry in entries]
-        return [{name: value for name, value in each.items() if value is not LEFT_OUT} for each in changed]
+        return [{name: value for name, value in each.items() if value is not OMIT} for each in changed]
 
-    return about_keys(change)
+    return tamper_keys(change)
 
 
-def only_work_key(**changes: object) -> Lie:
+def only_work_key(**changes: object) -> Tampering:
     """Change the entry of the key that signs, and leave the others as they are."""
-    return about_keys(
+    return tamper_keys(
         lambda entries: [
             {**entry, **changes} if entry["kid"] == signing_key(WORK).kid else entry for entry in entries
         ]
     )
 
 
-def short_key() -> Lie:
+def short_key() -> Tampering:
     entry = forge.jwk("short", bits=1024, issuer=forge.issuer(TENANT))
-    return about_keys(lambda entries: [*entries, entry]).also(
-        about_id_token(
+    return tamper_keys(lambda entries: [*entries, entry]).combined_with(
+        tamper_id_token(
             lambda genuine: genuine.with_header(kid="short").signed_by(forge.rs256("short", bits=1024))
         )
     )
 
 
-def rotate(scene: Scene) -> HttpResponse:
+def rotate(harness: Harness) -> HttpResponse:
     """Let Microsoft change its key at once while the app has the old ones."""
-    scene.sign_in(scene.open_browser(), "admin")
+    harness.sign_in(harness.open_browser(), "admin")
     entry = OF_NEXT_YEAR.jwk(forge.issuer(TENANT))
-    scene.microsoft.lie = about_keys(lambda entries: [entry]).also(by(OF_NEXT_YEAR))
-    response = scene.sign_in()
-    assert statuses(scene, "/keys") == [200, 200]
+    harness.microsoft.tampering = tamper_keys(lambda entries: [entry]).combined_with(by(OF_NEXT_YEAR))
+    response = harness.sign_in()
+    assert statuses(harness, "/keys") == [200, 200]
     return response
 
 
-def outage_of_known_keys(scene: Scene) -> HttpResponse:
+def outage_of_known_keys(harness: Harness) -> HttpResponse:
     """Let the key endpoint fail when the copy of the keys is an hour old."""
-    scene.sign_in(scene.open_browser(), "admin")
-    scene.microsoft.lie = instead(Endpoint.KEYS, status=500)
+    harness.sign_in(harness.open_browser(), "admin")
+    harness.microsoft.tampering = respond_with(Endpoint.KEYS, status=500)
     with later(FRESH + 1):
         runtime.reset()  # The process's copies read the clock by themselves.
-        response = scene.sign_in()
+        response = harness.sign_in()
     runtime.reset()
     # What is only read is asked for once more.
-    assert statuses(scene, "/keys") == [200, 500, 500]
+    assert statuses(harness, "/keys") == [200, 500, 500]
     return response
 
 
-def plant_keys_in_the_cache(scene: Scene) -> HttpResponse:
+def plant_keys_in_the_cache(harness: Harness) -> HttpResponse:
     """Write a stranger's key under Microsoft's ``kid`` into the cache, as whoever has its password can."""
-    scene.sign_in(scene.open_browser(), "admin")
+    harness.sign_in(harness.open_browser(), "admin")
     url = f"{LOGIN}/{TENANT}/discovery/v2.0/keys"
     name = f"ms_identity:{hashlib.sha256(f'|{url}'.encode()).hexdigest()}"
     signature, _genuine = json.loads(cache.get(name))
@@ -282,25 +282,25 @@ def plant_keys_in_the_cache(scene: Scene) -> HttpResponse:
     planted = json.dumps([forge.key_set(forge.jwk("stranger", kid=kid)), time.time()])
     cache.set(name, json.dumps([signature, planted]))
     runtime.reset()
-    scene.microsoft.lie = about_id_token(lambda genuine: genuine.signed_by(forge.rs256("stranger")))
-    scene.watch()
-    return scene.sign_in()
+    harness.microsoft.tampering = tamper_id_token(lambda genuine: genuine.signed_by(forge.rs256("stranger")))
+    harness.watch()
+    return harness.sign_in()
 
 
-def keys(id: str, sentence: str, lie: Lie, code: str = "token_rejected", **more) -> Case:
-    return Case(id=id, group=Group.KEYS, sentence=sentence, lie=lie, code=code, **more)
+def keys(id: str, sentence: str, tampering: Tampering, code: str = "token_rejected", **more) -> Case:
+    return Case(id=id, group=Group.KEYS, sentence=sentence, tampering=tampering, code=code, **more)
 
 
 KEYS = [
     keys(
         "key-stranger",
         "A stranger's key signs under the `kid` of Microsoft's.",
-        about_id_token(lambda genuine: genuine.signed_by(forge.rs256("stranger"))),
+        tamper_id_token(lambda genuine: genuine.signed_by(forge.rs256("stranger"))),
     ),
     keys(
         "key-next",
         "Another key of Microsoft's signs than the one that `kid` names.",
-        about_id_token(
+        tamper_id_token(
             lambda genuine: genuine.signed_by(
                 lambda message: signing_key(NEXT).private.sign(message, padding.PKCS1v15(), hashes.SHA256())
             )
@@ -311,10 +311,10 @@ KEYS = [
         keys(
             f"kid-{id}",
             f"The `kid` is {what}.",
-            about_id_token(lambda genuine, kid=kid: genuine.with_header(kid=kid)),
+            tamper_id_token(lambda genuine, kid=kid: genuine.with_header(kid=kid)),
         )
         for id, what, kid in (
-            ("missing", "not there", LEFT_OUT),
+            ("missing", "not there", OMIT),
             ("empty", "empty", ""),
             ("number", "a number", 7),
             ("list", "a list", [1]),
@@ -343,7 +343,7 @@ KEYS = [
     keys(
         "key-without-issuer",
         "The keys that many tenants share do not say whose they are.",
-        key_set(issuer=LEFT_OUT),
+        key_set(issuer=OMIT),
         provider=ORGANIZATIONS,
         remembered=True,
     ),
@@ -358,15 +358,17 @@ KEYS = [
     keys(
         "key-private",
         "The key set holds a private key.",
-        about_keys(lambda entries: [forge.private_jwk("leaked")]).also(
-            about_id_token(lambda genuine: genuine.with_header(kid="leaked").signed_by(forge.rs256("leaked")))
+        tamper_keys(lambda entries: [forge.private_jwk("leaked")]).combined_with(
+            tamper_id_token(
+                lambda genuine: genuine.with_header(kid="leaked").signed_by(forge.rs256("leaked"))
+            )
         ),
         INVALID,
     ),
     keys(
         "key-withdrawn",
         "Microsoft has withdrawn the key that signs.",
-        about_keys(lambda entries: [entry for entry in entries if entry["kid"] != signing_key(WORK).kid]),
+        tamper_keys(lambda entries: [entry for entry in entries if entry["kid"] != signing_key(WORK).kid]),
         remembered=True,
     ),
     Case(
@@ -391,7 +393,7 @@ KEYS = [
         code="token_rejected",
     ),
     *(
-        keys(f"keys-{id}", sentence, instead(Endpoint.KEYS, **answer), code)
+        keys(f"keys-{id}", sentence, respond_with(Endpoint.KEYS, **answer), code)
         for id, sentence, answer, code in (
             ("none", "The key set is empty.", {"body": '{"keys": []}'}, INVALID),
             ("no-list", "The key set holds a text.", {"body": '{"keys": "all"}'}, INVALID),
@@ -448,7 +450,7 @@ def claims(
         code,
         provider=provider or {},
         next_visitor=next_visitor,
-        act=lambda scene: scene.sign_in(persona=persona),
+        act=lambda harness: harness.sign_in(persona=persona),
     )
 
 
@@ -456,7 +458,7 @@ def broken(name: str) -> list[Case]:
     """Break a claim that every ID token has, in each way that JSON knows."""
     other_type, what = (7, "a number") if name in TEXTS else ("1893456000", "text")
     forms = (
-        ("missing", "is missing", LEFT_OUT),
+        ("missing", "is missing", OMIT),
         ("empty", "is empty", ""),
         ("null", "is null", None),
         ("other-type", f"is {what}", other_type),
@@ -482,14 +484,14 @@ def times(id: str, sentence: str, **changes) -> Case:
     )
 
 
-def unstorable(scene: Scene) -> HttpResponse:
+def unstorable(harness: Harness) -> HttpResponse:
     """Have everything that is stored of a token hold what no database stores."""
-    scene.microsoft.lie = about_id_token(
+    harness.microsoft.tampering = tamper_id_token(
         lambda genuine: genuine.with_claims(
             preferred_username="a\ud800", sid="b\ud800\0", login_hint="c\ud800\0", amr=["d\ud800\0"]
         )
     )
-    response = scene.sign_in()
+    response = harness.sign_in()
     sign_in = SignIn.objects.get()
     assert (sign_in.sid, sign_in.amr) == ("b\ufffd\ufffd", ["d\ufffd\ufffd"])
     assert Credential.objects.get().account == "a\ufffd"
@@ -499,10 +501,10 @@ def unstorable(scene: Scene) -> HttpResponse:
 def known_with(**changes: object):
     """Make the act of somebody known, for whom no mapper runs, who comes with these claims."""
 
-    def act(scene: Scene) -> HttpResponse:
-        scene.sign_in(scene.open_browser())
-        scene.microsoft.lie = about_id_token(lambda genuine: genuine.with_claims(**changes))
-        return scene.sign_in()
+    def act(harness: Harness) -> HttpResponse:
+        harness.sign_in(harness.open_browser())
+        harness.microsoft.tampering = tamper_id_token(lambda genuine: genuine.with_claims(**changes))
+        return harness.sign_in()
 
     return act
 
@@ -562,7 +564,7 @@ CLAIMS = [
             oid=oid,
         )
         for id, what, oid in (
-            ("missing", "There is no `oid`", LEFT_OUT),
+            ("missing", "There is no `oid`", OMIT),
             ("empty", "`oid` is empty", ""),
             ("null", "`oid` is null", None),
             ("number", "`oid` is a number", 7),
@@ -650,7 +652,7 @@ TENANTS = [
         "A work account comes where personal ones are asked.",
         lambda genuine: genuine.with_claims(tid=TENANT, iss=forge.issuer(TENANT)),
         provider={"microsoft_tenant": "consumers"},
-        act=lambda scene: scene.sign_in(persona="personal"),
+        act=lambda harness: harness.sign_in(persona="personal"),
         next_visitor="personal",
     ),
     tenant(
@@ -666,11 +668,11 @@ TENANTS = [
 # Nonce
 
 
-def nonce_of_another_flow(scene: Scene) -> HttpResponse:
+def nonce_of_another_flow(harness: Harness) -> HttpResponse:
     """Answer with the token of a flow that the attacker started."""
-    theirs = asked(scene.press(scene.open_browser()))["nonce"]
-    scene.microsoft.lie = about_id_token(lambda genuine: genuine.with_claims(nonce=theirs))
-    return scene.sign_in()
+    theirs = asked(harness.press(harness.open_browser()))["nonce"]
+    harness.microsoft.tampering = tamper_id_token(lambda genuine: genuine.with_claims(nonce=theirs))
+    return harness.sign_in()
 
 
 NONCE = [
