@@ -38,10 +38,10 @@ class _Columns:
 class _Statement:
     sql: str
     parameters: tuple[Any, ...]
-    converted: tuple[tuple[int, Expression], ...]
-    """Position and expression of each column whose values the field or the database converts."""
-    columns: tuple[_Columns, _Columns, _Columns]
-    """Of the credential, its identity and its user."""
+    selected: tuple[Expression, ...]
+    """The columns of a row, which know the converters of their fields."""
+    models: tuple[_Columns, _Columns, _Columns]
+    """Which columns are of the credential, its identity and its user."""
 
 
 def find_credential(provider: str, subject: str, *, using: str) -> Credential | None:
@@ -57,12 +57,11 @@ def find_credential(provider: str, subject: str, *, using: str) -> Credential | 
         found = cursor.fetchone()
     if found is None:
         return None
-    row = list(found)
-    for position, column in statement.converted:
-        for convert in _converters(column, connection):
-            row[position] = convert(row[position], column, connection)
+    row = [
+        _converted(value, column, connection) for value, column in zip(found, statement.selected, strict=True)
+    ]
     credential: Credential
-    credential, identity, user = (columns.instance(row, using=using) for columns in statement.columns)
+    credential, identity, user = (columns.instance(row, using=using) for columns in statement.models)
     identity.user = user
     credential.identity = identity
     return credential
@@ -85,16 +84,16 @@ def _compose(using: str, engine: str) -> _Statement:
     query = Credential._base_manager.using(using).filter(key=_KEY).values_list(*paths).query
     compiler = query.get_compiler(using)
     sql, parameters = compiler.as_sql()
-    selected = enumerate(column for column, *_ in compiler.select)
-    connection = connections[using]
     return _Statement(
         sql=sql,
         parameters=tuple(parameters),
-        converted=tuple((at, column) for at, column in selected if _converters(column, connection)),
-        columns=(columns[0], columns[1], columns[2]),
+        selected=tuple(column for column, *_ in compiler.select),
+        models=(columns[0], columns[1], columns[2]),
     )
 
 
-def _converters(column: Expression, connection: BaseDatabaseWrapper) -> list[Any]:
-    # Not kept: those of a database hold its connection, which belongs to one thread.
-    return [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+def _converted(value: Any, column: Expression, connection: BaseDatabaseWrapper) -> Any:
+    # The converters are not kept: those of a database hold its connection, which belongs to one thread.
+    for convert in connection.ops.get_db_converters(column) + column.get_db_converters(connection):
+        value = convert(value, column, connection)
+    return value
