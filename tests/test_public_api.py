@@ -14,8 +14,9 @@ from django.urls import reverse
 
 import django_ms_identity
 from django_ms_identity import exceptions, signals, urls
+from django_ms_identity.conf.provider_settings import KEYS
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.entra.providers import KEYS, Provider
+from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.templatetags.ms_identity import register
 from django_ms_identity.traits.mapping_result import MappingResult
