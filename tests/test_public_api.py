@@ -39,7 +39,16 @@ INTERNAL_ATTRIBUTES = {
     # What a project wrote into a provider key it knows already, and the parsed form may change.
     Provider: {*KEYS, "tenant"},
     Claims: set(),
-    MappingResult: {"mapper_traits", "replaced_traits", "vouched_traits"},
+    MappingResult: {
+        "as_dict",
+        "as_mapped",
+        "confirmation",
+        "confirmed",
+        "from_dict",
+        "is_typed",
+        "original",
+        "with_traits",
+    },
 }
 INTERNAL_TEMPLATES = {"whose.html"}
 
