@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from django.http import HttpRequest
+
 from django_ms_identity import conf, runtime
 from django_ms_identity.entra import client, jwks
 from django_ms_identity.entra import id_token as tokens
+from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.jsonnet import sources
 from django_ms_identity.jsonnet.engines import Engine, installed
 from django_ms_identity.jsonnet.json_values import encode
 from django_ms_identity.jsonnet.worker_pool import WorkerPool
+from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.testing.emulator import Emulator
-from django_ms_identity.traits.mapper import EMPTY_IDENTITY, map_claims
 from django_ms_identity.traits.mapper_claims import mapper_claims
 
 from .browser import HOST
@@ -33,7 +35,7 @@ _REDIRECT_URI = f"http://{HOST}/ms/callback/microsoft/"
 def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
     """Measure the verification of an ID token, and the mapper with every engine that is installed."""
     provider = conf.get_config().provider("microsoft")
-    documents = runtime.documents()
+    documents = runtime.documents(conf.get_config())
     begun = client.begin(provider, redirect_uri=_REDIRECT_URI, prompt="", emulator_url="")
     token = _redeemed(emulator, begun)
     verify = partial(
@@ -60,23 +62,18 @@ def _redeemed(emulator: Emulator, begun: client.Authorization) -> str:
         nonce=begun.nonce,
         verifier=begun.verifier,
         redirect_uri=_REDIRECT_URI,
-        transport=runtime.http_client(),
+        transport=runtime.http_client(conf.get_config()),
     ).id_token
 
 
 def _map(claims: Claims) -> None:
-    map_claims(
-        mapper_url="",
-        payload=claims.payload,
-        subject=claims.sub,
-        identity=EMPTY_IDENTITY,
-        transport=runtime.http_client(),
-        timeout=conf.get_config().mapper_timeout,
-    )
+    config = conf.get_config()
+    login = VerifiedLogin(provider=config.provider("microsoft"), claims=claims, subject=claims.sub)
+    runtime.map_claims(SignInContext(request=HttpRequest(), config=config, login=login))
 
 
 def _mapper_rows(engine: Engine, claims: Claims, wire: Wire, *, rounds: int) -> Iterator[Row]:
-    source = sources.read("", transport=runtime.http_client())
+    source = runtime.sources(conf.get_config()).read("")
     known = mapper_claims(claims.payload, subject=claims.sub)
     sandbox = WorkerPool(engine)
     evaluate = partial(
@@ -84,7 +81,7 @@ def _mapper_rows(engine: Engine, claims: Claims, wire: Wire, *, rounds: int) -> 
         source,
         name="the mapper that ships",
         claims=known,
-        identity=EMPTY_IDENTITY,
+        identity=runtime.EMPTY_IDENTITY,
         timeout=5,
     )
     for _ in range(5):
@@ -93,7 +90,9 @@ def _mapper_rows(engine: Engine, claims: Claims, wire: Wire, *, rounds: int) -> 
     through: list[float] = []
     # Turn by turn, so that a busy machine is busy for both.
     for _ in range(4):
-        alone += _alone(engine, source, encode(known), encode(dict(EMPTY_IDENTITY)), rounds=rounds // 4 or 1)
+        alone += _alone(
+            engine, source, encode(known), encode(dict(runtime.EMPTY_IDENTITY)), rounds=rounds // 4 or 1
+        )
         through += [timed(evaluate, wire, Clock.WALL) for _ in range(rounds // 4 or 1)]
     sandbox.close()
     name = engine.module.lstrip("_")

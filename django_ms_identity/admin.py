@@ -1,4 +1,4 @@
-"""Who is linked to what, for staff. Reads much, changes little, shows no secret."""
+"""The admin of identities: read-only except for their state. It shows no secret."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ else:
 
 
 class UncountedPaginator(_Paginator):
-    """A paginator that does not count all rows, which a database does one by one."""
+    """Paginate without counting all rows, which takes a database as long as reading them."""
 
     pages = 20
 
     @cached_property
     def count(self) -> int:
-        """Count no further than some pages: enough to leaf through; the search finds the rest."""
+        """Count the rows of at most ``pages`` pages; the search finds the rest."""
         rows = cast("QuerySet[Identity]", self.object_list)
-        # In the list's own order, for which there is an index whatever is filtered. Without one, a database
-        # may read the whole table to find that there are few.
+        # In the order of the list, which has an index for every filter. Without an order a database may read
+        # the whole table to find a few rows.
         return len(rows.values_list("pk")[: self.per_page * self.pages])
 
 
 class ProviderFilter(admin.SimpleListFilter):
-    """Filter by the configured providers, without asking the database which there are."""
+    """Filter by the configured providers; the database is not asked which ones occur."""
 
     title = _("provider")
     parameter_name = "provider"
@@ -84,7 +84,7 @@ class CredentialInline(_ReadOnlyInline):
         "subject_source",
         "tenant",
         "object_id",
-        "assured",
+        "mfa_trusted",
         "created_at",
     )
     readonly_fields = fields
@@ -105,7 +105,7 @@ class SignInInline(_ReadOnlyInline):
     shown = 20
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SignIn]:
-        """Return the latest few of the identity at hand; some people sign in every day for years."""
+        """Return the latest sign-ins of the identity; some people have thousands."""
         match = request.resolver_match
         identity = match.kwargs.get("object_id") if match else None
         latest = super().get_queryset(request).filter(identity=identity).values_list("pk", flat=True)
@@ -113,16 +113,16 @@ class SignInInline(_ReadOnlyInline):
 
 
 class IdentityAdmin(_ModelAdmin):
-    """Inspect identities; activate and deactivate them. Use it on a site of your own, too."""
+    """Show identities; activate and deactivate them. A project may register it on its own admin site."""
 
     list_display = ("user", "providers", "last_sign_in", "state", "tenants")
-    # Newest first only: no other order has an index to leaf through.
+    # Newest first only: no other order has an index.
     sortable_by = ()
     list_filter = ("state", ProviderFilter)
     search_help_text = _(
         "Exact identity id, subject, object id, user name, Microsoft account or verified address"
     )
-    # Any value turns the search box on; get_search_results decides what is searched.
+    # Any value shows the search box; get_search_results() decides what is searched.
     search_fields = ("pk__exact",)
     ordering = ("-created_at",)
     list_per_page = 50
@@ -160,7 +160,7 @@ class IdentityAdmin(_ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show no Save button where there is nothing to save; a subclass may make traits editable."""
+        """Hide the Save button if no field is editable; a subclass may make some editable."""
         editable = set(self.get_fields(request)) - set(self.get_readonly_fields(request))
         shown = {"show_save": bool(editable), "show_save_and_continue": bool(editable)}
         return super().change_view(request, object_id, form_url, shown | (extra_context or {}))
@@ -175,7 +175,7 @@ class IdentityAdmin(_ModelAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Identity], search_term: str
     ) -> tuple[QuerySet[Identity], bool]:
-        """Search exactly, each look-up by an index of its own."""
+        """Search for exact values, each by its own index."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -233,7 +233,7 @@ class IdentityAdmin(_ModelAdmin):
     def trust_second_factors(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
         changed = 0
         for identity in queryset:
-            if identity.credentials.filter(assured=False).update(assured=True):
+            if identity.credentials.filter(mfa_trusted=False).update(mfa_trusted=True):
                 self.log_change(request, identity, "accounts: shows a second factor")
                 changed += 1
         text = ngettext("%d identity changed.", "%d identities changed.", changed) % changed
@@ -253,7 +253,7 @@ def _keys(**exactly: str) -> list[UUID]:
     try:
         return list(Identity.objects.filter(**exactly).values_list("pk", flat=True)[:1])
     except (ValidationError, ValueError):
-        # Not every text can be a key, or a user name where those are numbers.
+        # The text is not a UUID, or not a value that the user name can have.
         return []
 
 
@@ -263,7 +263,7 @@ def _state(active: bool) -> Identity.State:
 
 def _pretty(value: object) -> SafeString:
     text = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
-    # A lone surrogate is no text that could be sent.
+    # A lone surrogate cannot be encoded.
     return format_html('<pre class="ms-identity-json">{}</pre>', text.encode("utf-8", "replace").decode())
 
 

@@ -1,3 +1,5 @@
+"""The configuration of the app; connects receivers and registers system checks."""
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -10,10 +12,8 @@ class MSIdentityConfig(AppConfig):
 
     def ready(self) -> None:
         from . import checks, sessions
-        from .hooks import registry
         from .views import error_reports
 
         checks.register_checks()
-        registry.connect()
         sessions.connect()
         error_reports.connect()

@@ -1,4 +1,4 @@
-"""The authentication backend that Microsoft sessions belong to."""
+"""The authentication backend of sessions that are opened through Microsoft."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class IdentityBackend(ModelBackend):
     """Return the user of a session only while their identity is active; permissions as ModelBackend.
 
-    One query for user and identity, so deactivation works at once on every session engine.
+    User and identity are read at each request, by one query, so that deactivation works at once on every
+    session engine.
     """
 
     def authenticate(
@@ -29,7 +30,7 @@ class IdentityBackend(ModelBackend):
         password: str | None = None,
         **_: object,
     ) -> None:
-        """Authenticate nobody: sign-ins come through the callback, passwords are other backends' matter."""
+        """Return None: people sign in through the callback, and other backends check passwords."""
         return
 
     async def aauthenticate(
@@ -42,7 +43,7 @@ class IdentityBackend(ModelBackend):
         return
 
     def get_user(self, user_id: Any) -> Any:  # Any: the project's own user model and its key.
-        """Return the active user of an active identity, or nobody."""
+        """Return the active user of an active identity, or None."""
         if not conf.is_enabled():
             return None
         users = get_user_model()._default_manager.select_related("ms_identity")
@@ -54,5 +55,5 @@ class IdentityBackend(ModelBackend):
         return user if identity.is_active and self.user_can_authenticate(user) else None
 
     async def aget_user(self, user_id: Any) -> Any:
-        # ModelBackend's own would look at the user alone.
+        # ModelBackend's own method does not look at the identity.
         return await sync_to_async(self.get_user)(user_id)

@@ -1,4 +1,4 @@
-"""Django's cache as far as we trust it: it may be down, and others may write to it."""
+"""Django's cache, used so that it may be down and that an attacker may write to it."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ _KIND = "cache"
 
 
 class CacheBackend(Protocol):
-    """What we use of Django's cache API."""
+    """The part of Django's cache API that is used."""
 
     def get(self, key: str) -> object: ...
     def set(self, key: str, value: str, timeout: int) -> None: ...
     def add(self, key: str, value: str, timeout: int) -> bool | None: ...
 
 
-class Claim(Enum):
-    """The outcome of claiming a name for oneself."""
+class Acquisition(Enum):
+    """The result of ``SharedCache.acquire_once``."""
 
-    WON = "won"
-    LOST = "lost"
+    ACQUIRED = "acquired"
+    TAKEN = "taken"
+    """Another caller was first."""
     UNKNOWN = "unknown"
-    """The cache is down: nobody can say."""
+    """The cache is down."""
 
 
 class SharedCache:
-    """Share signed texts between processes; every failure of the cache is a miss and a log line."""
+    """Share signed texts between processes. A failure of the cache is logged and counts as a miss."""
 
     def __init__(self, backend: CacheBackend, keyring: Keyring) -> None:
         self._backend = backend
         self._keyring = keyring
 
     def get(self, name: str) -> str | None:
-        """Return the text kept under ``name``; nothing if absent, unsigned or unreachable."""
+        """Return the text kept under ``name``; None if absent, not signed or unreachable."""
         try:
             kept = self._backend.get(_key(name))
         except Exception as error:  # Cache backends raise whatever their drivers raise.
@@ -52,29 +53,29 @@ class SharedCache:
             return None
         if not isinstance(signature, str) or not isinstance(text, str):
             return None
-        # Whoever can write to the cache must not be able to plant keys of their own.
+        # An attacker who can write to the cache must not be able to plant signing keys of their own.
         if not self._keyring.verify(_message(name, text), signature, kind=_KIND):
             return None
         return text
 
     def set(self, name: str, text: str, *, seconds: int) -> None:
-        """Keep ``text`` under ``name`` for ``seconds``, if the cache is there."""
+        """Keep ``text`` under ``name`` for ``seconds``, if the cache works."""
         kept = json.dumps([self._keyring.sign(_message(name, text), kind=_KIND), text])
         try:
             self._backend.set(_key(name), kept, seconds)
         except Exception as error:  # Cache backends raise whatever their drivers raise.
             _report(error)
 
-    def claim(self, name: str, *, seconds: int) -> Claim:
-        """Take ``name`` once: the first caller in ``seconds`` wins."""
+    def acquire_once(self, name: str, *, seconds: int) -> Acquisition:
+        """Acquire ``name``, which only the first caller within ``seconds`` can."""
         try:
             added = self._backend.add(_key(name), "1", seconds)
         except Exception as error:  # Cache backends raise whatever their drivers raise.
             _report(error)
-            return Claim.UNKNOWN
-        if added is None:  # Backends that swallow their driver's exceptions answer so.
-            return Claim.UNKNOWN
-        return Claim.WON if added else Claim.LOST
+            return Acquisition.UNKNOWN
+        if added is None:  # From backends that swallow their driver's exceptions.
+            return Acquisition.UNKNOWN
+        return Acquisition.ACQUIRED if added else Acquisition.TAKEN
 
 
 def _key(name: str) -> str:

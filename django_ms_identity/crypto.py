@@ -1,4 +1,4 @@
-"""Keys derived from the secrets it is given, one per kind of thing; sealing and signing with them."""
+"""Encrypt (AES-256-GCM) and sign (HMAC-SHA256) with keys that are derived per kind of data (RFC 5869)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import binascii
 import hmac
 import json
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,11 +22,11 @@ _NONCE = 12
 
 
 class SealBroken(Exception):
-    """What was opened was not sealed by us, for this kind and context, with a secret we know."""
+    """Raised when a text was not sealed for this kind and context with one of the secrets."""
 
 
 class Keyring:
-    """Seal with the first secret, open with any: rotation as Django's SECRET_KEY_FALLBACKS."""
+    """Seal with the first secret and open with any, so that secrets rotate as by SECRET_KEY_FALLBACKS."""
 
     def __init__(self, secrets: Sequence[str | bytes]) -> None:
         self._secrets = tuple(s.encode() if isinstance(s, str) else s for s in secrets)
@@ -36,12 +38,12 @@ class Keyring:
         return _text(sealed)
 
     def open(self, sealed: str, *, kind: str, context: Sequence[str] = ()) -> bytes:
-        """Decrypt what ``seal`` made for the same kind and context, or raise ``SealBroken``."""
+        """Decrypt a text that ``seal`` made for the same kind and context, or raise ``SealBroken``."""
         try:
             raw = base64.b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
         except (ValueError, binascii.Error):
             raise SealBroken from None
-        # Base64 reads several spellings of the same bytes: a seal has one, so nobody makes another of it.
+        # Base64 decodes several texts to the same bytes: accept one, so that a sealed text cannot be varied.
         if _text(raw) != sealed:
             raise SealBroken
         for secret in self._secrets:
@@ -51,12 +53,27 @@ class Keyring:
                 continue
         raise SealBroken
 
+    def seal_json(self, value: Mapping[str, object], *, kind: str, context: Sequence[str] = ()) -> str:
+        """Encrypt an object as compressed JSON; the one codec for what waits in a cookie or a session."""
+        plain = zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 9)
+        return self.seal(plain, kind=kind, context=context)
+
+    def open_json(self, sealed: str, *, kind: str, context: Sequence[str] = ()) -> dict[str, Any]:
+        """Return what ``seal_json`` encrypted, or raise ``SealBroken``."""
+        # Authenticated before it is decompressed, so its size is that of something this project wrote.
+        plain = self.open(sealed, kind=kind, context=context)
+        try:
+            value: dict[str, Any] = json.loads(zlib.decompress(plain))
+        except (zlib.error, ValueError):  # Sealed by a release with another codec.
+            raise SealBroken from None
+        return value
+
     def sign(self, message: bytes, *, kind: str) -> str:
         """Return the HMAC-SHA256 of ``message`` in hex."""
         return _mac(self._secrets[0], kind, message)
 
     def verify(self, message: bytes, signature: str, *, kind: str) -> bool:
-        """Say whether ``sign`` made this signature with a secret we know."""
+        """Return whether ``sign`` made this signature with one of the secrets."""
         given = signature.encode("utf-8", "replace")
         return any(hmac.compare_digest(_mac(s, kind, message).encode(), given) for s in self._secrets)
 

@@ -1,7 +1,7 @@
-"""For a project's own views: ask for a second factor, or for a sign-in that is not long ago.
+"""Require a second factor or a recent sign-in for a project's own views.
 
-Who lacks it is sent to Microsoft and comes back to the page, by GET. Who comes back without it is refused by
-a page that says so, after one try. Anonymous visitors go to LOGIN_URL first.
+People who lack it are sent to Microsoft once and come back to the page by GET. If it is still missing then,
+they see a refusal. Anonymous visitors go to LOGIN_URL first.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _Check = Callable[[HttpRequest], HttpResponse | None]
 
 
 def aal2_required(view: _AnyView) -> _AnyView:
-    """Let in only who signed in with a second factor, by what the provider's ``aal2_*`` keys say."""
-    return _guarded(view, _ask_for_second_factor)
+    """Require a sign-in with a second factor, as the provider's ``aal2_*`` keys define it."""
+    return _checked(view, _ask_for_second_factor)
 
 
 @overload
@@ -35,28 +35,28 @@ def recent_sign_in_required(*, max_age: float | timedelta) -> Callable[[_AnyView
 def recent_sign_in_required(
     view: _AnyView | None = None, *, max_age: float | timedelta | None = None
 ) -> _AnyView | Callable[[_AnyView], _AnyView]:
-    """Let in only who has proved who they are within ``max_age``: seconds, or a timedelta.
+    """Require an authentication within ``max_age``: seconds, or a timedelta.
 
-    Without it PRIVILEGED_SESSION_MAX_AGE counts.
+    The default is PRIVILEGED_SESSION_MAX_AGE.
     """
 
     def check(request: HttpRequest) -> HttpResponse | None:
         return _ask_for_recent_sign_in(request, max_age)
 
     if view is None:
-        return lambda view: _guarded(view, check)
-    return _guarded(view, check)
+        return lambda view: _checked(view, check)
+    return _checked(view, check)
 
 
 class AAL2RequiredMixin(View):
-    """``aal2_required`` for a class-based view; write it before the other bases."""
+    """Apply ``aal2_required`` to a class-based view; list the mixin before the other bases."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return _dispatched(self, _ask_for_second_factor, super().dispatch, request, args, kwargs)
 
 
 class RecentSignInRequiredMixin(View):
-    """``recent_sign_in_required`` for a class-based view; write it before the other bases."""
+    """Apply ``recent_sign_in_required`` to a class-based view; list the mixin before the other bases."""
 
     max_age: float | timedelta | None = None
     """Seconds, or a timedelta; None: PRIVILEGED_SESSION_MAX_AGE."""
@@ -113,13 +113,13 @@ def _dispatched(
     return cast("HttpResponseBase", dispatched())
 
 
-def _guarded(view: _AnyView, check: _Check) -> _AnyView:
+def _checked(view: _AnyView, check: _Check) -> _AnyView:
     if iscoroutinefunction(view):
-        # The session and the user are read by the database, which blocks.
+        # Session and user are read from the database, which blocks.
         ask = sync_to_async(check)
 
         @wraps(view)
-        async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        async def checked_async(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             asked = await ask(request)
             if asked is not None:
                 return asked
@@ -128,14 +128,14 @@ def _guarded(view: _AnyView, check: _Check) -> _AnyView:
             )
             return answer
 
-        return cast("_AnyView", guarded_async)
+        return cast("_AnyView", checked_async)
 
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         asked = check(request)
         if asked is not None:
             return asked
         answer: HttpResponseBase = view(request, *args, **kwargs)
         return answer
 
-    return cast("_AnyView", guarded)
+    return cast("_AnyView", checked)

@@ -1,4 +1,4 @@
-"""The door of django-environ: the settings dict out of environment variables; DESIGN 2.3."""
+"""Read the settings dict from environment variables, which have the names that Ory Kratos gives them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIABLES = (_ENABLED, _BASE, _PROVIDERS, *_SHORTHAND)
 
 
 def settings_from_env() -> dict[str, object]:
-    """Return what ``MS_IDENTITY`` would be, from ``os.environ``.
+    """Return a dict as ``MS_IDENTITY``, made of ``os.environ``.
 
     Variables that are absent or empty leave their key out. Raises ``ConfigurationInvalid`` naming every
     variable that cannot be read.
@@ -42,7 +42,7 @@ def settings_from_env() -> dict[str, object]:
         settings["BASE_REDIRECT_URI"] = given[_BASE]
     shorthand = [name for name in _SHORTHAND if name in given]
     if _PROVIDERS in given:
-        settings["PROVIDERS"] = [entry for entry in _array(given[_PROVIDERS], faults) if _ours(entry)]
+        settings["PROVIDERS"] = [entry for entry in _array(given[_PROVIDERS], faults) if _is_microsoft(entry)]
     elif shorthand:
         settings["PROVIDERS"] = [
             {"id": "microsoft", **{_SHORTHAND[name]: _value(name, given[name]) for name in shorthand}}
@@ -56,11 +56,11 @@ def settings_from_env() -> dict[str, object]:
 
 
 def skipped_providers() -> tuple[str, ...]:
-    """Name the providers of the environment's array that are not Microsoft's, so not served here."""
+    """Return the ids of the providers in the environment's array that are not Microsoft's and are skipped."""
     text = _text(_PROVIDERS, [])
     entries = _array(text, []) if text else []
     return tuple(
-        str(entry.get("id", "?")) for entry in entries if isinstance(entry, dict) and not _ours(entry)
+        str(entry.get("id", "?")) for entry in entries if isinstance(entry, dict) and not _is_microsoft(entry)
     )
 
 
@@ -74,7 +74,7 @@ def _text(name: str, faults: list[str]) -> str:
     try:
         text: str = environ.Env().str(name, default="")
     except RecursionError:
-        # django-environ takes $OTHER for the value of OTHER.
+        # django-environ replaces $OTHER by the value of OTHER.
         faults.append(f"{name} refers to itself.")
         return ""
     return text.strip()
@@ -99,7 +99,7 @@ def _array(text: str, faults: list[str]) -> list[object]:
     try:
         parsed = json.loads(text)
     except json.JSONDecodeError as error:
-        # Neither the parser's message nor the text: secrets stand in it.
+        # Without the parser's message and the text, which hold secrets.
         faults.append(f"{_PROVIDERS} is not JSON: see line {error.lineno}, column {error.colno}.")
     except (ValueError, RecursionError):
         faults.append(f"{_PROVIDERS} is not JSON that can be read: too deep, or a number is too long.")
@@ -110,5 +110,5 @@ def _array(text: str, faults: list[str]) -> list[object]:
     return []
 
 
-def _ours(entry: object) -> bool:
+def _is_microsoft(entry: object) -> bool:
     return not isinstance(entry, dict) or entry.get("provider", "microsoft") == "microsoft"

@@ -1,4 +1,4 @@
-"""Who is linked to what: identities, credentials, verified addresses, and a row per session opened."""
+"""Identities, their credentials and verified addresses, and a row for each session that was opened."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 def credential_key(provider: str, subject: str) -> str:
-    """Name a (provider, subject) pair exactly, whatever the database's collation makes of case and space."""
+    """Return the SHA-256 of a (provider, subject) pair, which every collation compares exactly."""
     # The length keeps ("a", "b:c") and ("a:b", "c") apart.
     return sha256(f"{len(provider)}:{provider}:{subject}".encode()).hexdigest()
 
@@ -25,10 +25,10 @@ def normalised(address: str) -> str:
 
 class IdentityQuerySet(models.QuerySet["Identity"]):
     def lock(self) -> int:
-        """Lock these rows by writing to them; returns how many there are.
+        """Lock these rows by writing to them; return their number.
 
-        SQLite takes its lock at the first write: to read before it ends in "database is locked" when two
-        transactions do so, and there ``select_for_update`` does nothing.
+        On SQLite ``select_for_update`` does nothing, and of two transactions that read before they write one
+        fails with "database is locked". So the first statement has to be a write.
         """
         return self.update(updated_at=timezone.now())
 
@@ -54,7 +54,7 @@ class Identity(models.Model):
         help_text=_("Paths of the traits that the visitor typed."),
     )
     granted_groups = models.JSONField(default=list, blank=True, editable=False)
-    """Names of the groups that a mapper put the user into: the only ones that a mapper takes away again."""
+    """Names of the groups that a mapper put the user into; a mapper removes the user from no others."""
     state = models.CharField(_("state"), max_length=8, choices=State.choices, default=State.ACTIVE)
     state_changed_at = models.DateTimeField(_("state changed at"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -80,20 +80,15 @@ class Identity(models.Model):
 
 class CredentialQuerySet(models.QuerySet["Credential"]):
     def for_subject(self, provider: str, subject: str) -> CredentialQuerySet:
-        """Find by (provider, subject): the callback's only look-up."""
+        """Find by (provider, subject), which identify a Microsoft account."""
         return self.filter(key=credential_key(provider, subject))
 
     def with_user(self) -> CredentialQuerySet:
         return self.select_related("identity__user")
 
     def with_last_use(self) -> CredentialQuerySet:
-        """Add ``last_used_at``: when the credential last opened a session, None where that is not known."""
+        """Add ``last_used_at``: when the credential last opened a session, or None if that is not known."""
         return self.annotate(last_used_at=models.Max("sign_ins__created_at"))
-
-    def find(self, provider: str, subject: str) -> Credential | None:
-        """Return the credential of a subject with identity and user, or nothing."""
-        # Not first(), which sorts: the key is unique.
-        return next(iter(self.for_subject(provider, subject).with_user()), None)
 
 
 class Credential(models.Model):
@@ -108,10 +103,10 @@ class Credential(models.Model):
     tenant = models.CharField(_("tenant"), max_length=36, blank=True)
     object_id = models.CharField(_("object id"), max_length=36, blank=True)
     account = models.CharField(_("account"), max_length=320, blank=True)
-    """What Microsoft calls it, so that people can tell two apart. It may change hands: never looked up."""
-    assured = models.BooleanField(_("shows a second factor"), default=True)
-    """Off for an account that was connected to somebody known without a second factor: whoever has only their
-    password could connect one of their own, and would pass for them."""
+    """The account's name at Microsoft, for display. It may pass to another person: no sign-in looks it up."""
+    mfa_trusted = models.BooleanField(_("shows a second factor"), default=True)
+    """False for an account that was connected in a session without a second factor: an attacker who has only
+    the password could connect an account of their own and pass the second factor with it."""
     key = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
@@ -126,7 +121,7 @@ class Credential(models.Model):
             models.Index(fields=["object_id", "tenant"], name="ms_identity_tenant_oid"),
             models.Index(fields=["provider", "subject_source"], name="ms_identity_provider"),
             models.Index(fields=["subject"], name="ms_identity_subject"),
-            # For the admin's search alone.
+            # Only for the admin's search.
             models.Index(fields=["account"], name="ms_identity_account"),
         ]
 
@@ -136,12 +131,12 @@ class Credential(models.Model):
 
 class AddressQuerySet(models.QuerySet["VerifiableAddress"]):
     def matching(self, via: str, value: str) -> AddressQuerySet:
-        """Find an address whatever its case and Unicode form."""
+        """Filter by address, without regard to case and Unicode form."""
         return self.filter(via=via, normalised=normalised(value))
 
 
 class VerifiableAddress(models.Model):
-    """An address that the mapper said Microsoft vouches for (Kratos: verifiable address)."""
+    """An address that a mapper listed as verified (Kratos: verifiable address)."""
 
     identity = models.ForeignKey(
         Identity, models.CASCADE, related_name="verifiable_addresses", verbose_name=_("identity")
@@ -158,7 +153,7 @@ class VerifiableAddress(models.Model):
         related_name="verifiable_addresses",
         verbose_name=_("credential"),
     )
-    """The account whose word it is: with the account it goes."""
+    """The account that the address came with; both are deleted together."""
 
     objects = AddressQuerySet.as_manager()
 
@@ -190,14 +185,14 @@ class SignIn(models.Model):
     )
     provider = models.CharField(_("provider"), max_length=255)
     session = models.TextField(null=True, blank=True, editable=False)  # noqa: DJ001  # null: not known
-    """The session key, sealed with SECRET_KEY; never shown."""
+    """The session key, encrypted with SECRET_KEY; never shown."""
     sid = models.CharField(max_length=64, blank=True, editable=False, db_index=True)
-    """Microsoft's session id: a bearer secret for front-channel logout."""
+    """Microsoft's session id. Secret: knowing it is enough for front-channel logout."""
     aal = models.CharField(_("assurance level"), max_length=4, default="aal1")
     amr = models.JSONField(_("methods"), default=list, blank=True)
     created_at = models.DateTimeField(_("signed in at"), auto_now_add=True)
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
-    """The known end; a session that merely expired has none."""
+    """When the session was ended; None for one that expired."""
 
     class Meta:
         verbose_name = _("sign-in")

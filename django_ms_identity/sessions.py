@@ -21,9 +21,8 @@ from django.utils import timezone
 from . import runtime
 from .crypto import SealBroken
 from .entra.authentication_context import AAL, aal_of, amr_of, auth_time_of
-from .entra.id_token import Claims
-from .entra.providers import Provider
 from .models import Credential, Identity, SignIn
+from .sign_in_context import SignInContext
 from .transactions import retry_on_deadlock
 
 if TYPE_CHECKING:
@@ -53,49 +52,49 @@ FINISHED = "_ms_identity_finished"
 """Session key: the digest of the state that opened this session, and where it led."""
 
 
-def open_session(
-    request: HttpRequest, *, identity: Identity, credential: Credential, provider: Provider, claims: Claims
-) -> SignIn:
+def open_session(context: SignInContext, credential: Credential) -> None:
     """Sign the identity's user in to this browser and record it.
 
-    A session of somebody else ends first, and the session's key changes always (fixation).
+    Another user's session ends first, and the session's key changes always (session fixation).
     """
+    request, claims, identity = context.request, context.claims, credential.identity
     user = identity.user
     signed_in = request.session.get(SESSION_KEY)
     if signed_in is not None and signed_in != user_key(user):
         logout(request)
         signed_in = None
-    proved_before = _time(request, AUTHENTICATED_AT) if signed_in is not None else 0.0
+    authenticated_before = _time(request, AUTHENTICATED_AT) if signed_in is not None else 0.0
     login(request, user, backend=BACKEND)
     if signed_in is not None:
         # login() keeps the key where the same user signs in again.
         request.session.cycle_key()
-    aal = assurance_of(credential, provider, claims)
-    sign_in = _record(
-        SignIn(
-            identity=identity,
-            credential=credential,
-            provider=credential.provider,
-            session=_sealed(request.session.session_key),
-            sid=_storable(claims.text("sid"))[:64],
-            aal=aal.value,
-            amr=[method for method in amr_of(claims) if _storable(method)],
-        ),
-        using=_database(identity),
+    aal = assurance_of(context, credential)
+    sign_in = SignIn(
+        identity=identity,
+        credential=credential,
+        provider=credential.provider,
+        session=_sealed(request.session.session_key),
+        sid=_storable(claims.text("sid"))[:64],
+        aal=aal.value,
+        amr=[method for method in amr_of(claims) if _storable(method)],
     )
-    request.session[SIGN_IN] = sign_in.pk
-    request.session[ASSURANCE] = aal.value
-    request.session[PROVIDER] = provider.id
-    request.session[LOGOUT_HINT] = claims.text("login_hint")
-    # Without auth_time nobody knows when it was: an unlocked computer is enough for Microsoft's own session.
+    _insert(sign_in, using=_database(identity))
+    # Without auth_time the time is unknown: an unlocked computer is enough for Microsoft's own session.
     auth_time = auth_time_of(claims)
-    request.session[AUTHENTICATED_AT] = proved_before if auth_time is None else min(auth_time, time.time())
-    return sign_in
+    request.session.update(
+        {
+            SIGN_IN: sign_in.pk,
+            ASSURANCE: aal.value,
+            PROVIDER: context.provider.id,
+            LOGOUT_HINT: claims.text("login_hint"),
+            AUTHENTICATED_AT: authenticated_before if auth_time is None else min(auth_time, time.time()),
+        }
+    )
 
 
-def assurance_of(credential: Credential, provider: Provider, claims: Claims) -> AAL:
-    """Say which level a sign-in by a credential reaches."""
-    return aal_of(provider, claims) if credential.assured else AAL.ONE
+def assurance_of(context: SignInContext, credential: Credential) -> AAL:
+    """Return the level that a sign-in by a credential reaches."""
+    return aal_of(context.provider, context.claims) if credential.mfa_trusted else AAL.ONE
 
 
 def is_recent(request: HttpRequest, *, seconds: float) -> bool:
@@ -225,9 +224,8 @@ def connect() -> None:
 
 
 @retry_on_deadlock
-def _record(sign_in: SignIn, *, using: str) -> SignIn:
+def _insert(sign_in: SignIn, *, using: str) -> None:
     sign_in.save(using=using, force_insert=True)
-    return sign_in
 
 
 def _storable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Two requests want the same rows and the database gives one up: it is run again, or refused."""
+"""Retry a transaction that lost a deadlock, or say that the database is busy."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _PAUSE = 0.02
 """Seconds before the second attempt; twice as many before each further one."""
 
 _DEADLOCK = frozenset({"1213", "1020", "40P01", "40001"})
-"""MariaDB's and MySQL's numbers and PostgreSQL's states for: somebody else won, nothing of yours is left."""
+"""Error numbers of MariaDB and MySQL and SQLSTATEs of PostgreSQL: the transaction was rolled back."""
 _LOCK_WAIT = frozenset({"1205", "55P03", "5", "6"})
-"""Theirs, and SQLite's primary codes, for: you have waited long enough. To wait again would help nobody."""
+"""Theirs and SQLite's primary codes: a lock was waited for in vain. It is not retried."""
 
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
 
 
 def retry_on_deadlock(work: Callable[_Args, _Result]) -> Callable[_Args, _Result]:
-    """Run a function again whose transaction on the identities' database lost a deadlock; it must bear that.
+    """Run a function again if its transaction on the identities' database lost a deadlock.
 
-    Whoever is in a transaction already gets the database's exception: that transaction is gone, and only who
-    began it can run it again.
+    The function must be fit to run twice. Inside an outer transaction the database's exception is raised: the
+    outer one is rolled back too, and only its owner can run it again.
     """
 
     @functools.wraps(work)
@@ -47,7 +47,7 @@ def retry_on_deadlock(work: Callable[_Args, _Result]) -> Callable[_Args, _Result
                 if connection.in_atomic_block or not _codes(error) & _DEADLOCK:
                     raise
                 logger.info("%s lost a deadlock and is run again", work.__name__)
-            # At random, else the same two would meet again.
+            # A random pause, so that the same two do not collide again.
             time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # no secret
             pause *= 2
         return work(*args, **kwargs)
@@ -56,7 +56,7 @@ def retry_on_deadlock(work: Callable[_Args, _Result]) -> Callable[_Args, _Result
 
 
 def busy_error(error: OperationalError) -> DatabaseBusy | None:
-    """Return what to tell a visitor whose request lost to others; nothing for any other trouble."""
+    """Return the refusal for a lost deadlock or a lock that was not released; None for any other error."""
     codes = _codes(error)
     if codes & _DEADLOCK:
         return DatabaseBusy("the database gave the transaction up for another one, again and again")
@@ -69,7 +69,7 @@ def busy_error(error: OperationalError) -> DatabaseBusy | None:
 
 
 def _codes(error: OperationalError) -> frozenset[str]:
-    # Each driver keeps its code elsewhere: MariaDB's first argument, psycopg's sqlstate (psycopg2: pgcode).
+    # MariaDB's code is the first argument, psycopg's is ``sqlstate``, psycopg2's ``pgcode``.
     cause = error.__cause__
     found = [error.args[0] if error.args else None]
     found += [getattr(cause, name, None) for name in ("sqlstate", "pgcode")]

@@ -1,3 +1,5 @@
+"""The URLs of the app, in the namespace ``ms_identity``; include them under any prefix."""
+
 from django.urls import path
 
 from .views.callback import callback

@@ -492,12 +492,12 @@ def test_who_is_deactivated_is_signed_out_and_it_is_logged(admin_client, admin_u
 
 def test_accounts_are_let_show_a_second_factor_and_it_is_logged(admin_client, admin_user, make):
     ann, bob = make("ann"), make("bob")
-    ann.credentials.update(assured=False)
+    ann.credentials.update(mfa_trusted=False)
 
     response = act(admin_client, "trust_second_factors", ann, bob)
 
     assert "1 identity changed." in plain(response)
-    assert ann.credentials.get().assured
+    assert ann.credentials.get().mfa_trusted
     assert (LogEntry.objects.get().user, LogEntry.objects.get().object_id) == (admin_user, str(ann.pk))
 
 

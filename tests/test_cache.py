@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_ms_identity.cache import Claim, SharedCache
+from django_ms_identity.cache import Acquisition, SharedCache
 from django_ms_identity.crypto import Keyring
 from tests.entra.forge import Store
 
@@ -63,10 +63,10 @@ def test_whatever_lies_in_the_cache_is_not_believed(kept):
     assert shared(store).get("name") is None
 
 
-def test_a_name_is_claimed_once(store):
-    assert shared(store).claim("name", seconds=60) is Claim.WON
-    assert shared(store).claim("name", seconds=60) is Claim.LOST
-    assert shared(store).claim("other", seconds=60) is Claim.WON
+def test_cache_name_is_acquired_once(store):
+    assert shared(store).acquire_once("name", seconds=60) is Acquisition.ACQUIRED
+    assert shared(store).acquire_once("name", seconds=60) is Acquisition.TAKEN
+    assert shared(store).acquire_once("other", seconds=60) is Acquisition.ACQUIRED
 
 
 def test_a_cache_that_is_down_is_a_miss_and_a_line_in_the_log(store, caplog):
@@ -76,7 +76,7 @@ def test_a_cache_that_is_down_is_a_miss_and_a_line_in_the_log(store, caplog):
     shared(store).set("name", "text", seconds=60)
 
     assert shared(store).get("name") is None
-    assert shared(store).claim("name", seconds=60) is Claim.UNKNOWN
+    assert shared(store).acquire_once("name", seconds=60) is Acquisition.UNKNOWN
     assert len(caplog.records) == 3
     assert "planted-cache-password" not in caplog.text
 
@@ -86,4 +86,4 @@ def test_a_backend_that_hides_its_failures_is_not_taken_for_a_replay(store):
         def add(self, key: str, value: str, timeout: int) -> bool | None:
             return None
 
-    assert shared(Silent()).claim("name", seconds=60) is Claim.UNKNOWN
+    assert shared(Silent()).acquire_once("name", seconds=60) is Acquisition.UNKNOWN

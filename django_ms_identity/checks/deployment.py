@@ -61,7 +61,7 @@ def check_mappers(app_configs: Sequence[AppConfig] | None, **_: object) -> list[
     found: list[CheckMessage] = []
     for provider in parsed.config.providers:
         try:
-            mapped = map_sample(provider)
+            mapped = map_sample(provider, parsed.config)
         except (MapperRuntimeFailed, MapperUnavailable) as error:
             # A mapper may well refuse the sample's person, and a URL may be out of reach from here.
             found.append(Warning(_text(provider, error), hint=_hint(error), id=ids.W_MAPPER))
@@ -78,7 +78,7 @@ def check_identity_schema(app_configs: Sequence[AppConfig] | None, **_: object) 
     if parsed.faults or not parsed.config.enabled:
         return []
     try:
-        runtime.identity_schema()
+        runtime.identity_schema(parsed.config)
     except SchemaUnavailable as error:
         return [Warning(f"IDENTITY_SCHEMA_URL: {error.detail}", hint=error.hint, id=ids.W_SCHEMA)]
     except SchemaInvalid as error:

@@ -1,6 +1,6 @@
-"""Settings and environment parsed into one frozen value, at call time; DESIGN 2.2 and 2.3.
+"""Parse settings and environment into one frozen value, at call time.
 
-The only room that reads ``MS_IDENTITY``. A parse is kept by the text of what was parsed, so a changed
+The only package that reads ``MS_IDENTITY``. A parse is kept by the text of what was parsed, so a changed
 setting is a different key and ``override_settings`` just works.
 """
 
@@ -23,10 +23,7 @@ __all__ = ["Config", "Hook", "Parsed", "get_config", "is_enabled", "parse"]
 
 def get_config() -> Config:
     """Return the configuration as it is now, or raise ``ConfigurationInvalid`` with all faults."""
-    parsed = parse()
-    if parsed.faults:
-        raise ConfigurationInvalid(*map(str, parsed.faults))
-    return parsed.config
+    return parse().valid_config()
 
 
 def is_enabled() -> bool:

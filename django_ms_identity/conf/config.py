@@ -1,4 +1,4 @@
-"""The values that the settings are parsed into; fields as in DESIGN 2.2, times in seconds."""
+"""The values that the settings are parsed into; times are in seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django_ms_identity.entra.providers import Provider
-from django_ms_identity.exceptions import ProviderUnknown
+from django_ms_identity.exceptions import ConfigurationInvalid, ProviderUnknown
+from django_ms_identity.net.urls import HttpUrl
 
 from .reader import ConfigIssue
 from .web_hook_settings import WebHook
@@ -30,11 +31,11 @@ class Config:
     base_redirect_uri: str
     hooks: Mapping[str, tuple[Hook, ...]] = field(hash=False)
     create_groups: bool
-    """Whether groups that a mapper names and nobody has made are made."""
+    """Whether groups that a mapper names and that do not exist are created."""
     identity_schema_url: str = field(repr=False)
     """Empty: any traits are valid. Not shown: it may hold the whole schema or a signed URL."""
     registration_enabled: bool
-    allowed_return_urls: tuple[str, ...]
+    allowed_return_urls: tuple[HttpUrl, ...]
     flow_lifespan: float
     privileged_session_max_age: float
     mapper_timeout: float
@@ -56,3 +57,9 @@ class Parsed:
     config: Config
     faults: tuple[ConfigIssue, ...]
     warnings: tuple[ConfigIssue, ...]
+
+    def valid_config(self) -> Config:
+        """Return the configuration, or raise ``ConfigurationInvalid`` with all faults."""
+        if self.faults:
+            raise ConfigurationInvalid(*map(str, self.faults))
+        return self.config

@@ -1,19 +1,18 @@
-"""Reads each key of ``MS_IDENTITY``; every fault is listed with what to type."""
+"""Reads each key of ``MS_IDENTITY``; lists every fault with what to type instead."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from urllib.parse import SplitResult, urlsplit
 
 from django_ms_identity.entra.providers import Provider, parse_provider
 from django_ms_identity.jsonnet.source_urls import schema_url_faults, url_faults
+from django_ms_identity.net.urls import HttpUrl, parse_http_url
 
 from .config import Config, Parsed
 from .hook_settings import parse_hooks
 from .reader import ConfigIssue, DictReader
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
 KEYS = (
     "ENABLED",
     "PROVIDERS",
@@ -85,15 +84,15 @@ def _base_redirect_uri(read: DictReader) -> str:
     text = read.text("BASE_REDIRECT_URI").rstrip("/").lower()
     if not text:
         return ""
-    parts = _split(text)
-    if parts is None or text != f"{parts.scheme}://{parts.netloc}":
+    url = parse_http_url(text)
+    if url is None or text != url.origin:
         read.fault(
             "BASE_REDIRECT_URI",
             "must be a scheme and a host, nothing more; the path comes from urls.py.",
             '"BASE_REDIRECT_URI": "https://www.example.com"',
         )
         return ""
-    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if url.scheme == "http" and not url.is_loopback:
         read.fault(
             "BASE_REDIRECT_URI", "must be https: Microsoft takes http for localhost only.", "Use https://…."
         )
@@ -107,16 +106,16 @@ def _identity_schema_url(read: DictReader, *, debug: bool) -> str:
     return url
 
 
-def _return_urls(read: DictReader) -> tuple[str, ...]:
-    urls = read.texts("ALLOWED_RETURN_URLS")
+def _return_urls(read: DictReader) -> tuple[HttpUrl, ...]:
+    urls = [parse_http_url(text) for text in read.texts("ALLOWED_RETURN_URLS")]
     for index, url in enumerate(urls):
-        if _split(url) is None:
+        if url is None:
             read.fault(
                 f"ALLOWED_RETURN_URLS[{index}]",
                 "is not an absolute URL without a password.",
                 '"ALLOWED_RETURN_URLS": ["https://app.example.com/"]',
             )
-    return tuple(url for url in urls if _split(url))
+    return tuple(url for url in urls if url)
 
 
 def _seconds(read: DictReader, key: str, default: float) -> float:
@@ -151,24 +150,11 @@ def _emulator_url(read: DictReader, *, debug: bool) -> str:
     if not text:
         return ""
     if not debug:
-        read.fault(
-            "EMULATOR_URL", "is set while DEBUG is off: anybody could sign in as anybody.", "Remove it."
-        )
-    parts = _split(text)
-    if parts is None or parts.hostname not in LOOPBACK:
+        read.fault("EMULATOR_URL", "is set while DEBUG is off: anyone could sign in as anyone.", "Remove it.")
+    url = parse_http_url(text)
+    if url is None or not url.is_loopback:
         read.fault(
             "EMULATOR_URL", "must be on this machine.", '"EMULATOR_URL": "http://localhost:8000/emulator"'
         )
         return ""
     return text
-
-
-def _split(url: str) -> SplitResult | None:
-    """Take an absolute http or https URL apart; nothing if it is none, or holds a password."""
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018  # raises ValueError for a port that is none
-    except ValueError:
-        return None
-    usable = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-    return parts if usable else None

@@ -1,32 +1,33 @@
-"""Says what a sign-in with given claims would do, step by step. Reads rows, writes none, sends no signal."""
+"""Say what a sign-in with given claims would do, step by step. Reads rows, writes none, sends no signal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import router
+from django.http import HttpRequest
 
-from django_ms_identity import conf, runtime
+from django_ms_identity import runtime
+from django_ms_identity.conf import Config
 from django_ms_identity.entra.clouds import GUID, issuer
+from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims, is_subject
 from django_ms_identity.entra.providers import Provider, SubjectSource
-from django_ms_identity.exceptions import (
-    AccountExists,
-    IdentityInactive,
-    RegistrationDisabled,
-    TenantChanged,
-    UserInactive,
-)
+from django_ms_identity.exceptions import MSIdentityError
+from django_ms_identity.identities.decision import decide
 from django_ms_identity.identities.groups import group_changes
-from django_ms_identity.identities.registration import refuse_unstorable, users_with_any
-from django_ms_identity.identities.trait_updates import mapper_identity, pending_changes
-from django_ms_identity.identities.user_fields import build_user, fields_for_new_user, trusted_emails
+from django_ms_identity.identities.linking.matching import credential_of, users_with_any
+from django_ms_identity.identities.registration import new_identity, plan_registration, refuse_unstorable
+from django_ms_identity.identities.trait_updates import describe_update, mapper_identity
+from django_ms_identity.identities.trusted_addresses import trusted_addresses
+from django_ms_identity.identities.user_fields import build_user
 from django_ms_identity.jsonnet.json_values import JSON, JSONObject
 from django_ms_identity.models import Credential, Identity
-from django_ms_identity.traits.mapper import EMPTY_IDENTITY, map_claims
+from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.mapper_claims import mapper_claims
 from django_ms_identity.traits.mapping_result import MappingResult
 from django_ms_identity.traits.merging import overlay
@@ -43,20 +44,19 @@ class ClaimsIncomplete(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInPreview:
-    """Somebody who comes with these claims, proved by nothing."""
+    """A sign-in with these claims, verified by nothing."""
 
-    provider: Provider
-    claims: Claims
-    subject: str
+    context: SignInContext
     filled: tuple[str, ...]
     """Claims that were not given."""
     credential: Credential | None
-    """Of who is known already."""
+    """What is known of the subject."""
 
     @property
     def stored(self) -> Mapping[str, JSON]:
         """What the mapper sees as ``identity``."""
-        return EMPTY_IDENTITY if self.credential is None else mapper_identity(self.credential.identity)
+        known = self.credential
+        return runtime.EMPTY_IDENTITY if known is None else mapper_identity(known.identity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,9 @@ class RegistrationPreview:
     """Whether the user name gets a suffix."""
 
 
-def preview_for(provider: Provider, payload: JSONObject, *, subject: str = "") -> SignInPreview:
+def preview_for(
+    provider: Provider, config: Config, payload: JSONObject, *, subject: str = ""
+) -> SignInPreview:
     """Complete the claims and look the person up; raise ``ClaimsIncomplete``.
 
     ``subject`` is what Graph would answer where the subject source is ``me``; the object id if it is empty.
@@ -91,77 +93,63 @@ def preview_for(provider: Provider, payload: JSONObject, *, subject: str = "") -
         payload=known,
     )
     subject = _subject(provider.subject_source, claims, subject)
-    found = Credential.objects.using(router.db_for_write(Identity)).for_subject(provider.id, subject)
-    return SignInPreview(
-        provider=provider,
-        claims=claims,
-        subject=subject,
-        filled=filled,
-        credential=next(iter(found.with_user()), None),
-    )
+    login = VerifiedLogin(provider=provider, claims=claims, subject=subject)
+    context = SignInContext(request=HttpRequest(), config=config, login=login)
+    return SignInPreview(context=context, filled=filled, credential=credential_of(context))
 
 
-def mapper_input(visitor: SignInPreview) -> JSONObject:
+def mapper_input(preview: SignInPreview) -> JSONObject:
     """Return what the mapper sees as ``claims``, or raise ``ClaimsInvalid``."""
-    return mapper_claims(visitor.claims.payload, subject=visitor.subject)
+    return mapper_claims(preview.context.claims.payload, subject=preview.context.subject)
 
 
-def mapper_output(visitor: SignInPreview) -> MappingResult:
-    """Run the mapper, whose errors are explained; raise ``ClaimsInvalid`` or a leaf of ``MapperFailed``."""
-    return map_claims(
-        mapper_url=visitor.provider.mapper_url,
-        payload=visitor.claims.payload,
-        subject=visitor.subject,
-        identity=visitor.stored,
-        transport=runtime.http_client(),
-        timeout=conf.get_config().mapper_timeout,
-        allow_http=runtime.allows_http(),
-        explain=True,
-    )
+def mapper_output(preview: SignInPreview) -> MappingResult:
+    """Run the mapper with explained errors; raise ``ClaimsInvalid`` or a subclass of ``MapperFailed``."""
+    return runtime.map_claims(preview.context, preview.stored, explain=True)
 
 
-def traits_after(visitor: SignInPreview, mapped: MappingResult) -> JSONObject:
+def traits_after(preview: SignInPreview, mapping: MappingResult) -> JSONObject:
     """Return the traits that would be stored: what the mapper leaves out of a known person's stays."""
-    if visitor.credential is None:
-        return mapped.traits
-    return overlay(visitor.credential.identity.traits, mapped.traits)
+    if preview.credential is None:
+        return mapping.traits
+    return overlay(preview.credential.identity.traits, mapping.traits)
 
 
-def blockers(visitor: SignInPreview, mapped: MappingResult) -> tuple[str, ...]:
-    """Say what would keep the person out, other than a fault of mapper, schema or user model."""
-    if visitor.credential is None:
-        return tuple(_against_newcomer(visitor, mapped))
-    return tuple(_against_known(visitor.credential, visitor.claims))
+def blockers(preview: SignInPreview, mapping: MappingResult) -> tuple[MSIdentityError, ...]:
+    """Return what would keep the person out, other than a fault of mapper, schema or user model."""
+    owners: tuple[AbstractBaseUser, ...] = ()
+    if preview.credential is None:
+        owners = users_with_any(trusted_addresses(preview.context, mapping).emails)
+    return decide(preview.context, credential=preview.credential, owners=owners).refusals
 
 
-def registration_preview(visitor: SignInPreview, mapped: MappingResult) -> RegistrationPreview:
+def registration_preview(preview: SignInPreview, mapping: MappingResult) -> RegistrationPreview:
     """Return what a registration would write.
 
     Raises ``EmailUnverified``, ``UserInvalid`` and ``MapperResultInvalid``.
     """
-    refuse_unstorable(mapped)
-    account = fields_for_new_user(visitor.provider, visitor.claims, mapped, subject=visitor.subject)
-    user = build_user(account)
-    database = router.db_for_write(Identity)
-    unsaved = Identity(user=user)  # type: ignore[misc]  # AUTH_USER_MODEL, whatever it is
-    granted = group_changes(unsaved, account.groups, database).granted
+    refuse_unstorable(mapping)
+    context = preview.context
+    wanted = plan_registration(context, mapping, trusted_addresses(context, mapping)).user
+    user, database = build_user(wanted), router.db_for_write(Identity)
+    granted = group_changes(
+        new_identity(user, mapping), wanted.groups, database, create=context.config.create_groups
+    ).granted
     same_name = {get_user_model().USERNAME_FIELD: user.get_username()}
     return RegistrationPreview(
-        user={name: getattr(user, name) for name in account.fields},
+        user={name: getattr(user, name) for name in wanted.fields},
         groups=granted,
-        unknown_groups=tuple(name for name in account.groups or () if name not in granted),
+        unknown_groups=tuple(name for name in wanted.groups or () if name not in granted),
         is_name_taken=get_user_model()._default_manager.using(database).filter(**same_name).exists(),
     )
 
 
-def update(visitor: SignInPreview, credential: Credential, mapped: MappingResult) -> tuple[str, ...]:
+def update_preview(preview: SignInPreview, credential: Credential, mapping: MappingResult) -> tuple[str, ...]:
     """Say what an update on login would change of a known person, whether or not the provider wants it.
 
     Raises ``UserInvalid`` and ``MapperResultInvalid``.
     """
-    return pending_changes(
-        provider=visitor.provider, credential=credential, claims=visitor.claims, mapped=mapped
-    )
+    return describe_update(preview.context, credential, mapping)
 
 
 def _subject(source: SubjectSource, claims: Claims, given: str) -> str:
@@ -181,19 +169,3 @@ def _subject(source: SubjectSource, claims: Claims, given: str) -> str:
     if not is_subject(subject):
         raise ClaimsIncomplete("the subject is not printable ASCII text of at most 255 characters")
     return subject
-
-
-def _against_newcomer(visitor: SignInPreview, mapped: MappingResult) -> Iterator[str]:
-    for user in users_with_any(trusted_emails(visitor.provider, visitor.claims, mapped)):
-        yield f"{AccountExists.code}: a trusted address belongs to the existing user {user.pk}"
-    if not conf.get_config().registration_enabled:
-        yield f"{RegistrationDisabled.code}: REGISTRATION_ENABLED is off"
-
-
-def _against_known(credential: Credential, claims: Claims) -> Iterator[str]:
-    if credential.tenant and credential.tenant != claims.tid:
-        yield f"{TenantChanged.code}: the credential belongs to tenant {credential.tenant}"
-    if not credential.identity.is_active:
-        yield f"{IdentityInactive.code}: the identity is inactive"
-    if not credential.identity.user.is_active:
-        yield f"{UserInactive.code}: the user has is_active off"

@@ -1,71 +1,72 @@
-"""Tries a provider out before the first visitor does: mapper, bodies of web hooks, the way to Microsoft."""
+"""Try a provider out on an invented person: mapper, bodies of web hooks, the connection to Microsoft."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 
-from django.core.cache.backends.dummy import DummyCache
+from django.http import HttpRequest
 
-from django_ms_identity import conf, runtime
-from django_ms_identity.cache import SharedCache
+from django_ms_identity import runtime
+from django_ms_identity.conf import Config
 from django_ms_identity.entra.clouds import CONSUMER_TENANT, TenantKind, issuer, keys_url
+from django_ms_identity.entra.code_exchange import VerifiedLogin
+from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.entra.jwks import configured_tenant, parse_keys
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import MapperBusy, WebHookFailed
 from django_ms_identity.hooks import web_hook
 from django_ms_identity.net.remote_documents import RemoteDocuments
-from django_ms_identity.traits.mapper import EMPTY_IDENTITY, map_claims
+from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.mapping_result import MappingResult
 from django_ms_identity.traits.problems import TraitProblem
 
 _WORK_TENANT = "00000000-1111-4222-8333-444444444444"
 
 
-def map_sample(provider: Provider) -> MappingResult:
-    """Evaluate the provider's mapper on the claims of an invented person.
+def sample_context(provider: Provider, config: Config) -> SignInContext:
+    """Return the sign-in of an invented person."""
+    payload = sample_claims(provider)
+    claims = Claims(
+        tid=str(payload["tid"]), sub=str(payload["sub"]), oid=str(payload["oid"]), payload=payload
+    )
+    login = VerifiedLogin(provider=provider, claims=claims, subject=str(payload["sub"]))
+    return SignInContext(request=HttpRequest(), config=config, login=login)
 
-    Starts a sandbox and may fetch the mapper, so it is not for every command. Raises a leaf of
+
+def map_sample(provider: Provider, config: Config) -> MappingResult:
+    """Run the provider's mapper on the claims of an invented person.
+
+    Starts a sandbox and may fetch the mapper, so it is not for every command. Raises a subclass of
     ``MapperFailed``.
     """
-    payload = sample_claims(provider)
-    return map_claims(
-        mapper_url=provider.mapper_url,
-        payload=payload,
-        subject=str(payload["sub"]),
-        identity=EMPTY_IDENTITY,
-        transport=runtime.http_client(),
-        timeout=conf.get_config().mapper_timeout,
-        allow_http=runtime.allows_http(),
-        # The sample is nobody's, so the engine may say what it stumbled over.
-        explain=True,
-    )
+    # The claims are invented, so the engine may quote them.
+    return runtime.map_claims(sample_context(provider, config), explain=True)
 
 
-def sample_problems(provider: Provider) -> tuple[TraitProblem, ...]:
-    """Say what the identity schema has against the invented person's traits; nothing where there is none.
+def sample_problems(provider: Provider, config: Config) -> tuple[TraitProblem, ...]:
+    """Return the identity schema's problems with the invented person's traits; none where there is no schema.
 
-    Raises a leaf of ``MapperFailed``, ``SchemaUnavailable`` or ``SchemaInvalid``.
+    Raises a subclass of ``MapperFailed``, ``SchemaUnavailable`` or ``SchemaInvalid``.
     """
-    schema = runtime.identity_schema()
-    return () if schema is None else schema.problems(map_sample(provider).traits)
+    schema = runtime.identity_schema(config)
+    return () if schema is None else schema.problems(map_sample(provider, config).traits)
 
 
-def sample_web_hooks(provider: Provider) -> Iterator[tuple[str, WebHookFailed | MapperBusy]]:
-    """Make the bodies of all web hooks of the invented person; return stage and fault of each that fails.
+def sample_web_hooks(provider: Provider, config: Config) -> Iterator[tuple[str, WebHookFailed | MapperBusy]]:
+    """Make the bodies of all web hooks for the invented person; return stage and fault of each that fails.
 
-    Sends nothing. Raises a leaf of ``MapperFailed``.
+    Sends nothing. Raises a subclass of ``MapperFailed``.
     """
-    return web_hook.check_bodies(provider, map_sample(provider))
+    return web_hook.check_bodies(sample_context(provider, config), map_sample(provider, config))
 
 
-def ask_microsoft(provider: Provider) -> tuple[str, int]:
+def ask_microsoft(provider: Provider, config: Config) -> tuple[str, int]:
     """Return the provider's tenant and the number of its signing keys, past every cache.
 
     Raises ``MicrosoftUnavailable`` or ``MicrosoftAnswerInvalid``.
     """
-    nothing_kept = SharedCache(DummyCache("", {}), runtime.keyring())
-    documents = RemoteDocuments(transport=runtime.http_client(), shared=nothing_kept, now=time.time)
+    documents = RemoteDocuments(transport=runtime.http_client(config), now=time.time)
     tenant = configured_tenant(provider, documents)
     return tenant, len(documents.read(keys_url(provider.cloud, provider.tenant), parse_keys))
 

@@ -67,7 +67,7 @@ def signing_key(provider: Provider, kid: str, documents: RemoteDocuments) -> Sig
     url = keys_url(provider.cloud, provider.tenant)
     key = documents.read(url, parse_keys).get(kid)
     if key is None:
-        anew = documents.refetch(url, parse_keys, asker=provider.id)
+        anew = documents.refetch(url, parse_keys, requested_by=provider.id)
         key = anew.get(kid) if anew else None
     if key is None:
         raise TokenRejected("signed with a key that is not in Microsoft's key set")

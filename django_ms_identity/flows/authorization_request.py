@@ -1,17 +1,20 @@
-"""The unfinished sign-in: text in, text out. Cookies are read from the raw header; see DESIGN 5.1."""
+"""The request that was sent to Microsoft and is not answered yet: kept in an encrypted cookie per state.
+
+Nothing is stored on the server for visitors who never come back, two tabs do not disturb each other, and any
+node can handle the answer.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from hashlib import sha256
 from typing import TypeVar
 
 from django_ms_identity.crypto import Keyring, SealBroken
 from django_ms_identity.exceptions import CallbackInvalid, FlowExpired, FlowInvalid, FlowMissing
+from django_ms_identity.sign_in_context import Intent
 
 from . import cookies as raw_cookies
 
@@ -27,18 +30,6 @@ ANSWER_SECONDS = 60
 _FLOW = "ms_identity_flow_"
 _ANSWER = "ms_identity_answer_"
 _STATE = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
-
-
-class Intent(StrEnum):
-    """What a visitor was sent to Microsoft for."""
-
-    LOGIN = "login"
-    LINK = "link"
-    """To connect a Microsoft account to the account that is signed in."""
-    REAUTHENTICATE = "reauthenticate"
-    """To prove anew who they are."""
-    STEP_UP = "step_up"
-    """To prove it with a second factor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +83,12 @@ def response_cookie(state: str, *, secure: bool) -> str:
     return _name(_ANSWER, state, secure=secure)
 
 
-def seal_request(flow: AuthorizationRequest, keyring: Keyring, *, secure: bool) -> str:
-    """Encrypt ``flow`` for its cookie; without its return_to where that would not fit."""
-    name = request_cookie(flow.state, secure=secure)
-    for return_to in (flow.return_to, ""):
-        plain = json.dumps(_as_dict(flow) | {"return_to": return_to}, separators=(",", ":")).encode()
-        value = keyring.seal(plain, kind="flow", context=(name, flow.provider))
+def seal_request(request: AuthorizationRequest, keyring: Keyring, *, secure: bool) -> str:
+    """Encrypt a request for its cookie; without its return_to where that would not fit."""
+    name = request_cookie(request.state, secure=secure)
+    for return_to in (request.return_to, ""):
+        plain = _as_dict(request) | {"return_to": return_to}
+        value = keyring.seal_json(plain, kind="flow", context=(name, request.provider))
         if len(name) + len(value) < MAX_COOKIE:
             break
     return value
@@ -133,8 +124,8 @@ def seal_response(
     """Encrypt the answer of a form_post for its cookie; with less of the description if need be."""
     name = response_cookie(state, secure=secure)
     for description in (answer.description, answer.description[:256]):
-        plain = json.dumps(_as_dict(answer) | {"description": description}).encode()
-        value = keyring.seal(plain, kind="answer", context=(name, provider))
+        plain = _as_dict(answer) | {"description": description}
+        value = keyring.seal_json(plain, kind="answer", context=(name, provider))
         if len(name) + len(value) < MAX_ANSWER:
             break
     return value
@@ -207,7 +198,7 @@ def _unseal(
 ) -> _Shape:
     # The flow of another provider has another context, so it cannot be finished here (mix-up).
     try:
-        return shape(**json.loads(keyring.open(value, kind=kind, context=(name, provider))))
+        return shape(**keyring.open_json(value, kind=kind, context=(name, provider)))
     except (SealBroken, TypeError, ValueError):  # Sealed by a release with other fields or intents.
         raise FlowInvalid(
             "the flow cookie cannot be opened",

@@ -1,28 +1,31 @@
-"""A sign-in that waits for its visitor: for traits to be typed, or a link to be confirmed; DESIGN 5.6, 5.9.
+"""A sign-in that waits for its visitor: for traits to be typed, or a link to be confirmed.
 
-One per browser. It lies sealed in the session, and opens only with a cookie that this host alone can set: a
-session planted in somebody's browser brings no step with it that they could finish. Logging out, or in as
-somebody else, empties the session and so drops it.
+One per browser. It is kept sealed in the session, and opens only with a cookie that this host alone can set:
+a session that an attacker planted in a browser brings no step with it that its visitor could finish. Logging
+out, or in as another user, empties the session and so drops it.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from django_ms_identity import conf, runtime
+from django_ms_identity import runtime
+from django_ms_identity.conf import Config
 from django_ms_identity.crypto import SealBroken
-from django_ms_identity.entra.id_token import Claims
+from django_ms_identity.entra.code_exchange import VerifiedLogin
+from django_ms_identity.entra.id_token import Claims, check_tenant
+from django_ms_identity.entra.jwks import configured_tenant
 from django_ms_identity.exceptions import PendingMissing
-from django_ms_identity.traits.mapping_result import Address, MappedUser, MappingResult
+from django_ms_identity.sign_in_context import Intent, SignInContext
+from django_ms_identity.traits.mapping_result import MappingResult
 
 from . import cookies, return_urls
 
@@ -44,57 +47,65 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingStep:
-    """Somebody whom Microsoft has proved, and who is not let in yet."""
+    """A verified login that waits for its visitor."""
 
-    step: StepKind
-    provider: str
-    """Its id: the settings may change meanwhile."""
-    claims: Claims
-    subject: str = field(repr=False)
-    mapped: MappingResult = field(repr=False)
-    return_to: str
+    kind: StepKind
+    context: SignInContext
+    mapping: MappingResult = field(repr=False)
     owners: tuple[str, ...] = ()
     """Keys of the users that the account may be linked to, as text; none for a registration."""
-    created_at: float = 0.0
+    created_at: float
     """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredStep:
-    """A step was kept: where the visitor goes on, and what binds their browser to it."""
+    """Where the visitor goes next, and the secret that binds their browser to the step."""
 
-    step: StepKind
-    binder: str = field(repr=False)
+    kind: StepKind
+    browser_secret: str = field(repr=False)
 
 
-def store(request: HttpRequest, pending: PendingStep) -> StoredStep:
-    """Keep a step in the session, in place of another; its cookie must be set by ``bind``.
+def store(
+    context: SignInContext, kind: StepKind, mapping: MappingResult, *, owners: tuple[str, ...] = ()
+) -> StoredStep:
+    """Store a step in the session, in place of another; its cookie must be set by ``set_cookie``.
 
-    The session's key changes: whoever planted the session would else share it, and could sign in to it.
+    The session's key changes: an attacker who planted the session must not share it.
     """
-    binder = secrets.token_urlsafe(24)
+    request, browser_secret = context.request, secrets.token_urlsafe(24)
+    claims = context.claims
+    plain = {
+        "kind": kind.value,
+        "provider": context.provider.id,
+        "claims": [claims.tid, claims.sub, claims.oid, dict(claims.payload)],
+        "subject": context.subject,
+        "mapping": mapping.as_dict(),
+        "return_to": context.return_to,
+        "intent": context.intent.value,
+        "owners": owners,
+        "created_at": time.time(),
+    }
     request.session.cycle_key()
-    request.session[SESSION_KEY] = runtime.keyring().seal(
-        json.dumps(_as_dict(pending) | {"created_at": time.time()}).encode(),
-        kind="pending",
-        context=(_digest(binder),),
+    request.session[SESSION_KEY] = runtime.keyring().seal_json(
+        plain, kind="pending", context=(_digest(browser_secret),)
     )
     logger.info(
         "A sign-in by provider %s (tid %s, oid %s) waits for the step %s",
-        pending.provider,
-        pending.claims.tid,
-        pending.claims.oid,
-        pending.step,
+        context.provider.id,
+        claims.tid,
+        claims.oid,
+        kind,
     )
-    return StoredStep(step=pending.step, binder=binder)
+    return StoredStep(kind=kind, browser_secret=browser_secret)
 
 
-def set_cookie(request: HttpRequest, response: HttpResponse, waiting: StoredStep) -> None:
-    """Give the browser the cookie without which the step cannot go on."""
-    secure = return_urls.has_secure_cookies(request, config=conf.get_config())
+def set_cookie(request: HttpRequest, config: Config, response: HttpResponse, step: StoredStep) -> None:
+    """Give the browser the cookie without which the step cannot continue."""
+    secure = return_urls.has_secure_cookies(request, config=config)
     response.set_cookie(
         _cookie(secure=secure),
-        waiting.binder,
+        step.browser_secret,
         max_age=LIFESPAN,
         secure=secure,
         httponly=True,
@@ -102,31 +113,38 @@ def set_cookie(request: HttpRequest, response: HttpResponse, waiting: StoredStep
     )
 
 
-def load(request: HttpRequest, *steps: StepKind) -> PendingStep:
-    """Return what waits for this browser in one of these steps, or raise ``PendingMissing``."""
-    sealed = request.session.get(SESSION_KEY)
-    binder = _browser_secret(request)
-    if not isinstance(sealed, str) or not binder:
-        raise PendingMissing("nothing waits in this session, or its cookie is missing or came twice")
+def load(request: HttpRequest, config: Config, kind: StepKind) -> PendingStep:
+    """Return the step of this kind that waits for this browser, if the settings still admit the person.
+
+    Raises ``PendingMissing``, ``ProviderUnknown`` or ``TenantNotAllowed``; a tenant given by its domain may
+    have to be fetched.
+    """
+    sealed, browser_secret = request.session.get(SESSION_KEY), _browser_secret(request, config)
+    if not isinstance(sealed, str) or not browser_secret:
+        raise PendingMissing("no step waits in this session, or its cookie is missing or came twice")
     try:
-        opened = runtime.keyring().open(sealed, kind="pending", context=(_digest(binder),))
-        pending = _from_dict(json.loads(opened))
+        plain = runtime.keyring().open_json(sealed, kind="pending", context=(_digest(browser_secret),))
+        stored, mapping = StepKind(plain["kind"]), MappingResult.from_dict(plain["mapping"])
+        created_at, owners = plain["created_at"], tuple(plain["owners"])
+        context = _restored(request, config, plain)
     except (SealBroken, KeyError, TypeError, ValueError):  # The latter: sealed by another release.
-        raise PendingMissing("what waits in this session does not belong to this browser's cookie") from None
-    if not pending.created_at <= time.time() < pending.created_at + LIFESPAN:
-        raise PendingMissing("what waited is past its time")
-    if pending.step not in steps:
-        raise PendingMissing(f"what waits is the step {pending.step}")
-    return pending
+        raise PendingMissing("the step in this session does not belong to this browser's cookie") from None
+    if not created_at <= time.time() < created_at + LIFESPAN:
+        raise PendingMissing("the step has expired")
+    if stored is not kind:
+        raise PendingMissing(f"another step waits: {stored}")
+    tenant = configured_tenant(context.provider, runtime.documents(config))
+    check_tenant(context.claims.tid, provider=context.provider, tenant=tenant)
+    return PendingStep(kind=stored, context=context, mapping=mapping, owners=owners, created_at=created_at)
 
 
-def form_token(request: HttpRequest) -> str:
-    """Name what waits, for the form that finishes it: in another tab something else may wait by then."""
-    return _digest(f"form:{_browser_secret(request)}")[:32]
+def form_token(request: HttpRequest, config: Config) -> str:
+    """Return a name of the waiting step for its form: in another tab, another step may wait by then."""
+    return _digest(f"form:{_browser_secret(request, config)}")[:32]
 
 
 def clear(request: HttpRequest) -> None:
-    """Forget what waits: it was used, or must not be."""
+    """Drop the step: it was used, or must not be."""
     request.session.pop(SESSION_KEY, None)
 
 
@@ -134,8 +152,8 @@ def _cookie(*, secure: bool) -> str:
     return f"{cookies.prefix(secure=secure)}{_COOKIE}"
 
 
-def _browser_secret(request: HttpRequest) -> str:
-    secure = return_urls.has_secure_cookies(request, config=conf.get_config())
+def _browser_secret(request: HttpRequest, config: Config) -> str:
+    secure = return_urls.has_secure_cookies(request, config=config)
     values = cookies.values_of(request.META.get("HTTP_COOKIE", ""), _cookie(secure=secure))
     return values[0] if len(values) == 1 else ""
 
@@ -144,51 +162,22 @@ def _digest(text: str) -> str:
     return sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
-def _as_dict(pending: PendingStep) -> dict[str, object]:
-    claims, mapped = pending.claims, pending.mapped
-    user = mapped.user
-    return {
-        "step": pending.step.value,
-        "provider": pending.provider,
-        "claims": {
-            "tid": claims.tid,
-            "sub": claims.sub,
-            "oid": claims.oid,
-            "payload": dict(claims.payload),
-        },
-        "subject": pending.subject,
-        "mapped": {
-            "traits": mapped.traits,
-            "metadata_public": mapped.metadata_public,
-            "metadata_admin": mapped.metadata_admin,
-            "verified_addresses": [asdict(address) for address in mapped.verified_addresses],
-            "user": user and {"fields": dict(user.fields), "groups": user.groups},
-            "replaced_traits": mapped.replaced_traits,
-            "self_asserted": mapped.self_asserted,
-        },
-        "return_to": pending.return_to,
-        "owners": pending.owners,
-    }
-
-
-def _from_dict(told: Any) -> PendingStep:  # Any: what we sealed ourselves; another release's raises.
-    mapped, user = told["mapped"], told["mapped"]["user"]
-    addresses = tuple(Address(**address) for address in mapped["verified_addresses"])
-    fields = user and MappedUser(
-        fields=user["fields"], groups=None if user["groups"] is None else tuple(user["groups"])
+def _restored(
+    request: HttpRequest,
+    config: Config,
+    plain: dict[str, Any],  # Any: another release's raises.
+) -> SignInContext:
+    tid, sub, oid, payload = plain["claims"]
+    login = VerifiedLogin(
+        # By its id: the settings may have changed meanwhile.
+        provider=config.provider(plain["provider"]),
+        claims=Claims(tid=tid, sub=sub, oid=oid, payload=payload),
+        subject=plain["subject"],
     )
-    rest = {
-        "verified_addresses": addresses,
-        "user": fields,
-        "self_asserted": tuple(mapped["self_asserted"]),
-    }
-    return PendingStep(
-        step=StepKind(told["step"]),
-        provider=told["provider"],
-        claims=Claims(**told["claims"]),
-        subject=told["subject"],
-        mapped=MappingResult(**mapped | rest),
-        return_to=told["return_to"],
-        owners=tuple(told["owners"]),
-        created_at=told["created_at"],
+    return SignInContext(
+        request=request,
+        config=config,
+        login=login,
+        return_to=plain["return_to"],
+        intent=Intent(plain["intent"]),
     )

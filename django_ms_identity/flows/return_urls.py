@@ -1,8 +1,8 @@
-"""Where our own pages are, and where a visitor may be sent."""
+"""URLs of this app's pages, and the URLs to which a visitor may be sent."""
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+from urllib.parse import urlencode, urljoin
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -11,8 +11,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from django_ms_identity.conf import Config
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+from django_ms_identity.net.urls import HttpUrl, parse_http_url
 
 
 def redirect_uri(provider_id: str, *, config: Config, request: HttpRequest | None = None) -> str:
@@ -44,7 +43,7 @@ def start_url(provider_id: str, *, next_url: str = "", prompt: str = "") -> str:
 
 
 def step_up_url(need: str, *, next_url: str) -> str:
-    """Return the link that asks somebody who is signed in for more, as ``need`` names it."""
+    """Return the link that asks a signed-in visitor to prove more; ``need`` names what."""
     return f"{reverse('ms_identity:step_up')}?{urlencode({'need': need, 'next': next_url})}"
 
 
@@ -57,7 +56,7 @@ def safe_return_to(request: HttpRequest, url: str, *, config: Config) -> str:
     """Return ``url`` if a visitor may be sent there after signing in, else nothing.
 
     Allowed are this host and ``ALLOWED_RETURN_URLS`` (scheme, host and port equal, the path a prefix by
-    whole segments; ``*.`` stands for one or more subdomains).
+    whole segments; ``*.`` matches one or more subdomains).
     """
     # Browsers drop some control characters and outer space, and read a backslash as a slash: another URL.
     if not url.isprintable() or url != url.strip() or "\\" in url or url.startswith("//"):
@@ -67,42 +66,28 @@ def safe_return_to(request: HttpRequest, url: str, *, config: Config) -> str:
     ):
         return url
     # Django's function also refuses backslashes, control characters and three slashes; only the host differs.
-    parts = urlsplit(url) if _is_plain(url) else None
-    if parts is None or not url_has_allowed_host_and_scheme(url, allowed_hosts={parts.netloc}):
+    target = parse_http_url(url)
+    if target is None or not url_has_allowed_host_and_scheme(url, allowed_hosts={target.authority}):
         return ""
-    return url if any(_covers(urlsplit(allowed), parts) for allowed in config.allowed_return_urls) else ""
+    return url if any(_covers(allowed, target) for allowed in config.allowed_return_urls) else ""
 
 
 def default_return_to() -> str:
-    """Return where visitors go who asked for nothing else."""
+    """Return the URL for visitors who asked for no other."""
     return resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
-def _is_plain(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme in _DEFAULT_PORTS
-            and bool(parts.hostname)
-            and "@" not in parts.netloc
-            and _port(parts) > 0
-        )
-    except ValueError:
+def _covers(allowed: HttpUrl, target: HttpUrl) -> bool:
+    if (allowed.scheme, allowed.port) != (target.scheme, target.port):
         return False
-
-
-def _covers(allowed: SplitResult, asked: SplitResult) -> bool:
-    if allowed.scheme != asked.scheme or _port(allowed) != _port(asked):
-        return False
-    host, pattern = asked.hostname or "", allowed.hostname or ""
-    if not (host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and host[0] != ".")):
+    if target.host != allowed.host and not _is_subdomain(target.host, pattern=allowed.host):
         return False
     # Browsers resolve dot segments (also when escaped) before they ask the server.
-    if any(segment.lower().replace("%2e", ".") in (".", "..") for segment in asked.path.split("/")):
+    if any(segment.lower().replace("%2e", ".") in (".", "..") for segment in target.path.split("/")):
         return False
     prefix = allowed.path.rstrip("/")
-    return asked.path == prefix or asked.path.startswith(f"{prefix}/")
+    return target.path == prefix or target.path.startswith(f"{prefix}/")
 
 
-def _port(parts: SplitResult) -> int:
-    return _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+def _is_subdomain(host: str, *, pattern: str) -> bool:
+    return pattern.startswith("*.") and host.endswith(pattern[1:]) and not host.startswith(".")

@@ -1,141 +1,113 @@
-"""What happens after a registration, a sign-in or a link: a receiver per signal walks ``HOOKS`` in order."""
+"""Run the stages of HOOKS in order, and return what the hooks decided. Hooks never call back up."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
-from django.db import router
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from django_ms_identity import conf, sessions
-from django_ms_identity.conf.web_hook_settings import ResponseUse
-from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.entra.providers import Provider
-from django_ms_identity.exceptions import AddressUnverified, HookFailed, MSIdentityError
-from django_ms_identity.identities import sign_in
-from django_ms_identity.identities.linking import confirmation
-from django_ms_identity.models import Credential, Identity, VerifiableAddress
+from django_ms_identity.conf import Config, Hook
+from django_ms_identity.conf.web_hook_settings import ResponseUse, WebHook
+from django_ms_identity.exceptions import HookFailed, MSIdentityError
+from django_ms_identity.models import Credential
+from django_ms_identity.sign_in_context import SignInContext
+from django_ms_identity.traits.mapping_result import MappingResult
 
-from . import web_hook as web_hook_calls
+from . import builtin, web_hook
 
 logger = logging.getLogger(__name__)
 
 
-def after_registration(
-    sender: type[Identity],
-    *,
-    request: HttpRequest,
-    provider: Provider,
-    identity: Identity,
-    credential: Credential,
-    claims: Claims,
-    **_: object,
-) -> None:
-    """Walk ``HOOKS["after_registration"]``; ``session`` comes last."""
-    for hook in conf.get_config().hooks["after_registration"]:
+def asks_before_registration(config: Config) -> bool:
+    """Say whether a web hook may change or refuse a person before they are registered."""
+    return bool(_asked_before_registration(config))
+
+
+def before_registration(context: SignInContext, mapping: MappingResult) -> MappingResult:
+    """Ask the web hooks that may change or refuse a person before they are registered.
+
+    Each sees what the one before made of the mapper's result. They change traits and metadata alone: the
+    verified addresses and the user's fields stay the mapper's. Raises as ``web_hook.call``.
+    """
+    for hook in _asked_before_registration(context.config):
+        mapping = web_hook.ask(hook, context, mapping)
+    return mapping
+
+
+def after_registration(context: SignInContext, credential: Credential) -> bool:
+    """Run ``HOOKS["after_registration"]``; return whether a session follows (the hook ``session``)."""
+    opens_session = False
+    for hook in context.config.hooks["after_registration"]:
         if hook.name == "session":
-            sign_in.open_session(
-                request, provider=provider, credential=credential, claims=claims, registered=True
-            )
+            opens_session = True
         elif hook.web_hook is None:
-            _call(
-                hook.name,
-                request=request,
-                provider=provider,
-                identity=identity,
-                credential=credential,
-                claims=claims,
-            )
+            _call(hook.name, context.signal_arguments(credential))
         elif hook.web_hook.response is not ResponseUse.PARSE:
             # The others were asked before the identity was written.
-            web_hook_calls.call(
-                hook.web_hook, request, stage="after_registration", provider=provider.id, identity=identity
-            )
+            _web_hook(hook, context.request, context.config, "after_registration", credential)
+    return opens_session
 
 
-def after_login(
-    sender: type[Identity],
-    *,
-    request: HttpRequest,
-    provider: Provider,
-    identity: Identity,
-    credential: Credential,
-    claims: Claims,
-    registered: bool,
-    **_: object,
-) -> None:
-    """Walk ``HOOKS["after_login"]``; as in Kratos, not for the session that follows a registration."""
-    if registered:
-        return
-    for hook in conf.get_config().hooks["after_login"]:
+def after_login(context: SignInContext, credential: Credential) -> None:
+    """Run ``HOOKS["after_login"]``; as in Kratos, not for the session that follows a registration."""
+    for hook in context.config.hooks["after_login"]:
         if hook.name == "revoke_active_sessions":
-            sessions.end_other_sessions(request, identity)
+            builtin.revoke_active_sessions(context.request, credential.identity)
         elif hook.name == "require_verified_address":
-            _require_verified_address(identity)
+            builtin.require_verified_address(credential.identity)
         elif hook.web_hook is None:
-            _call(
-                hook.name,
-                request=request,
-                provider=provider,
-                identity=identity,
-                credential=credential,
-                claims=claims,
-            )
+            _call(hook.name, context.signal_arguments(credential))
         else:
             # It may refuse; what it wants changed counts at a registration alone, as in Kratos.
-            web_hook_calls.call(
-                hook.web_hook, request, stage="after_login", provider=provider.id, identity=identity
-            )
+            _web_hook(hook, context.request, context.config, "after_login", credential)
 
 
-def after_settings(
-    sender: type[Identity],
-    *,
-    request: HttpRequest,
-    identity: Identity,
-    credential: Credential,
-    linked: bool,
-    **_: object,
-) -> None:
-    """Walk ``HOOKS["after_settings"]``: an account was connected, or else disconnected."""
-    for hook in conf.get_config().hooks["after_settings"]:
+def after_settings(request: HttpRequest, config: Config, credential: Credential, *, linked: bool) -> None:
+    """Run ``HOOKS["after_settings"]``: an account was connected, or else disconnected."""
+    for hook in config.hooks["after_settings"]:
         if hook.name == "revoke_active_sessions":
-            sessions.end_other_sessions(request, identity)
+            builtin.revoke_active_sessions(request, credential.identity)
         elif hook.web_hook is None:
-            _call(hook.name, request=request, identity=identity, credential=credential, linked=linked)
+            arguments = {"identity": credential.identity, "credential": credential, "linked": linked}
+            _call(hook.name, {"request": request, **arguments})
         else:
-            web_hook_calls.call(
-                hook.web_hook,
-                request,
-                stage="after_settings",
-                provider=credential.provider,
-                identity=identity,
-            )
+            _web_hook(hook, request, config, "after_settings", credential)
 
 
-def connect() -> None:
-    """Connect the receivers; called once by the app registry."""
-    sign_in.after_registration.connect(after_registration, sender=Identity, dispatch_uid="ms_identity_hooks")
-    sign_in.after_login.connect(after_login, sender=Identity, dispatch_uid="ms_identity_hooks")
-    confirmation.after_settings.connect(after_settings, sender=Identity, dispatch_uid="ms_identity_hooks")
+def _asked_before_registration(config: Config) -> tuple[WebHook, ...]:
+    return tuple(
+        hook.web_hook
+        for hook in config.hooks["after_registration"]
+        if hook.web_hook is not None and hook.web_hook.response is ResponseUse.PARSE
+    )
 
 
-def _require_verified_address(identity: Identity) -> None:
-    rows = VerifiableAddress.objects.using(router.db_for_write(Identity)).filter(identity=identity)
-    if not rows.filter(verified_at__isnull=False).exists():
-        raise AddressUnverified(
-            f"identity {identity.pk} has no verified address",
-            hint="Let the mapper list it in verified_addresses; addresses are recorded at registration.",
-        )
+def _web_hook(hook: Hook, request: HttpRequest, config: Config, stage: str, credential: Credential) -> None:
+    assert hook.web_hook is not None  # noqa: S101  # for the types: the caller has looked
+    web_hook.call(
+        hook.web_hook,
+        request,
+        config,
+        stage=stage,
+        provider=credential.provider,
+        identity=credential.identity,
+    )
 
 
-def _call(name: str, *, request: HttpRequest, identity: Identity, **facts: object) -> None:
+def _call(name: str, arguments: Mapping[str, Any]) -> None:
     try:
-        import_string(name)(request=request, identity=identity, **facts)
+        import_string(name)(**arguments)
     except MSIdentityError:
         raise
     except Exception as error:  # A project's own function: anything can come out of it.
-        # With the request a report by e-mail is as silent as those of our views.
-        logger.exception("Hook %s failed for identity %s", name, identity.pk, extra={"request": request})
+        # With the request, a report by e-mail hides what those of the sign-in's own views hide.
+        logger.exception(
+            "Hook %s failed for identity %s",
+            name,
+            arguments["identity"].pk,
+            extra={"request": arguments["request"]},
+        )
         raise HookFailed(f"hook {name} failed: {type(error).__name__}") from None

@@ -26,12 +26,12 @@ HEADERS = (
 """Never Cookie, Authorization or Referer, which may hold a code; nor an address that anybody can claim."""
 
 
-def context(request: HttpRequest, *, stage: str, provider: str, identity: Identity) -> JSONObject:
+def payload(request: HttpRequest, *, stage: str, provider: str, identity: Identity) -> JSONObject:
     """Return ``ctx`` for a web hook of a stage of ``HOOKS``.
 
     ``provider`` is its id; ``identity`` may be unsaved, as before a registration. Times are RFC 3339 in UTC.
     """
-    return _context(
+    return _payload(
         # The whole query is left out: on a callback it holds the code and the state.
         url=request.build_absolute_uri(request.path),
         method=str(request.method),
@@ -42,9 +42,9 @@ def context(request: HttpRequest, *, stage: str, provider: str, identity: Identi
     )
 
 
-def sample_context(*, stage: str, provider: str, identity: Identity) -> JSONObject:
-    """Return ``ctx`` of a visit that nobody made, to try a template on."""
-    return _context(
+def sample_payload(*, stage: str, provider: str, identity: Identity) -> JSONObject:
+    """Return ``ctx`` of an invented visit, to try a template on."""
+    return _payload(
         url="https://www.example.com/",
         method="GET",
         headers={"User-Agent": "Mozilla/5.0"},
@@ -54,7 +54,7 @@ def sample_context(*, stage: str, provider: str, identity: Identity) -> JSONObje
     )
 
 
-def _context(
+def _payload(
     *, url: str, method: str, headers: Mapping[str, str], stage: str, provider: str, identity: Identity
 ) -> JSONObject:
     return clean_object(

@@ -21,7 +21,7 @@ from django_ms_identity.exceptions import (
     MSIdentityError,
     WebHookFailed,
 )
-from django_ms_identity.jsonnet import sources, worker_pool
+from django_ms_identity.jsonnet import worker_pool
 from django_ms_identity.jsonnet.json_values import JSON
 from django_ms_identity.net import guarded_http
 from django_ms_identity.net.guarded_http import LIMITS, Limits
@@ -30,7 +30,7 @@ from django_ms_identity.net.ip_ranges import Resolve, resolve
 from .web_hook_response import Changes, changes_in
 
 if TYPE_CHECKING:
-    from django_ms_identity.net.http import HttpClient
+    from django_ms_identity.jsonnet.sources import Sources
 
 BACKGROUND = 8
 """Requests that may be under way in this process without anybody waiting; more are dropped."""
@@ -45,49 +45,45 @@ def send(
     hook: WebHook,
     ctx: Mapping[str, JSON],
     *,
-    transport: HttpClient,
+    sources: Sources,
     timeout: float,
-    allow_http: bool = False,
     limits: Limits = LIMITS,
     resolve: Resolve = resolve,
 ) -> Changes:
     """Make a web hook's request once and return what its answer changes.
 
-    ``ctx`` is what the template of the body sees; without a template none of it is sent. ``transport``
-    fetches templates over https, ``timeout`` is the template's in seconds. A hook that ignores its answer
+    ``ctx`` is what the template of the body sees; without a template none of it is sent. ``sources``
+    reads templates, ``timeout`` is the template's in seconds. A hook that ignores its answer
     returns at once: a daemon thread sends, its failures are only logged, and an ending process may cut it
     off. Otherwise raises ``WebHookFailed``, ``WebHookUnreachable``, ``WebHookRefused`` or ``MapperBusy``.
     """
-    call = partial(_call, hook, ctx, transport, timeout, allow_http, limits, resolve)
+    call = partial(_call, hook, ctx, sources, timeout, limits, resolve)
     if hook.response is not ResponseUse.IGNORE:
         return call()
     _in_background(hook.name, call)
     return Changes()
 
 
-def check_body(
-    hook: WebHook, ctx: Mapping[str, JSON], *, transport: HttpClient, timeout: float, allow_http: bool = False
-) -> None:
+def check_body(hook: WebHook, ctx: Mapping[str, JSON], *, sources: Sources, timeout: float) -> None:
     """Make a web hook's body of a ``ctx`` that is nobody's, and send nothing.
 
     Raises ``WebHookFailed`` with the engine's own words, which an operator needs, or ``MapperBusy``.
     """
     if hook.body:
-        _body(hook, ctx, transport, timeout, allow_http, explain=True)
+        _body(hook, ctx, sources, timeout, explain=True)
 
 
 def _call(
     hook: WebHook,
     ctx: Mapping[str, JSON],
-    transport: HttpClient,
+    sources: Sources,
     timeout: float,
-    allow_http: bool,
     limits: Limits,
     resolve: Resolve,
 ) -> Changes:
     body: bytes | None = None
     if hook.body:
-        body = _body(hook, ctx, transport, timeout, allow_http)
+        body = _body(hook, ctx, sources, timeout)
         if body is None:
             return Changes()
     answer = guarded_http.send(
@@ -109,23 +105,22 @@ def _call(
 def _body(
     hook: WebHook,
     ctx: Mapping[str, JSON],
-    transport: HttpClient,
+    sources: Sources,
     timeout: float,
-    allow_http: bool,
     *,
     explain: bool = False,
 ) -> bytes | None:
     """Return what the template makes of ``ctx``; nothing when it cancels the request."""
-    source = _template(hook, transport, allow_http)
+    source = _template(hook, sources)
     text = _evaluated(hook, source, ctx, timeout, explain=explain)
     if text is None:
         return None
     return _form(hook, text) if hook.sends_form else text.encode()
 
 
-def _template(hook: WebHook, transport: HttpClient, allow_http: bool) -> str:
+def _template(hook: WebHook, sources: Sources) -> str:
     try:
-        return sources.read(hook.body, transport=transport, allow_http=allow_http)
+        return sources.read(hook.body)
     except MapperUnavailable as error:
         raise WebHookFailed(f"the body of {hook.name}: {error}", hint=error.hint) from None
 

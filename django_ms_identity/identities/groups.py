@@ -1,4 +1,4 @@
-"""The groups that a mapper names: which exist, which may be made, which somebody joins and leaves."""
+"""Decide which groups a user joins and leaves by a mapper's word, and write it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from django.contrib.auth.models import AbstractBaseUser, Group, PermissionsMixin
 from django.db.models import Exists, OuterRef
 
-from django_ms_identity import conf
 from django_ms_identity.models import Identity
 
 logger = logging.getLogger(__name__)
@@ -25,10 +24,13 @@ class GroupChanges:
     """Names of the groups that are then held by a mapper's word: it may take them away again."""
 
 
-def group_changes(identity: Identity, names: Iterable[str] | None, database: str) -> GroupChanges:
+def group_changes(
+    identity: Identity, names: Iterable[str] | None, database: str, *, create: bool
+) -> GroupChanges:
     """Compare the groups of the identity's user with those that a mapper names; None leaves all as they are.
 
-    A project may have no groups, or a group model of its own: nothing changes there.
+    ``create`` says whether missing groups are created. A project may have no groups, or a group model of its
+    own: nothing changes there.
     """
     user: AbstractBaseUser = identity.user
     granted = set(identity.granted_groups)
@@ -52,7 +54,7 @@ def group_changes(identity: Identity, names: Iterable[str] | None, database: str
         # Some collations find more than they should.
         elif group.name in granted and group.is_member:
             left.append(group)
-    missing = _makeable(wanted - {group.name for group in found})
+    missing = _makeable(wanted - {group.name for group in found}) if create else []
     return GroupChanges(
         joined=(*joined, *missing),
         left=tuple(left),
@@ -85,7 +87,5 @@ def _made(groups: Iterable[Group], database: str) -> Iterator[Group]:
 
 
 def _makeable(names: Iterable[str]) -> list[Group]:
-    if not conf.get_config().create_groups:
-        return []
     longest = Group._meta.get_field("name").max_length or 0
     return [Group(name=name) for name in sorted(names) if name.strip() and len(name) <= longest]

@@ -1,162 +1,116 @@
-"""Writes new identities: the transaction script, and the look-up of collisions before it."""
+"""Register a new person: the transaction that writes user, identity, credential and addresses."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import DataError, IntegrityError, router, transaction
-from django.db.models import Q
-from django.db.models.functions import Lower
-from django.http import HttpRequest
 from django.utils import timezone
 
-from django_ms_identity import conf
-from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.entra.providers import Provider
-from django_ms_identity.exceptions import (
-    AccountExists,
-    IdentityInactive,
-    MapperResultInvalid,
-    RegistrationDisabled,
-    UserInvalid,
-)
+from django_ms_identity.exceptions import AccountExists, MapperResultInvalid, UserInvalid
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key, normalised
+from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.signals import identity_registering
 from django_ms_identity.traits.mapping_result import Address, MappingResult
 from django_ms_identity.transactions import retry_on_deadlock
 
-from . import groups as memberships
+from . import groups
+from .linking.matching import users_with_any
+from .trusted_addresses import TrustedAddresses
 from .user_fields import (
     UserFields,
     account_name,
     build_user,
     fields_for_new_user,
-    trusted_emails,
     username_is_email,
     with_suffix,
 )
 
-_MOST = 1000
-"""Users with one address that are looked at, the oldest first: squatters must not crowd out the owner."""
-
 
 class SubjectTaken(Exception):
-    """Another request registered this subject at the same moment; sign in to what it made."""
+    """Another request registered this subject at the same moment; sign in to what it wrote."""
 
 
-def check_registration(provider: Provider, claims: Claims, mapped: MappingResult, *, subject: str) -> None:
-    """Refuse whom registering is not open to; nothing is written, and it may be asked again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registration:
+    """What a registration writes."""
 
-    Raises ``MapperResultInvalid``, ``AccountExists`` with the users whose address it is, ``SubjectTaken``
-    where it is the person's own since a moment ago, and ``RegistrationDisabled``: with registration off,
-    people can still connect an account that they have.
-    """
-    refuse_unstorable(mapped)
-    emails = trusted_emails(provider, claims, mapped)
-    if users_with_any(emails):
-        _explain_conflict(provider, subject, emails)
-    if not conf.get_config().registration_enabled:
-        raise RegistrationDisabled("REGISTRATION_ENABLED is off and nobody here has this subject")
+    mapping: MappingResult = field(repr=False)
+    trusted: TrustedAddresses
+    user: UserFields
 
 
-def register(
-    request: HttpRequest, *, provider: Provider, claims: Claims, subject: str, mapped: MappingResult
-) -> Credential:
+def plan_registration(
+    context: SignInContext, mapping: MappingResult, trusted: TrustedAddresses
+) -> Registration:
+    """Return what registering would write, or raise ``EmailUnverified``."""
+    return Registration(mapping=mapping, trusted=trusted, user=fields_for_new_user(context, mapping, trusted))
+
+
+def register(context: SignInContext, registration: Registration) -> Credential:
     """Create user, identity and credential in one transaction, and return the credential.
 
-    Only for whom ``admit`` lets through. Raises what ``identity_registering`` vetoes with,
-    ``EmailUnverified``, ``UserInvalid``, ``AccountExists`` and ``SubjectTaken`` after a lost race.
+    Raises what a receiver of ``identity_registering`` refuses with, ``UserInvalid``, and after a lost race
+    ``AccountExists`` or ``SubjectTaken``.
     """
-    emails = trusted_emails(provider, claims, mapped)
-    account = fields_for_new_user(provider, claims, mapped, subject=subject)
-    identity_registering.send(Identity, request=request, provider=provider, claims=claims, mapped=mapped)
+    identity_registering.send(
+        Identity,
+        request=context.request,
+        provider=context.provider,
+        claims=context.claims,
+        mapped=registration.mapping,
+    )
     try:
-        return _write(account, provider=provider, claims=claims, subject=subject, mapped=mapped)
+        return _write(context, registration, registration.user)
     except IntegrityError:
-        _explain_conflict(provider, subject, emails)
+        _explain_conflict(context, registration)
     try:
-        # The username was taken: Microsoft's names and this project's are different worlds.
-        suffixed = with_suffix(account)
-        return _write(suffixed, provider=provider, claims=claims, subject=subject, mapped=mapped)
+        # The user name was taken: Microsoft's names and this project's are not the same namespace.
+        return _write(context, registration, with_suffix(registration.user))
     except IntegrityError:
-        _explain_conflict(provider, subject, emails)
+        _explain_conflict(context, registration)
         raise UserInvalid(
             "the database refuses the user", hint="A unique field of the user model has this value already."
         ) from None
 
 
-def settle_tenant(credential: Credential, claims: Claims) -> None:
-    """Give a credential without a tenant the one that it signs in from, unless another request was faster.
-
-    The credential has the tenant that is stored afterwards. Raises ``IdentityInactive`` for one that was
-    deleted meanwhile.
-    """
-    rows = Credential.objects.using(router.db_for_write(Credential, instance=credential))
-    tenant, object_id = claims.tid, claims.oid or credential.object_id
-    settled = rows.filter(pk=credential.pk, tenant="").update(
-        tenant=tenant, object_id=object_id, account=account_name(claims), updated_at=timezone.now()
+def new_identity(user: AbstractBaseUser, mapping: MappingResult) -> Identity:
+    """Return the unsaved identity of a user, with what was mapped."""
+    return Identity(
+        user=user,  # type: ignore[misc]  # AUTH_USER_MODEL, whatever it is
+        traits=mapping.traits,
+        metadata_public=mapping.metadata_public or {},
+        metadata_admin=mapping.metadata_admin or {},
+        self_asserted=list(mapping.self_asserted),
     )
-    if not settled:
-        stored = rows.filter(pk=credential.pk).values_list("tenant", "object_id").first()
-        if stored is None:
-            raise IdentityInactive("the credential was deleted while it signed in")
-        tenant, object_id = stored
-    else:
-        credential.account = account_name(claims)
-    credential.tenant, credential.object_id = tenant, object_id
 
 
-def users_with_any(
-    emails: Iterable[str], *, besides: AbstractBaseUser | None = None
-) -> tuple[AbstractBaseUser, ...]:
-    """Return the users who have one of these addresses, verified here or in the user model's own field.
-
-    ``besides`` is somebody who does not count, since the addresses are theirs.
-    Compared after NFKC and case folding. The user model's field is searched in any case, which costs a scan
-    where the project has no index on it; that happens when somebody registers, never when they sign in.
-    """
-    wanted = {normalised(email) for email in emails}
-    if not wanted:
-        return ()
-    database = router.db_for_write(Identity)
-    rows = VerifiableAddress.objects.using(database).filter(
-        # An address that nobody vouched for is nobody's: a squatter could type it.
-        via="email",
-        normalised__in=wanted,
-        verified_at__isnull=False,
+def new_credential(context: SignInContext, identity: Identity, *, mfa_trusted: bool = True) -> Credential:
+    """Return the unsaved credential of a verified login."""
+    provider, claims = context.provider, context.claims
+    return Credential(
+        identity=identity,
+        provider=provider.id,
+        subject=context.subject,
+        subject_source=provider.subject_source.value,
+        tenant=claims.tid,
+        object_id=claims.oid,
+        account=account_name(claims),
+        mfa_trusted=mfa_trusted,
+        key=credential_key(provider.id, context.subject),
     )
-    rows = rows.select_related("identity__user").order_by("pk")
-    # Some collations find more than they should.
-    found = [row.identity.user for row in rows[:_MOST] if row.normalised in wanted]
-    if field := getattr(get_user_model(), "EMAIL_FIELD", ""):
-        spelled = Q()
-        for email in {*emails, *wanted}:
-            spelled |= Q(**{f"{field}__iexact": email})
-        users = get_user_model()._default_manager.using(database).filter(spelled).order_by("pk")[:_MOST]
-        found += [user for user in users if normalised(str(getattr(user, field) or "")) in wanted]
-    return tuple({user.pk: user for user in found if besides is None or user.pk != besides.pk}.values())
 
 
-def emails_in_use(emails: Collection[str]) -> set[str]:
-    """Return the normalised forms of those addresses that are somebody's: as ``users_with_any``, for many."""
-    wanted = {normalised(email) for email in emails}
-    if not wanted:
-        return set()
-    database = router.db_for_write(Identity)
-    rows = VerifiableAddress.objects.using(database).filter(via="email", normalised__in=wanted)
-    found = set(rows.values_list("normalised", flat=True))
-    if field := getattr(get_user_model(), "EMAIL_FIELD", ""):
-        # One pass over the table: SQLite would compare every row with every address. It lowers ASCII alone.
-        spelled = {
-            form for email in {*emails, *wanted} for form in (email, email.lower(), _ascii_lower(email))
-        }
-        users = get_user_model()._default_manager.using(database).alias(lowered=Lower(field))
-        values = users.filter(lowered__in=spelled).values_list(field, flat=True)
-        found |= {normalised(str(value or "")) for value in values}
-    # Some collations find more than they should.
-    return found & wanted
+def write_addresses(
+    identity: Identity, addresses: Iterable[Address], *, credential: Credential, database: str
+) -> None:
+    """Record addresses as verified now by the credential's word, once per normalised value."""
+    if rows := address_rows(identity, addresses, credential=credential):
+        # Some collations take two of them for one, and another sign-in may have added some: the first stays.
+        VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
 
 
 def address_rows(
@@ -178,46 +132,41 @@ def address_rows(
     return list(rows.values())
 
 
-def refuse_unstorable(mapped: MappingResult) -> None:
+def refuse_unstorable(mapping: MappingResult) -> None:
     """Raise ``MapperResultInvalid`` for an address that is longer than its column."""
-    for address in mapped.verified_addresses:
+    for address in mapping.verified_addresses:
         if len(address.via) > 16 or max(len(address.value), len(normalised(address.value))) > 320:
             raise MapperResultInvalid("identity.verified_addresses holds a value that is too long")
 
 
+def collision(users: tuple[AbstractBaseUser, ...]) -> AccountExists:
+    """Return the refusal of a new person whose trusted address belongs to existing users."""
+    keys = ", ".join(str(user.pk) for user in users)
+    return AccountExists(
+        f"a trusted address belongs to the existing user {keys}",
+        users=users,
+        hint="People are found by their Microsoft account, never by e-mail.",
+    )
+
+
 @retry_on_deadlock
-def _write(
-    account: UserFields, *, provider: Provider, claims: Claims, subject: str, mapped: MappingResult
-) -> Credential:
-    user = build_user(account)
+def _write(context: SignInContext, registration: Registration, fields: UserFields) -> Credential:
+    user = build_user(fields)
+    mapping = registration.mapping
     database = router.db_for_write(Identity)
     try:
         with transaction.atomic(using=database):
             user.save(using=database, force_insert=True)
-            identity = Identity(
-                user=user,  # type: ignore[misc]  # AUTH_USER_MODEL, whatever it is
-                traits=mapped.traits,
-                metadata_public=mapped.metadata_public or {},
-                metadata_admin=mapped.metadata_admin or {},
-                self_asserted=list(mapped.self_asserted),
+            identity = new_identity(user, mapping)
+            changes = groups.group_changes(
+                identity, fields.groups, database, create=context.config.create_groups
             )
-            groups = memberships.group_changes(identity, account.groups, database)
-            identity.granted_groups = list(groups.granted)
+            identity.granted_groups = list(changes.granted)
             identity.save(using=database, force_insert=True)
-            credential = Credential.objects.using(database).create(
-                identity=identity,
-                provider=provider.id,
-                subject=subject,
-                subject_source=provider.subject_source.value,
-                tenant=claims.tid,
-                object_id=claims.oid,
-                account=account_name(claims),
-                key=credential_key(provider.id, subject),
-            )
-            if rows := address_rows(identity, mapped.verified_addresses, credential=credential):
-                # Some collations take two of them for one: the first stays.
-                VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
-            memberships.write(user, groups, database)
+            credential = new_credential(context, identity)
+            credential.save(using=database, force_insert=True)
+            write_addresses(identity, registration.trusted.verified, credential=credential, database=database)
+            groups.write(user, changes, database)
     except DataError:
         raise UserInvalid(
             "the database refuses a value",
@@ -226,22 +175,15 @@ def _write(
     return credential
 
 
-def _ascii_lower(text: str) -> str:
-    return "".join(letter.lower() if letter.isascii() else letter for letter in text)
-
-
-def _explain_conflict(provider: Provider, subject: str, emails: Iterable[str]) -> None:
-    database = router.db_for_write(Identity)
-    if Credential.objects.using(database).for_subject(provider.id, subject).exists():
+def _explain_conflict(context: SignInContext, registration: Registration) -> None:
+    if is_registered(context.provider, context.subject):
         raise SubjectTaken from None
-    users = users_with_any(emails)
+    users = users_with_any(registration.trusted.emails)
     if users or username_is_email():
-        raise _collision(users) from None
+        raise collision(users) from None
 
 
-def _collision(users: tuple[AbstractBaseUser, ...]) -> AccountExists:
-    return AccountExists(
-        "a trusted address belongs to an existing user",
-        users=users,
-        hint="People are found by their Microsoft account, never by e-mail.",
-    )
+def is_registered(provider: Provider, subject: str) -> bool:
+    """Say whether a subject is known here by now."""
+    rows = Credential.objects.using(router.db_for_write(Identity))
+    return rows.for_subject(provider.id, subject).exists()

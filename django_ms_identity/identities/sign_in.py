@@ -1,294 +1,235 @@
-"""A verified person arrives: found, registered, asked for more, or refused. Dispatch only; DESIGN 4."""
+"""Route a verified login: sign in, register, ask for traits, link, or refuse."""
 
 from __future__ import annotations
 
 import logging
-from enum import StrEnum
+from dataclasses import dataclass, field
 
 from django.contrib.auth import logout
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import DatabaseError, router
-from django.db.models import QuerySet
-from django.dispatch import Signal
-from django.http import HttpRequest
-from django.utils import timezone
+from django.db import DatabaseError
 
-from django_ms_identity import sessions
+from django_ms_identity import hooks, runtime, sessions
 from django_ms_identity.entra.authentication_context import AAL, aal_of
-from django_ms_identity.entra.code_exchange import VerifiedLogin
-from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.entra.providers import Provider, UpdateOnLogin
+from django_ms_identity.entra.providers import UpdateOnLogin
 from django_ms_identity.exceptions import (
     AccountExists,
     IdentityInactive,
     ReauthenticationFailed,
     StepUpFailed,
-    TenantChanged,
-    UserInactive,
 )
 from django_ms_identity.flows import pending_step
-from django_ms_identity.flows.pending_step import PendingStep, StepKind, StoredStep
-from django_ms_identity.hooks import web_hook
+from django_ms_identity.flows.pending_step import StepKind
 from django_ms_identity.models import Credential, Identity
+from django_ms_identity.sign_in_context import Intent, SignInContext
 from django_ms_identity.signals import identity_registered, identity_signed_in, identity_signing_in
 from django_ms_identity.traits.mapping_result import MappingResult
+from django_ms_identity.traits.problems import TraitProblem
 
-from . import missing_traits, registration, trait_updates
-from .linking import automatic as automatic_linking
-from .linking import confirmation, credentials
+from . import credential_updates, missing_traits, registration, trait_updates
+from .decision import Action, Decision, decide
+from .linking import credentials
+from .linking.automatic import automatic_owner
+from .linking.matching import credential_of, identity_of, users_with_any
+from .registration import SubjectTaken
+from .sign_in_result import ResultKind, SignInResult
+from .trusted_addresses import TrustedAddresses, trusted_addresses
 from .user_fields import account_name
 
 logger = logging.getLogger(__name__)
 
-after_registration = Signal()
-"""As ``identity_registered``, after its receivers; for ``HOOKS`` alone, whose refusals count."""
 
-after_login = Signal()
-"""As ``identity_signing_in``, after its receivers; for ``HOOKS`` alone, whose refusals count."""
+def sign_in(context: SignInContext) -> SignInResult:
+    """Sign in the person of a verified login, and register them if they are new.
 
-
-class Arrived(StrEnum):
-    """How a sign-in ended that waits for nothing."""
-
-    SIGNED_IN = "signed_in"
-    REGISTERED = "registered"
-    """Without a session: the hook ``session`` is not there."""
-
-
-def sign_in(request: HttpRequest, *, proof: VerifiedLogin, return_to: str) -> Arrived | StoredStep:
-    """Sign in the person whom ``proof`` names, registering them if they are new.
-
-    Raises a leaf of ``MSIdentityError`` for every refusal.
+    Raises a subclass of ``MSIdentityError`` for every refusal.
     """
-    credential = _find(proof)
+    credential = credential_of(context)
     if credential is None:
-        return register(request, proof=proof, mapped=confirmation.map_newcomer(proof), return_to=return_to)
-    return _open(request, proof, credential)
+        return _route_newcomer(context, runtime.map_claims(context))
+    return _open(context, credential)
 
 
-def register(
-    request: HttpRequest, *, proof: VerifiedLogin, mapped: MappingResult, return_to: str
-) -> Arrived | StoredStep:
-    """Register somebody new with what was mapped; or wait, for traits or for a link to be confirmed."""
-    try:
-        registration.check_registration(proof.provider, proof.claims, mapped, subject=proof.subject)
-        if problems := missing_traits.problems_in(mapped.traits):
-            missing_traits.fields_for(problems)
-            return _wait(request, StepKind.COMPLETE, proof, mapped, return_to)
-        credential = _register(request, proof, mapped)
-    except AccountExists as collision:
-        if not collision.users:
-            raise
-        return _collide(request, proof, mapped, collision.users, return_to)
-    except registration.SubjectTaken:
-        winner = _find(proof)
-        if winner is None:
-            raise IdentityInactive("the identity was deleted while it signed in") from None
-        pending_step.clear(request)
-        return _open(request, proof, winner)
-    return Arrived.SIGNED_IN if sessions.is_of(request, credential.identity) else Arrived.REGISTERED
-
-
-def resume_sign_in(
-    request: HttpRequest, *, proof: VerifiedLogin, mapped: MappingResult, return_to: str
-) -> Arrived | StoredStep:
-    """Go on with somebody who was asked for something: all that was checked before is checked again."""
-    credential = _find(proof)
+def resume_sign_in(context: SignInContext, mapping: MappingResult) -> SignInResult:
+    """Continue after the visitor filled in a form: all that was checked before it is checked again."""
+    credential = credential_of(context)
     if credential is None:
-        return register(request, proof=proof, mapped=mapped, return_to=return_to)
+        return _route_newcomer(context, mapping)
     # Registered meanwhile, in another tab.
-    pending_step.clear(request)
-    return _open(request, proof, credential)
+    pending_step.clear(context.request)
+    return _open(context, credential)
 
 
-def reauthenticate(
-    request: HttpRequest, *, user: AbstractBaseUser, proof: VerifiedLogin, second_factor: bool = False
-) -> None:
+def reauthenticate(context: SignInContext, user: AbstractBaseUser) -> SignInResult:
     """Open a new session of the user who is signed in, if Microsoft names the same person.
 
-    Raises ``ReauthenticationFailed`` for anybody else, ``StepUpFailed`` where a second factor is asked for
+    Raises ``ReauthenticationFailed`` for anyone else, ``StepUpFailed`` where a second factor was asked for
     and not shown, and what a sign-in raises.
     """
-    credential = _find(proof)
+    credential = credential_of(context)
     if credential is None or credential.identity.user.pk != user.pk:
         raise ReauthenticationFailed(
             "Microsoft names another person than the one who is signed in",
             hint="The visitor chose another Microsoft account than one that is connected to theirs.",
         )
-    if second_factor and aal_of(proof.provider, proof.claims) is not AAL.TWO:
+    if context.intent is Intent.STEP_UP:
+        _require_second_factor(context, credential)
+    return _open(context, credential)
+
+
+def open_session(context: SignInContext, credential: Credential, *, registered: bool) -> None:
+    """Open the session of a known credential, unless something speaks against it."""
+    decision = decide(context, credential=credential)
+    if decision.refusals:
+        raise decision.refusals[0]
+    if context.provider.update_identity_on_login is UpdateOnLogin.AUTOMATIC and not registered:
+        trait_updates.update_identity(context, credential)
+    identity_signing_in.send(Identity, **context.signal_arguments(credential))
+    if not registered:
+        # Before the session, as in Kratos: a hook that refuses must not find a session open.
+        hooks.after_login(context, credential)
+    if not credential.tenant:
+        # Only now: a person who was refused must not decide whose credential it is.
+        credential_updates.settle_tenant(credential, context.claims)
+        if refusals := decide(context, credential=credential).refusals:
+            raise refusals[0]
+    if (name := account_name(context.claims)) != credential.account:
+        credential_updates.store_account_name(credential, name)
+    try:
+        sessions.open_session(context, credential)
+    except DatabaseError:
+        if credential_updates.exists(credential):
+            raise
+        # The session is half open.
+        logout(context.request)
+        raise IdentityInactive("the credential was deleted while it signed in") from None
+    _log("Signed in", context, credential)
+    # Django logs a receiver that fails.
+    identity_signed_in.send_robust(Identity, **context.signal_arguments(credential), registered=registered)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Newcomer:
+    """An unknown subject, and what was found about it here."""
+
+    mapping: MappingResult = field(repr=False)
+    trusted: TrustedAddresses
+    problems: tuple[TraitProblem, ...]
+    linked_at_once: AbstractBaseUser | None = field(repr=False)
+    decision: Decision
+
+
+def _route_newcomer(context: SignInContext, mapping: MappingResult) -> SignInResult:
+    try:
+        newcomer = _look_up(context, mapping)
+        if newcomer.decision.action is Action.REGISTER and hooks.asks_before_registration(context.config):
+            changed = hooks.before_registration(context, mapping)
+            missing_traits.refuse_invalid(changed.traits, context.config)
+            # Another server has changed the mapping, and may have taken its time.
+            newcomer = _look_up(context, changed)
+        return _carry_out(context, newcomer)
+    except AccountExists as collision:
+        if not collision.users:
+            raise
+        # Registered at the same moment by somebody with the same address.
+        return _wait(context, StepKind.CONFIRM_LINK, mapping, owners=collision.users)
+    except SubjectTaken:
+        winner = credential_of(context)
+        if winner is None:
+            raise IdentityInactive("the identity was deleted while it signed in") from None
+        pending_step.clear(context.request)
+        return _open(context, winner)
+
+
+def _look_up(context: SignInContext, mapping: MappingResult) -> _Newcomer:
+    registration.refuse_unstorable(mapping)
+    trusted = trusted_addresses(context, mapping)
+    owners = users_with_any(trusted.emails)
+    if owners and registration.is_registered(context.provider, context.subject):
+        raise SubjectTaken
+    problems = missing_traits.problems_in(mapping.traits, context.config)
+    owner = automatic_owner(context, trusted, owners)
+    if owner is not None and problems and identity_of(owner) is None:
+        owner = None
+    return _Newcomer(
+        mapping=mapping,
+        trusted=trusted,
+        problems=problems,
+        linked_at_once=owner,
+        decision=decide(context, credential=None, owners=owners, linked_at_once=owner, problems=problems),
+    )
+
+
+def _carry_out(context: SignInContext, newcomer: _Newcomer) -> SignInResult:
+    decision, mapping = newcomer.decision, newcomer.mapping
+    if newcomer.linked_at_once is not None:
+        linked = credentials.link_credential(context, newcomer.linked_at_once, mapping, automatic=True)
+        return _open(context, linked)
+    match decision.action:
+        case Action.CONFIRM_LINK:
+            return _wait(context, StepKind.CONFIRM_LINK, mapping, owners=decision.owners)
+        case Action.COMPLETE:
+            # Raises TraitNotAskable where a form cannot ask.
+            missing_traits.fields_for(newcomer.problems, context.config)
+            return _wait(context, StepKind.COMPLETE, mapping)
+        case Action.REGISTER:
+            return _register(context, newcomer)
+        case _:
+            raise decision.refusals[0]
+
+
+def _register(context: SignInContext, newcomer: _Newcomer) -> SignInResult:
+    plan = registration.plan_registration(context, newcomer.mapping, newcomer.trusted)
+    credential = registration.register(context, plan)
+    _log("Registered", context, credential)
+    pending_step.clear(context.request)
+    identity_registered.send_robust(Identity, **context.signal_arguments(credential))
+    if not hooks.after_registration(context, credential):
+        return SignInResult(kind=ResultKind.REGISTERED)
+    open_session(context, credential, registered=True)
+    return SignInResult(kind=ResultKind.SIGNED_IN)
+
+
+def _open(context: SignInContext, credential: Credential) -> SignInResult:
+    open_session(context, credential, registered=False)
+    return SignInResult(kind=ResultKind.SIGNED_IN)
+
+
+def _wait(
+    context: SignInContext,
+    kind: StepKind,
+    mapping: MappingResult,
+    *,
+    owners: tuple[AbstractBaseUser, ...] = (),
+) -> SignInResult:
+    # Another person's session, or one that was planted so that its owner would be linked.
+    if context.request.user.is_authenticated:
+        logout(context.request)
+    step = pending_step.store(context, kind, mapping, owners=tuple(map(sessions.user_key, owners)))
+    return SignInResult(kind=ResultKind.PENDING, pending=step)
+
+
+def _require_second_factor(context: SignInContext, credential: Credential) -> None:
+    if aal_of(context.provider, context.claims) is not AAL.TWO:
         raise StepUpFailed(
             "the ID token shows no second factor",
             hint="Entra needs a Conditional Access policy for the authentication context in "
             "aal2_auth_contexts.",
         )
-    if second_factor and not credential.assured:
+    if not credential.mfa_trusted:
         raise StepUpFailed(
             f"credential {credential.pk} was connected without a second factor, so it cannot show one",
-            hint="Let the person connect it anew after signing in with a second factor. If you know whose "
-            "account it is, the admin has an action for it.",
+            hint="Let the person disconnect it, sign in with a second factor and connect it again. If you "
+            "know whose account it is, the admin has an action for it.",
         )
-    _open(request, proof, credential)
 
 
-def open_session(
-    request: HttpRequest, *, provider: Provider, credential: Credential, claims: Claims, registered: bool
-) -> None:
-    """Open the session of a known credential, unless something speaks against it."""
-    identity = credential.identity
-    if credential.tenant:
-        _refuse_another_tenant(credential, claims)
-    if not identity.is_active:
-        raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
-    if not identity.user.is_active:
-        raise UserInactive(f"the user of identity {identity.pk} has is_active off")
-    if provider.update_identity_on_login is UpdateOnLogin.AUTOMATIC and not registered:
-        identity = trait_updates.update_identity(
-            request, provider=provider, credential=credential, claims=claims
-        )
-    facts = {
-        "request": request,
-        "provider": provider,
-        "identity": identity,
-        "credential": credential,
-        "claims": claims,
-    }
-    identity_signing_in.send(Identity, **facts)
-    # Before the session, as in Kratos: a hook that keeps somebody out must find nobody in.
-    after_login.send(Identity, **facts, registered=registered)
-    if not credential.tenant:
-        # Only now: whoever was kept out must not have decided whose credential it is.
-        registration.settle_tenant(credential, claims)
-        _refuse_another_tenant(credential, claims)
-    _rename(credential, claims)
-    try:
-        sessions.open_session(
-            request, identity=identity, credential=credential, provider=provider, claims=claims
-        )
-    except DatabaseError:
-        if _is_there(credential):
-            raise
-        # Their session is half open.
-        logout(request)
-        raise IdentityInactive("the credential was deleted while it signed in") from None
+def _log(event: str, context: SignInContext, credential: Credential) -> None:
     logger.info(
-        "Signed in identity %s by provider %s (tid %s, oid %s)",
-        identity.pk,
-        provider.id,
-        claims.tid,
-        claims.oid,
+        "%s identity %s by provider %s (tid %s, oid %s)",
+        event,
+        credential.identity.pk,
+        context.provider.id,
+        context.claims.tid,
+        context.claims.oid,
     )
-    # Django logs a receiver that fails.
-    identity_signed_in.send_robust(Identity, **facts, registered=registered)
-
-
-def _refuse_another_tenant(credential: Credential, claims: Claims) -> None:
-    # The same subject from another tenant is not the same person; DESIGN 5.6.
-    if credential.tenant != claims.tid:
-        raise TenantChanged(
-            f"credential {credential.pk} belongs to tenant {credential.tenant}, not {claims.tid}"
-        )
-
-
-def _open(request: HttpRequest, proof: VerifiedLogin, credential: Credential) -> Arrived:
-    open_session(
-        request, provider=proof.provider, credential=credential, claims=proof.claims, registered=False
-    )
-    return Arrived.SIGNED_IN
-
-
-def _register(request: HttpRequest, proof: VerifiedLogin, mapped: MappingResult) -> Credential:
-    provider, claims = proof.provider, proof.claims
-    if web_hook.asked_before_registration():
-        mapped = web_hook.changed(request, provider=provider, mapped=mapped)
-        # What another server made of it nobody has checked yet, and it may have taken its time.
-        missing_traits.refuse_invalid(mapped.traits)
-        registration.check_registration(provider, claims, mapped, subject=proof.subject)
-    credential = registration.register(
-        request, provider=provider, claims=claims, subject=proof.subject, mapped=mapped
-    )
-    identity = credential.identity
-    logger.info(
-        "Registered identity %s by provider %s (tid %s, oid %s)",
-        identity.pk,
-        provider.id,
-        claims.tid,
-        claims.oid,
-    )
-    facts = {
-        "request": request,
-        "provider": provider,
-        "identity": identity,
-        "credential": credential,
-        "claims": claims,
-    }
-    pending_step.clear(request)
-    identity_registered.send_robust(Identity, **facts)
-    after_registration.send(Identity, **facts)
-    return credential
-
-
-def _collide(
-    request: HttpRequest,
-    proof: VerifiedLogin,
-    mapped: MappingResult,
-    users: tuple[AbstractBaseUser, ...],
-    return_to: str,
-) -> Arrived | StoredStep:
-    owner = automatic_linking.automatic_owner(proof, mapped, users)
-    if owner is not None and (
-        credentials.identity_of(owner) or not missing_traits.problems_in(mapped.traits)
-    ):
-        credential = credentials.link_credential(
-            request, user=owner, proof=proof, mapped=mapped, automatic=True
-        )
-        return _open(request, proof, credential)
-    return _wait(request, StepKind.CONFIRM_LINK, proof, mapped, return_to, owners=users)
-
-
-def _wait(
-    request: HttpRequest,
-    step: StepKind,
-    proof: VerifiedLogin,
-    mapped: MappingResult,
-    return_to: str,
-    *,
-    owners: tuple[AbstractBaseUser, ...] = (),
-) -> StoredStep:
-    # Whoever is signed in here: another person perhaps, or the one who planted this session to be linked to.
-    if request.user.is_authenticated:
-        logout(request)
-    return pending_step.store(
-        request,
-        PendingStep(
-            step=step,
-            provider=proof.provider.id,
-            claims=proof.claims,
-            subject=proof.subject,
-            mapped=mapped,
-            return_to=return_to,
-            owners=tuple(map(sessions.user_key, owners)),
-        ),
-    )
-
-
-def _rename(credential: Credential, claims: Claims) -> None:
-    name = account_name(claims)
-    if name != credential.account:
-        credential.account = name
-        # Not save(), which raises where another request deleted it.
-        _rows(credential).update(account=name, updated_at=timezone.now())
-
-
-def _is_there(credential: Credential) -> bool:
-    return _rows(credential).filter(identity__user=credential.identity.user.pk).exists()
-
-
-def _rows(credential: Credential) -> QuerySet[Credential]:
-    return Credential.objects.using(router.db_for_write(Credential, instance=credential)).filter(
-        pk=credential.pk
-    )
-
-
-def _find(proof: VerifiedLogin) -> Credential | None:
-    database = router.db_for_write(Credential)
-    return Credential.objects.using(database).find(proof.provider.id, proof.subject)

@@ -1,4 +1,4 @@
-"""Brings a known identity up to date at a sign-in: the transaction script; DESIGN 2.7.
+"""Bring a known identity up to date at a sign-in.
 
 Most sign-ins change nothing, so the mapping is first compared without a lock; only where something differs is
 the row locked, read again and written.
@@ -6,35 +6,35 @@ the row locked, read again and written.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import DataError, IntegrityError, router, transaction
-from django.http import HttpRequest
 
-from django_ms_identity import conf, runtime
+from django_ms_identity import runtime
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.entra.providers import Provider
-from django_ms_identity.exceptions import IdentityInactive, UserInvalid
+from django_ms_identity.exceptions import (
+    IdentityInactive,
+    MapperResultInvalid,
+    MapperRuntimeFailed,
+    UserInvalid,
+)
 from django_ms_identity.jsonnet.json_values import JSON, JSONObject
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, normalised
+from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.signals import identity_updated
-from django_ms_identity.traits.mapper import map_claims
 from django_ms_identity.traits.mapping_result import Address, MappingResult
 from django_ms_identity.traits.merging import overlay, same
-from django_ms_identity.traits.paths import parse_path
-from django_ms_identity.traits.problems import values_at
 from django_ms_identity.transactions import retry_on_deadlock
 
-from . import groups as memberships
-from . import missing_traits
+from . import groups, missing_traits
 from .groups import GroupChanges
-from .registration import address_rows, refuse_unstorable, users_with_any
-from .user_fields import UserFields, apply, fields_for_existing_user
+from .linking.matching import users_with_any
+from .registration import refuse_unstorable, write_addresses
+from .trusted_addresses import TrustedAddresses, email_trait, exact, trusted_addresses
+from .user_fields import PRIVILEGES, UserFields, apply, email_field, fields_for_existing_user
 
 logger = logging.getLogger(__name__)
 
@@ -42,13 +42,14 @@ _DATA = frozenset({"traits", "metadata_public", "metadata_admin"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """What the mapping asks for, less what may not be."""
+class _Update:
+    """What a mapping asks for, less what is not allowed."""
 
-    mapped: MappingResult
-    account: UserFields
-    addresses: tuple[Address, ...]
+    mapping: MappingResult = field(repr=False)
+    user: UserFields
+    addresses: tuple[Address, ...] = field(repr=False)
     """Those that the identity lacks."""
+    create_groups: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +64,27 @@ class _Changes:
         return bool(self.columns or self.user_fields or self.groups.joined or self.groups.left)
 
 
-def update_identity(
-    request: HttpRequest, *, provider: Provider, credential: Credential, claims: Claims
-) -> Identity:
-    """Map the claims anew, write what changed in one transaction, and return the identity as it is then.
+def update_identity(context: SignInContext, credential: Credential) -> None:
+    """Map the claims again and write what changed in one transaction.
 
-    Sends ``identity_updated`` where traits or metadata changed. Raises a leaf of ``MapperFailed``,
-    ``TraitsInvalid``, ``UserInvalid``, or ``IdentityInactive`` for one that was deleted meanwhile; nothing is
+    The credential then has the identity as it was written.
+
+    Sends ``identity_updated`` where traits or metadata changed. Raises a subclass of ``MapperFailed``,
+    ``TraitsInvalid``, ``UserInvalid``, or ``IdentityInactive`` if it was deleted meanwhile; nothing is
     written then.
     """
     identity = credential.identity
     database = router.db_for_write(Identity, instance=identity)
-    mapped = _mapped(provider, credential, claims)
-    wanted = _wanted(provider, identity, claims, mapped, database)
-    changes = _set(identity, wanted, database)
-    if not wanted.addresses and not changes.any:
-        return identity
+    mapping = runtime.map_claims(context, mapper_identity(identity))
+    update = _plan(context, identity, mapping, database)
+    changes = _set(identity, update, database)
+    if not update.addresses and not changes.any:
+        return
     checked = identity.traits
     if "traits" in changes.columns:
-        missing_traits.refuse_invalid(checked)
+        missing_traits.refuse_invalid(checked, context.config)
     try:
-        identity, changes = _save(credential, wanted, checked, database)
+        identity, changes = _save(context, credential, update, checked, database)
     except Identity.DoesNotExist:
         raise IdentityInactive("the identity was deleted while it signed in") from None
     except (DataError, IntegrityError):
@@ -92,41 +93,33 @@ def update_identity(
             hint="A value is longer than its column, or a unique field of the user model has it already.",
         ) from None
     credential.identity = identity
-    logger.info("Updated identity %s by provider %s", identity.pk, provider.id)
+    logger.info("Updated identity %s by provider %s", identity.pk, context.provider.id)
     if not _DATA.isdisjoint(changes.columns):
-        identity_updated.send_robust(
-            Identity,
-            request=request,
-            provider=provider,
-            identity=identity,
-            credential=credential,
-            claims=claims,
-        )
-    return identity
+        identity_updated.send_robust(Identity, **context.signal_arguments(credential))
 
 
-def pending_changes(
-    *, provider: Provider, credential: Credential, claims: Claims, mapped: MappingResult
+def describe_update(
+    context: SignInContext, credential: Credential, mapping: MappingResult
 ) -> tuple[str, ...]:
-    """Say in words what ``update`` would write for a mapping; nothing is saved, but the identity is changed.
+    """Say in words what ``update_identity`` would write; nothing is saved, only the object is changed.
 
-    Raises ``UserInvalid`` and ``MapperResultInvalid`` as ``update`` does.
+    Raises ``UserInvalid`` and ``MapperResultInvalid`` as ``update_identity`` does.
     """
     identity = credential.identity
     database = router.db_for_write(Identity, instance=identity)
-    wanted = _wanted(provider, identity, claims, mapped, database)
-    changes = _set(identity, wanted, database)
+    update = _plan(context, identity, mapping, database)
+    changes = _set(identity, update, database)
     return (
         *(name for name in changes.columns if name in _DATA),
         *(f"user.{name}" for name in changes.user_fields),
         *(f"joins the group {group.name}" for group in changes.groups.joined),
         *(f"leaves the group {group.name}" for group in changes.groups.left),
-        *(f"verified address {address.value}" for address in wanted.addresses),
+        *(f"verified address {address.value}" for address in update.addresses),
     )
 
 
 def mapper_identity(identity: Identity) -> Mapping[str, JSON]:
-    """Return what a mapper sees in ``std.extVar('identity')`` of somebody who is known."""
+    """Return what a mapper sees in ``std.extVar('identity')`` of a known person."""
     return {
         "traits": identity.traits,
         "metadata_public": identity.metadata_public,
@@ -135,64 +128,76 @@ def mapper_identity(identity: Identity) -> Mapping[str, JSON]:
     }
 
 
-def _mapped(provider: Provider, credential: Credential, claims: Claims) -> MappingResult:
-    return map_claims(
-        mapper_url=provider.mapper_url,
-        payload=claims.payload,
-        subject=credential.subject,
-        identity=mapper_identity(credential.identity),
-        transport=runtime.http_client(),
-        timeout=conf.get_config().mapper_timeout,
-        allow_http=runtime.allows_http(),
-    )
-
-
-def _wanted(
-    provider: Provider, identity: Identity, claims: Claims, mapped: MappingResult, database: str
-) -> _Wanted:
-    refuse_unstorable(mapped)
-    # A mapper may hand on what it finds in `identity`; what a visitor typed must not become Microsoft's word.
-    vouched = dataclasses.replace(
-        mapped,
-        self_asserted=tuple(identity.self_asserted),
-        verified_addresses=_without_typed_addresses(mapped, identity, provider, claims),
-    )
-    account = fields_for_existing_user(provider, claims, vouched, user=identity.user)
-    _leave_out_taken_email(account, identity)
-    if account.groups is not None and _is_overage(claims):
+def _plan(context: SignInContext, identity: Identity, mapping: MappingResult, database: str) -> _Update:
+    refuse_unstorable(mapping)
+    # What the visitor typed may come back from a mapper; it must not reach the user.
+    mapping = replace(mapping, self_asserted=tuple(identity.self_asserted))
+    current = str(getattr(identity.user, email_field(), "") or "") if email_field() else ""
+    emails = _emails_in(mapping) - {exact(current)}
+    rows: list[VerifiableAddress] = []
+    if emails or mapping.verified_addresses:
+        rows = list(VerifiableAddress.objects.using(database).filter(identity=identity))
+    verified = [row.value for row in rows if row.via == "email" and row.verified_at is not None]
+    if not emails <= set(map(exact, verified)) or _grants_something(identity, mapping, verified):
+        # Whatever is new must follow from the claims alone; a mapper may hand on what is stored.
+        mapping = replace(mapping, confirmation=_of_claims_alone(context))
+        trusted = trusted_addresses(context, mapping, known=verified)
+    else:
+        trusted = trusted_addresses(context, mapping, known=[*verified, current])
+    wanted = fields_for_existing_user(context, mapping, trusted, user=identity.user)
+    _leave_out_taken_email(wanted, identity)
+    if wanted.groups is not None and _is_overage(context.claims):
         logger.warning(
             "Memberships of identity %s stay: Microsoft left its groups out of the token (overage)",
             identity.pk,
         )
-        account = dataclasses.replace(account, groups=None)
-    addresses = _new_addresses(identity, vouched, database)
-    return _Wanted(mapped=mapped, account=account, addresses=addresses)
+        wanted = replace(wanted, groups=None)
+    return _Update(
+        mapping=mapping,
+        user=wanted,
+        addresses=_new_addresses(identity, trusted, {(row.via, row.normalised) for row in rows}),
+        create_groups=context.config.create_groups,
+    )
 
 
-def _without_typed_addresses(
-    mapped: MappingResult, identity: Identity, provider: Provider, claims: Claims
-) -> tuple[Address, ...]:
-    """Leave out what the visitor typed, which a mapper may hand on, unless Microsoft vouches for it."""
-    typed = {
-        normalised(value)
-        for path in identity.self_asserted
-        for value in values_at(identity.traits, parse_path(path))
-        if isinstance(value, str)
-    }
-    if provider.tenant.single and not claims.is_guest and not claims.denies_address:
-        # Any other tenant's administrators can write any address into it (nOAuth).
-        typed.discard(normalised(claims.text("email")))
-    return tuple(address for address in mapped.verified_addresses if normalised(address.value) not in typed)
+def _grants_something(identity: Identity, mapping: MappingResult, verified: list[str]) -> bool:
+    """Say whether a mapping would grant an address or a privilege that this identity does not have yet."""
+    already = {exact(email) for email in verified}
+    if any(
+        address.via != "email" or exact(address.value) not in already
+        for address in mapping.verified_addresses
+    ):
+        return True
+    fields = mapping.user.fields if mapping.user else {}
+    groups_named = set(mapping.user.groups or ()) if mapping.user else set()
+    if not groups_named <= set(identity.granted_groups):
+        return True
+    return any(fields.get(name) and not getattr(identity.user, name, False) for name in PRIVILEGES)
 
 
-def _leave_out_taken_email(account: UserFields, identity: Identity) -> None:
-    name = str(getattr(get_user_model(), "EMAIL_FIELD", "") or "")
-    email = account.fields.get(name)
+def _emails_in(mapping: MappingResult) -> set[str]:
+    """Return what may be an e-mail address for the user, in the form in which trust is granted."""
+    fields = mapping.user.fields.values() if mapping.user else ()
+    values = [email_trait(mapping), *(value for value in fields if isinstance(value, str) and "@" in value)]
+    return {exact(value) for value in values if value}
+
+
+def _of_claims_alone(context: SignInContext) -> MappingResult:
+    try:
+        return runtime.map_claims(context)
+    except (MapperRuntimeFailed, MapperResultInvalid):
+        # A mapper that counts on a stored identity: it makes nothing of the claims alone.
+        return MappingResult(traits={})
+
+
+def _leave_out_taken_email(wanted: UserFields, identity: Identity) -> None:
+    name = email_field()
+    email = wanted.fields.get(name)
     if email is None or email == getattr(identity.user, name):
         return
     if users_with_any([str(email)], besides=identity.user):
         logger.warning("The e-mail address of identity %s stays: the new one is another user's", identity.pk)
-        del account.fields[name]
+        del wanted.fields[name]
 
 
 def _is_overage(claims: Claims) -> bool:
@@ -204,16 +209,10 @@ def _is_overage(claims: Claims) -> bool:
     )
 
 
-def _new_addresses(identity: Identity, mapped: MappingResult, database: str) -> tuple[Address, ...]:
-    if not mapped.verified_addresses:
-        return ()
-    rows = VerifiableAddress.objects.using(database).filter(identity=identity)
-    known = set(rows.values_list("via", "normalised"))
-    added = [
-        address
-        for address in mapped.verified_addresses
-        if (address.via, normalised(address.value)) not in known
-    ]
+def _new_addresses(
+    identity: Identity, trusted: TrustedAddresses, known: set[tuple[str, str]]
+) -> tuple[Address, ...]:
+    added = [address for address in trusted.verified if (address.via, normalised(address.value)) not in known]
     return tuple(address for address in added if not _is_taken(address, identity))
 
 
@@ -224,54 +223,62 @@ def _is_taken(address: Address, identity: Identity) -> bool:
     return True
 
 
-def _set(identity: Identity, wanted: _Wanted, database: str) -> _Changes:
-    """Set the new values on the identity and its user, and say which they are; nothing is saved."""
-    mapped = wanted.mapped
+def _set(identity: Identity, update: _Update, database: str) -> _Changes:
+    """Set the new values on the identity and its user, and return which they are; nothing is saved."""
+    mapping = update.mapping
     values = {
-        "traits": overlay(identity.traits, mapped.traits),
-        "metadata_public": mapped.metadata_public,
-        "metadata_admin": mapped.metadata_admin,
+        "traits": overlay(identity.traits, mapping.traits),
+        "metadata_public": mapping.metadata_public,
+        "metadata_admin": mapping.metadata_admin,
     }
     columns = []
     for name, value in values.items():
         if value is not None and not same(getattr(identity, name), value):
             setattr(identity, name, value)
             columns.append(name)
-    groups = memberships.group_changes(identity, wanted.account.groups, database)
-    if list(groups.granted) != identity.granted_groups:
-        identity.granted_groups = list(groups.granted)
+    changes = groups.group_changes(
+        identity, _grantable(identity, update), database, create=update.create_groups
+    )
+    if list(changes.granted) != identity.granted_groups:
+        identity.granted_groups = list(changes.granted)
         columns.append("granted_groups")
-    user_fields = apply(identity.user, wanted.account.fields)
-    return _Changes(columns=columns, user_fields=user_fields, groups=groups)
+    return _Changes(columns=columns, user_fields=apply(identity.user, update.user.fields), groups=changes)
+
+
+def _grantable(identity: Identity, update: _Update) -> tuple[str, ...] | None:
+    """Return the groups that the mapping names, without new ones that the claims alone do not grant."""
+    names, confirmed = update.user.groups, update.mapping.confirmed.user
+    if names is None:
+        return None
+    confirmed_names = (confirmed.groups if confirmed else None) or ()
+    return tuple(name for name in names if name in confirmed_names or name in identity.granted_groups)
 
 
 @retry_on_deadlock
 def _save(
-    credential: Credential, wanted: _Wanted, checked: JSONObject, database: str
+    context: SignInContext, credential: Credential, update: _Update, checked: JSONObject, database: str
 ) -> tuple[Identity, _Changes]:
     """Write what differs from the rows as they are once they are locked."""
     with transaction.atomic(using=database):
         rows = Identity.objects.using(database).select_related("user")
         rows.filter(pk=credential.identity.pk).lock()
         identity = rows.get(pk=credential.identity.pk)
-        changes = _set(identity, wanted, database)
+        changes = _set(identity, update, database)
         if not same(identity.traits, checked):
-            # Rare: another sign-in of theirs wrote meanwhile. The sandbox answers in seconds at most.
-            missing_traits.refuse_invalid(identity.traits)
-        _write(identity, credential, wanted, changes, database)
+            # Rare: another sign-in of the same person wrote meanwhile.
+            missing_traits.refuse_invalid(identity.traits, context.config)
+        _write(identity, credential, update, changes, database)
     return identity, changes
 
 
 def _write(
-    identity: Identity, credential: Credential, wanted: _Wanted, changes: _Changes, database: str
+    identity: Identity, credential: Credential, update: _Update, changes: _Changes, database: str
 ) -> None:
     user: AbstractBaseUser = identity.user
     if changes.user_fields:
         user.save(using=database, update_fields=changes.user_fields)
     if changes.columns:
         identity.save(using=database, update_fields=[*changes.columns, "updated_at"])
-    if wanted.addresses:
-        rows = address_rows(identity, wanted.addresses, credential=credential)
-        # They were compared before the lock, so another sign-in may have added them.
-        VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
-    memberships.write(user, changes.groups, database)
+    if update.addresses:
+        write_addresses(identity, update.addresses, credential=credential, database=database)
+    groups.write(user, changes.groups, database)

@@ -1,4 +1,4 @@
-"""Decides what of a mapping may reach the Django user, whatever the mapper emits; DESIGN 2.7."""
+"""Decide what of a mapping may reach the Django user, whatever the mapper emits."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from django.db import models
 from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import EmailUnverified, UserInvalid
-from django_ms_identity.models import credential_key, normalised
+from django_ms_identity.models import credential_key
+from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.mapping_result import MappingResult
+
+from .trusted_addresses import TrustedAddresses
 
 logger = logging.getLogger(__name__)
 
@@ -36,63 +39,52 @@ class UserFields:
     """Names; None when memberships are to stay as they are."""
 
 
-def trusted_emails(provider: Provider, claims: Claims, mapped: MappingResult) -> tuple[str, ...]:
-    """Return the e-mail addresses that count as this person's; a guest's or stranger's word does not.
-
-    Trusted is what the mapper lists in ``verified_addresses``, and the trait ``email`` of a member of the
-    single tenant that the provider is for (nOAuth: any other tenant's admin can write any address). What a
-    web hook made of that trait is not.
-    """
-    emails = [address.value for address in mapped.verified_addresses if address.via == "email"]
-    trait = mapped.mapper_traits.get("email")
-    if provider.tenant.single and not claims.is_guest and isinstance(trait, str) and trait:
-        emails.append(trait.strip())
-    return tuple(dict.fromkeys(emails))
-
-
 def fields_for_new_user(
-    provider: Provider, claims: Claims, mapped: MappingResult, *, subject: str
+    context: SignInContext, mapping: MappingResult, trusted: TrustedAddresses
 ) -> UserFields:
-    """Return the fields and groups of the Django user, or raise ``EmailUnverified``.
+    """Return the fields and groups of a new Django user, or raise ``EmailUnverified``.
 
     Reads from the mapper's ``user`` object, and without one from traits of the same name.
     """
-    emails = trusted_emails(provider, claims, mapped)
-    privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
-    fields = dict(_allowed(_wanted(mapped), privileged=privileged, emails=emails))
-    _set_email(fields, emails)
-    renamed = mapped.vouched_traits.get("username") != mapped.mapper_traits.get("username")
-    if renamed or not (provider.tenant.single and not claims.is_guest):
-        _refuse_borrowed_name(fields, emails)
-    _set_username(fields, provider=provider, subject=subject)
-    return UserFields(fields=fields, groups=_groups(mapped, privileged=privileged) or ())
+    fields = dict(_allowed(_wanted(mapping), privileged=context.is_privileged, trusted=trusted))
+    _set_email(fields, trusted)
+    # A web hook is not the tenant: the name that it chose may be another person's address.
+    renamed = mapping.traits.get("username") != mapping.as_mapped.traits.get("username")
+    _set_username(
+        fields, context.provider, context.subject, trusted, any_name=context.is_member and not renamed
+    )
+    return UserFields(fields=fields, groups=_groups(mapping, privileged=context.is_privileged) or ())
 
 
-def fields_for_imported_user(provider: Provider, mapped: MappingResult, *, subject: str) -> UserFields:
-    """As ``account_for``, for somebody of whom no token tells: verified addresses alone are trusted."""
-    emails = tuple(address.value for address in mapped.verified_addresses if address.via == "email")
-    fields = dict(_allowed(_wanted(mapped), privileged=False, emails=emails))
-    _set_email(fields, emails)
-    _refuse_borrowed_name(fields, emails)
-    _set_username(fields, provider=provider, subject=subject)
+def fields_for_imported_user(
+    provider: Provider, subject: str, mapping: MappingResult, trusted: TrustedAddresses
+) -> UserFields:
+    """Like ``fields_for_new_user``, for imported people (no token)."""
+    fields = dict(_allowed(_wanted(mapping), privileged=False, trusted=trusted))
+    _set_email(fields, trusted)
+    _set_username(fields, provider, subject, trusted, any_name=False)
     return UserFields(fields=fields, groups=())
 
 
 def fields_for_existing_user(
-    provider: Provider, claims: Claims, mapped: MappingResult, *, user: AbstractBaseUser
+    context: SignInContext, mapping: MappingResult, trusted: TrustedAddresses, *, user: AbstractBaseUser
 ) -> UserFields:
-    """Return what a sign-in says of a user who exists; as ``account_for``, but it renames nobody.
+    """Return what a sign-in says of a known user; like ``fields_for_new_user``, but it keeps the user name.
 
-    An address that Microsoft still vouches for stays, be it not the first one.
+    An address that is still trusted stays, even if it is not the first one.
     """
-    emails = trusted_emails(provider, claims, mapped)
-    privileged = provider.is_privileged(claims.tid, guest=claims.is_guest)
-    fields = dict(_allowed(_wanted(mapped), privileged=privileged, emails=emails))
-    if normalised(str(getattr(user, _email_field(), "") or "")) not in map(normalised, emails):
-        _set_email(fields, emails)
-    # Whoever holds the old name elsewhere (in a URL, a log, a permission) would mean somebody else.
+    fields = dict(_allowed(_wanted(mapping), privileged=context.is_privileged, trusted=trusted))
+    for name in PRIVILEGES & fields.keys():
+        # A mapper that hands on what a visitor typed grants nothing.
+        confirmed = mapping.confirmed.user
+        if fields[name] and not getattr(user, name, False) and not (confirmed and confirmed.fields.get(name)):
+            _dropped(name, "the claims alone do not grant it")
+            del fields[name]
+    if str(getattr(user, email_field(), "") or "") not in trusted:
+        _set_email(fields, trusted)
+    # The old name may be in URLs, logs and permissions, where it would now name another person.
     fields.pop(get_user_model().USERNAME_FIELD, None)
-    return UserFields(fields=fields, groups=_groups(mapped, privileged=privileged))
+    return UserFields(fields=fields, groups=_groups(mapping, privileged=context.is_privileged))
 
 
 def account_name(claims: Claims) -> str:
@@ -109,22 +101,22 @@ def apply(user: AbstractBaseUser, fields: Mapping[str, object]) -> list[str]:
     return [name for name in fields if getattr(user, name) != before[name]]
 
 
-def build_user(account: UserFields) -> AbstractBaseUser:
+def build_user(wanted: UserFields) -> AbstractBaseUser:
     """Return an unsaved user with an unusable password, or raise ``UserInvalid`` with every fault."""
-    user = get_user_model()(**account.fields)
+    user = get_user_model()(**wanted.fields)
     user.set_unusable_password()
     _clean_fields(user, exclude={"password"})
     return user
 
 
-def with_suffix(account: UserFields) -> UserFields:
-    """Return the account under a username that nobody can have taken beforehand."""
+def with_suffix(wanted: UserFields) -> UserFields:
+    """Return the fields with a random suffix to the user name, which cannot have been taken beforehand."""
     name = get_user_model().USERNAME_FIELD
     limit = _limit(name) or 150
     suffix = f"-{secrets.token_hex(4)}"
     return UserFields(
-        fields=account.fields | {name: f"{str(account.fields[name])[: limit - len(suffix)]}{suffix}"},
-        groups=account.groups,
+        fields=wanted.fields | {name: f"{str(wanted.fields[name])[: limit - len(suffix)]}{suffix}"},
+        groups=wanted.groups,
     )
 
 
@@ -132,7 +124,7 @@ def username_is_email() -> bool:
     """Say whether people sign in by their e-mail address in this project."""
     user_model = get_user_model()
     field = user_model._meta.get_field(user_model.USERNAME_FIELD)
-    return isinstance(field, models.EmailField) or field.name == _email_field()
+    return isinstance(field, models.EmailField) or field.name == email_field()
 
 
 def _clean_fields(user: AbstractBaseUser, *, exclude: set[str]) -> None:
@@ -152,7 +144,8 @@ def _clean_fields(user: AbstractBaseUser, *, exclude: set[str]) -> None:
 def _wanted(mapped: MappingResult) -> dict[str, object]:
     if mapped.user is not None:
         return dict(mapped.user.fields)
-    traits = {name: mapped.vouched_traits.get(name) for name in FROM_TRAITS}
+    # What the visitor typed never reaches the user.
+    traits = {name: mapped.traits.get(name) for name in FROM_TRAITS if not mapped.is_typed(name)}
     return {name: value for name, value in traits.items() if isinstance(value, str)}
 
 
@@ -164,7 +157,7 @@ def _groups(mapped: MappingResult, *, privileged: bool) -> tuple[str, ...] | Non
 
 
 def _allowed(
-    wanted: dict[str, object], *, privileged: bool, emails: tuple[str, ...]
+    wanted: dict[str, object], *, privileged: bool, trusted: TrustedAddresses
 ) -> Iterable[tuple[str, object]]:
     for name, value in wanted.items():
         field = _field(name)
@@ -175,37 +168,36 @@ def _allowed(
             _dropped(name, "the tenant is not in privileged_tenants")
         elif name in PRIVILEGES and not isinstance(value, bool):
             _dropped(name, "only true and false are privileges")
-        elif _holds_email(field) and normalised(str(value)) not in map(normalised, emails):
+        elif _holds_email(field) and value not in trusted:
             _dropped(name, "the address is not trusted")
         elif _holds_email(field) and not _accepts(field, value):
             _dropped(name, "the user model refuses the address")
         elif isinstance(value, str):
             # A name may be longer than the column; an address must not become another one.
-            yield name, value if _holds_email(field) else display_text(value)[: field.max_length]
+            yield name, value.strip() if _holds_email(field) else display_text(value)[: field.max_length]
         elif value is not None:
             yield name, value
 
 
-def _set_email(fields: dict[str, object], emails: tuple[str, ...]) -> None:
-    name = _email_field()
+def _set_email(fields: dict[str, object], trusted: TrustedAddresses) -> None:
+    name = email_field()
     field = _field(name) if name else None
     if field is None or field.name in fields:
         return
     # Django's validator knows ASCII names alone; such a person can still come in, without an address.
-    accepted = next((email for email in emails if _accepts(field, email)), None)
+    accepted = next((email for email in trusted.emails if _accepts(field, email)), None)
     if accepted:
         fields[field.name] = accepted
 
 
-def _refuse_borrowed_name(fields: dict[str, object], emails: tuple[str, ...]) -> None:
-    # Any tenant can name its people after somebody else's address; a user name like that would be believed.
-    name = get_user_model().USERNAME_FIELD
-    value = str(fields.get(name) or "")
-    if "@" in value and normalised(value) not in map(normalised, emails):
-        del fields[name]
-
-
-def _set_username(fields: dict[str, object], *, provider: Provider, subject: str) -> None:
+def _set_username(
+    fields: dict[str, object],
+    provider: Provider,
+    subject: str,
+    trusted: TrustedAddresses,
+    *,
+    any_name: bool,
+) -> None:
     user_model = get_user_model()
     name = user_model.USERNAME_FIELD
     if username_is_email():
@@ -217,17 +209,21 @@ def _set_username(fields: dict[str, object], *, provider: Provider, subject: str
         return
     field = _field(name)
     value = user_model.normalize_username(str(fields.get(name) or ""))
-    if field is None or not _accepts(field, value):
+    # Any tenant can name its people after an address that is not theirs; such a user name would be believed.
+    # Decided on what is stored: normalising can make an address of what was none.
+    borrowed = "@" in value and not any_name and value not in trusted
+    if field is None or borrowed or not _accepts(field, value):
         value = f"{provider.id}-{credential_key(provider.id, subject)[:12]}"
     fields[name] = value
 
 
-def _email_field() -> str:
+def email_field() -> str:
+    """Return the name of the user model's e-mail field; empty if it names none."""
     return str(getattr(get_user_model(), "EMAIL_FIELD", "") or "")
 
 
 def _holds_email(field: models.Field[object, object]) -> bool:
-    return isinstance(field, models.EmailField) or field.name == _email_field()
+    return isinstance(field, models.EmailField) or field.name == email_field()
 
 
 def _field(name: str) -> models.Field[object, object] | None:

@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from django_ms_identity.entra.providers import SubjectSource
 from django_ms_identity.exceptions import EmailUnverified, MSIdentityError
-from django_ms_identity.identities.registration import address_rows, emails_in_use, refuse_unstorable
+from django_ms_identity.identities.linking.matching import emails_in_use
+from django_ms_identity.identities.registration import address_rows, refuse_unstorable
+from django_ms_identity.identities.trusted_addresses import vouched_addresses
 from django_ms_identity.identities.user_fields import (
     UserFields,
     build_user,
@@ -109,7 +111,9 @@ class Import:
         emails = {normalised(it.value) for it in mapped.verified_addresses if it.via == "email"}
         if not self._emails.isdisjoint(emails):
             return Outcome.SKIPPED, Skip.ACCOUNT_EXISTS
-        account = fields_for_imported_user(credentials[0].provider, mapped, subject=credentials[0].subject)
+        account = fields_for_imported_user(
+            credentials[0].provider, credentials[0].subject, mapped, vouched_addresses(mapped)
+        )
         try:
             self._write(exported, credentials, mapped, account)
         except IntegrityError:

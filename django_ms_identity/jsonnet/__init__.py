@@ -1,1 +1,1 @@
-"""Evaluate Jsonnet in sandboxed worker processes. Knows no claims."""
+"""Evaluate Jsonnet in sandboxed worker processes. Knows nothing of claims or identities."""

@@ -1,6 +1,6 @@
-"""Which Jsonnet engine runs, where it lies, and what it may use. Never imports one.
+"""Find the installed Jsonnet engines and the limits that each needs. Never imports an engine.
 
-An engine in the web process can be made to abort it, and Go's hangs a process that forks.
+Each engine can be made to abort its process, and Go's runtime hangs in a process that forks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MiB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """A compiled engine module and the limits that fit it."""
+    """An engine's extension module and the limits that fit it."""
 
     module: str
     path: str
@@ -30,25 +30,26 @@ class Engine:
 
 
 def installed() -> list[Engine]:
-    """Return the engines that are installed, the preferred one first."""
-    engines = []
-    if path := _path_of("_gojsonnet"):
-        engines.append(
-            Engine(
-                module="_gojsonnet",
-                path=path,
-                address_space=2048 * MiB,
-                open_files=16,  # Go's runtime opens an epoll instance when it first needs a timer
-                threads=True,
-                # Memory reserved grows with the machine's processors otherwise; Kratos sets it too.
-                environment=(("GOMAXPROCS", "1"),),
-            )
-        )
-    if path := _path_of("_jsonnet"):
-        engines.append(
-            Engine(module="_jsonnet", path=path, address_space=512 * MiB, open_files=0, threads=False)
-        )
-    return engines
+    """Return the installed engines, the preferred one first."""
+    known = [
+        Engine(
+            module="_gojsonnet",
+            path=_path_of("_gojsonnet"),
+            address_space=2048 * MiB,
+            open_files=16,  # Go's runtime opens an epoll instance for its first timer
+            threads=True,
+            # Otherwise the reserved memory grows with the number of processors; Kratos sets it too.
+            environment=(("GOMAXPROCS", "1"),),
+        ),
+        Engine(
+            module="_jsonnet",
+            path=_path_of("_jsonnet"),
+            address_space=512 * MiB,
+            open_files=0,
+            threads=False,
+        ),
+    ]
+    return [engine for engine in known if engine.path]
 
 
 def preferred() -> Engine:

@@ -1,27 +1,37 @@
-"""JSON as both sides of the mapper see it: plain, finite, well-formed Unicode, not too deep."""
+"""Check and write JSON values: finite numbers, well-formed Unicode, limited nesting."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+from contextlib import suppress
 from typing import TypeAlias
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
 JSONObject: TypeAlias = "dict[str, JSON]"
 
 MAX_DEPTH = 100
-"""Both engines, and every JSON reader that the values meet later, manage far more without recursing."""
+"""Levels of nesting; both engines and all readers of JSON accept far more."""
 
+_KINDS: dict[type, str] = {
+    type(None): "null",
+    bool: "a boolean",  # before int, of which it is a subclass
+    str: "a string",
+    int: "an integer",
+    float: "a number with a fraction or exponent",
+    list: "an array",
+    dict: "an object",
+}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class NotJSON(ValueError):
-    """A value that JSON cannot carry; the message names its kind, never the value."""
+    """A value that JSON cannot hold; the message names its kind, never the value."""
 
 
 def well_formed(text: str) -> str:
-    """Replace lone surrogates by U+FFFD, as Go's decoder does: no engine and no database takes them."""
+    """Replace lone surrogates by U+FFFD, as Go's decoder does: engines and databases refuse them."""
     return _SURROGATE.sub("\ufffd", text)
 
 
@@ -54,7 +64,7 @@ def encode(value: JSON) -> str:
 
 
 def has_nul(value: JSON) -> bool:
-    """Say whether a text within holds U+0000, which PostgreSQL stores in neither text nor JSON."""
+    """Say whether a text in the value holds U+0000, which PostgreSQL cannot store in text or JSON."""
     match value:
         case str():
             return "\0" in value
@@ -67,22 +77,8 @@ def has_nul(value: JSON) -> bool:
 
 def kind_of(value: object) -> str:
     """Name a value's JSON type with its article, for messages that must not show the value."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case str():
-            return "a string"
-        case int():
-            return "an integer"
-        case float():
-            return "a number with a fraction or exponent"
-        case list():
-            return "an array"
-        case dict():
-            return "an object"
-    return f"a Python {type(value).__name__}"
+    names = (name for kind, name in _KINDS.items() if isinstance(value, kind))
+    return next(names, f"a Python {type(value).__name__}")
 
 
 def _key(key: object) -> str:
@@ -92,11 +88,7 @@ def _key(key: object) -> str:
 
 
 def _finite(number: float) -> float:
-    # Jsonnet's numbers are doubles: an integer that no double holds is an error in every engine.
-    try:
-        finite = math.isfinite(number)
-    except OverflowError:
-        finite = False
-    if not finite:
-        raise NotJSON("a number that is not finite")
-    return number
+    with suppress(OverflowError):  # an integer that exceeds a double: Jsonnet's numbers are doubles
+        if math.isfinite(number):
+            return number
+    raise NotJSON("a number that is not finite")

@@ -1,4 +1,4 @@
-"""What is said to a worker, and what its reply or its end means. Knows neither processes nor pools."""
+"""Write the requests to a worker, read its replies, and name its failures."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from django_ms_identity.exceptions import (
     MapperRuntimeFailed,
     MapperSyntaxInvalid,
     MapperTimedOut,
-    MapperUnavailable,
 )
-from django_ms_identity.traits.mapper_claims import MAX_CLAIMS
 
 from .json_values import JSON, encode
-from .source_urls import MAX_SOURCE
 from .worker_process import CPU, MAX_OUTPUT, WorkerGone
+
+MAX_INPUT = 256 * 1024
+"""Bytes of JSON that the claims may take, and the identity as many."""
 
 _FAILURES: dict[str, tuple[type[MapperFailed], str, str]] = {
     "static": (MapperSyntaxInvalid, "is not valid Jsonnet", "Correct the mapper at that place."),
@@ -41,42 +41,28 @@ _FAILURES: dict[str, tuple[type[MapperFailed], str, str]] = {
 
 
 def request_for(
-    source: str,
-    *,
-    name: str,
-    claims: Mapping[str, JSON],
-    identity: Mapping[str, JSON],
-    wall: float,
-    explain: bool,
+    source: str, *, claims: Mapping[str, JSON], identity: Mapping[str, JSON], explain: bool
 ) -> tuple[str, bytes]:
-    """Return a random id and the frame that carries it; ``wall`` is the worker's own limit in seconds.
+    """Return a random id and the frame that carries it.
 
-    Raises ``MapperUnavailable`` for a source that is too large, ``ClaimsInvalid`` for claims or an identity
-    that are too large or no JSON.
+    Raises ``ClaimsInvalid`` for claims or an identity that are too large or not JSON.
     """
     request_id = secrets.token_hex(8)
     request = {
         "id": request_id,
-        "source": _checked(source, name),
+        "source": source,
         "claims": _encoded("claims", claims),
         "identity": _encoded("identity", identity),
-        "wall": wall,
         "explain": explain,
     }
     return request_id, json.dumps(request).encode()
 
 
-def search_for(pattern: str, text: str, *, wall: float) -> tuple[str, bytes]:
+def search_for(pattern: str, text: str) -> tuple[str, bytes]:
     """Return a random id and the frame that asks whether a regular expression is found in a text."""
     request_id = secrets.token_hex(8)
-    request = {"id": request_id, "pattern": pattern, "text": text, "wall": wall}
+    request = {"id": request_id, "pattern": pattern, "text": text}
     return request_id, json.dumps(request).encode()
-
-
-def _checked(source: str, name: str) -> str:
-    if len(source.encode("utf-8", "replace")) > MAX_SOURCE:
-        raise MapperUnavailable(f"{name} is larger than {MAX_SOURCE} bytes", hint="Make the mapper shorter.")
-    return source
 
 
 def _encoded(what: str, value: Mapping[str, JSON]) -> str:
@@ -84,8 +70,11 @@ def _encoded(what: str, value: Mapping[str, JSON]) -> str:
         text = encode(dict(value))
     except (TypeError, ValueError, RecursionError):
         raise ClaimsInvalid(f"the {what} cannot be written as JSON") from None
-    if len(text.encode()) > MAX_CLAIMS:
-        raise ClaimsInvalid(f"the {what} takes more than {MAX_CLAIMS} bytes of JSON")
+    if (size := len(text.encode())) > MAX_INPUT:
+        raise ClaimsInvalid(
+            f"the {what} takes {size} bytes of JSON; at most {MAX_INPUT} are accepted",
+            hint="Look at the optional claims and the claims-mapping policies of the app registration.",
+        )
     return text
 
 
@@ -105,9 +94,9 @@ def output_of(reply: Mapping[str, object], *, name: str) -> str:
     output = reply.get("output")
     if isinstance(output, str):
         return output
-    leaf, what, hint = _FAILURES.get(str(reply.get("outcome")), _FAILURES["runtime"])
+    error, what, hint = _FAILURES.get(str(reply.get("outcome")), _FAILURES["runtime"])
     place = f" at line {reply.get('line')}, column {reply.get('column')}" if reply.get("line") else ""
-    raise leaf(f"{name} {what}{place}", hint=str(reply.get("explanation") or hint))
+    raise error(f"{name} {what}{place}", hint=str(reply.get("explanation") or hint))
 
 
 def timed_out(name: str, timeout: float) -> MapperTimedOut:

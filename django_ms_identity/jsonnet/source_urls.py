@@ -1,12 +1,12 @@
-"""The form of a ``mapper_url``: what is accepted, and how it is shown. Reads nothing."""
+"""Checks the form of a ``mapper_url``, decodes inline sources, redacts URLs for messages. Reads no file."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from contextlib import suppress
-from urllib.parse import urlsplit
+
+from django_ms_identity.net.urls import parse_http_url, redact_url
 
 from .json_values import well_formed
 
@@ -51,14 +51,13 @@ def schema_url_faults(url: str, *, allow_http: bool = False) -> list[str]:
 
 
 def _http_faults(mapper_url: str) -> list[str]:
-    try:
-        parts = urlsplit(mapper_url)
-        named = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        named = False
-    if not named or re.search(r"[\s\x00-\x1f\x7f]", mapper_url):
-        return ["is not a URL that can be requested: check its host and port, and encode spaces as %20."]
-    if parts.fragment and not _PIN.fullmatch(parts.fragment):
+    url = parse_http_url(mapper_url)
+    if url is None or re.search(r"\s", mapper_url):
+        return [
+            "is not a URL that can be requested: check its host and port, encode spaces as %20, "
+            "and leave out user and password."
+        ]
+    if url.fragment and not _PIN.fullmatch(url.fragment):
         return ["has a fragment that is no pin: write #sha256= and the 64 hexadecimal digits of the file."]
     return []
 
@@ -92,14 +91,12 @@ def display_url(mapper_url: str) -> str:
         return "the mapper that ships with django_ms_identity"
     if scheme == "file":
         return mapper_url
-    if scheme in ("http", "https"):
-        with suppress(ValueError):
-            parts = urlsplit(mapper_url)
-            host = parts.netloc.rpartition("@")[2]
-            return f"{scheme}://{host}{parts.path}" + ("?[redacted]" if parts.query else "")
+    if parse_http_url(mapper_url):
+        return redact_url(mapper_url)
     return f"{scheme}://[redacted]" if separator else "[redacted]"
 
 
 def pin_of(mapper_url: str) -> str:
     """Return the SHA-256 that a URL pins, in lower-case hexadecimal, or an empty string."""
-    return urlsplit(mapper_url).fragment.lower().removeprefix("sha256=")
+    url = parse_http_url(mapper_url)
+    return url.fragment.lower().removeprefix("sha256=") if url else ""

@@ -1,9 +1,8 @@
-"""Evaluates Jsonnet in a process of its own that may do nothing else.
+"""Evaluate Jsonnet in a process that may do nothing else.
 
-Started as ``python -I -S worker.py SETTINGS READ_FD WRITE_FD`` by ``worker_process``; imports nothing of
-this package. It locks itself in, then answers frames (four bytes of length, JSON) until the other end
-closes. An evaluation that outruns its time is ended by the kernel: no engine can be interrupted otherwise,
-nor can Python's regular expressions, which it also searches for.
+``worker_process`` starts it as ``python -I -S worker.py SETTINGS``. It imports nothing of this package. It
+limits itself, then answers frames (four bytes of length, JSON) on standard input until that is closed. The
+kernel ends an evaluation that outruns its processor time: nothing else can interrupt an engine.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ import sys
 from contextlib import suppress
 from types import ModuleType
 
-# Whatever is imported later meets the locks below.
+# Before the limits below, which forbid to open the files of a module.
 if sys.platform == "linux":
     import ctypes
 if sys.platform != "win32":
     import resource
 
 FILE_NAME = "mapper.jsonnet"
-"""What the engine is told the source is called; the true name may hold a secret."""
+"""What the engine is told that the source is called; the true name may hold a secret."""
 MAX_STACK = 500
 MAX_EXPLANATION = 2048
 
@@ -34,27 +33,13 @@ _FRAME = re.compile(rf"^\t{re.escape(FILE_NAME)}:\(?(\d{{1,6}}):(\d{{1,6}})", re
 
 
 def main() -> None:
-    leave_group()
-    settings, source, sink = json.loads(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-    if source == sink:
-        # A socket that gevent made is non-blocking at both ends.
-        os.set_blocking(source, True)
+    settings = json.loads(sys.argv[1])
     engine = load(settings["module"], settings["path"])
-    mind_timers()
-    forbid_files()
-    limit(settings)
-    while (request := receive(source)) is not None:
-        send(sink, answer(engine, request, settings))
-
-
-def leave_group() -> None:
-    """Leave the parent's process group: a Ctrl-C at the terminal is meant for the parent.
-
-    The session stays the parent's. Linux may give a session as much processor time as all that the web server
-    runs (sched(7), autogroup), and a mapper that loops would take it.
-    """
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)
+    reset_timer()
+    restrict_with_landlock()
+    set_limits(settings)
+    while (request := receive()) is not None:
+        send(answer(engine, request, settings))
 
 
 def load(module: str, path: str) -> ModuleType:
@@ -66,16 +51,15 @@ def load(module: str, path: str) -> ModuleType:
     return engine
 
 
-def mind_timers() -> None:
-    """Let the two timers' signals end this process, whatever was inherited."""
+def reset_timer() -> None:
+    """Let the timer's signal end this process even if the parent ignores or blocks that signal."""
     if hasattr(signal, "setitimer"):
-        for number in (signal.SIGALRM, signal.SIGPROF):
-            signal.signal(number, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM, signal.SIGPROF})
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
 
 
-def limit(settings: dict[str, int]) -> None:
-    """Take away memory, files and processes; a core dump would hold claims."""
+def set_limits(settings: dict[str, int]) -> None:
+    """Limit memory, files and processes; a core dump would hold claims."""
     if sys.platform == "win32":
         return
     limits = {
@@ -97,46 +81,44 @@ def limit(settings: dict[str, int]) -> None:
             # macOS knows RLIMIT_AS but refuses to lower it.
 
 
-def forbid_files() -> None:
-    """Give up all access to files, TCP and signals by Landlock, where the kernel has it.
+def restrict_with_landlock() -> None:
+    """Give up files, TCP, signals to other processes and their memory, where the kernel has Landlock.
 
-    See landlock(7). It holds for this thread: Go's others only collect garbage.
+    Threat: claims that exploit a bug in an engine. Such a worker runs as the web server's user, so it could
+    read the server's memory (ptrace), which no resource limit prevents. See landlock(7). It holds for this
+    thread: the other threads of Go's runtime only collect garbage.
     """
     if sys.platform != "linux":
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    set_no_new_privs, create_ruleset, restrict_self = 38, 444, 446
-    libc.prctl(set_no_new_privs, ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
-    version = libc.syscall(ctypes.c_long(create_ruleset), None, ctypes.c_size_t(0), ctypes.c_uint(1))
+
+    def call(number: int, *arguments: int) -> int:
+        result: int = libc.syscall(*map(ctypes.c_long, (number, *arguments)))
+        return result
+
+    libc = ctypes.CDLL(None)
+    create_ruleset, restrict_self, set_no_new_privileges = 444, 446, 38
+    libc.prctl(*map(ctypes.c_ulong, (set_no_new_privileges, 1, 0, 0, 0)))
+    version = call(create_ruleset, 0, 0, 1)
     if version < 1:
         return
-    # Rights of the versions: 13 for files; 2 refer; 3 truncate; 4 TCP; 5 device ioctls; 6 signals, sockets.
+    # Rights by version: 13 for files; 2 refer; 3 truncate; 4 TCP; 5 device ioctls; 6 signals and sockets.
     files = (1 << {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)) - 1
     words = [files] + [0b11] * (version >= 4) + [0b11] * (version >= 6)
-    ruleset = struct.pack(f"={len(words)}Q", *words)
-    handle = libc.syscall(
-        ctypes.c_long(create_ruleset), ruleset, ctypes.c_size_t(len(ruleset)), ctypes.c_uint(0)
-    )
+    ruleset = (ctypes.c_uint64 * len(words))(*words)
+    handle = call(create_ruleset, ctypes.addressof(ruleset), ctypes.sizeof(ruleset), 0)
     if handle >= 0:
-        libc.syscall(ctypes.c_long(restrict_self), ctypes.c_int(handle), ctypes.c_uint(0))
+        call(restrict_self, handle, 0)
         os.close(handle)
 
 
 def answer(engine: ModuleType, request: dict[str, object], settings: dict[str, int]) -> dict[str, object]:
-    arm(settings["cpu"], request["wall"])
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_PROF, settings["cpu"])
     if "pattern" in request:
         outcome = search(request)
     else:
         outcome = evaluate(engine, request, max_output=settings["max_output"])
-    arm(0, 0)
     return {"id": request["id"], **outcome}
-
-
-def arm(cpu: float, wall: object) -> None:
-    """Let the kernel end this process after so many seconds; 0 disarms."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_PROF, cpu)
-        signal.setitimer(signal.ITIMER_REAL, float(str(wall)))
 
 
 def evaluate(engine: ModuleType, request: dict[str, object], *, max_output: int) -> dict[str, object]:
@@ -151,7 +133,7 @@ def evaluate(engine: ModuleType, request: dict[str, object], *, max_output: int)
             FILE_NAME,
             request["source"],
             max_stack=MAX_STACK,
-            # Both are code to the engine: the other side makes them with a JSON encoder.
+            # The engine reads both as code: the parent makes them with a JSON encoder.
             ext_codes={"claims": request["claims"], "identity": request["identity"]},
             import_callback=refuse_import,
         )
@@ -159,7 +141,7 @@ def evaluate(engine: ModuleType, request: dict[str, object], *, max_output: int)
         raise
     except Exception as error:
         return failure("import" if imports else "", str(error), explain=bool(request["explain"]))
-    if len(output) > max_output or len(output.encode()) > max_output:
+    if len(output.encode()) > max_output:
         return {"outcome": "large"}
     return {"output": output}
 
@@ -170,7 +152,7 @@ def search(request: dict[str, object]) -> dict[str, object]:
 
 
 def failure(outcome: str, text: str, *, explain: bool) -> dict[str, object]:
-    """Classify an engine's error by where it says that it is; its words may hold claims."""
+    """Classify an engine's error by the place that it names; its text may hold claims."""
     static = _STATIC.match(text)
     place = static or _FRAME.search(text)
     return {
@@ -181,30 +163,20 @@ def failure(outcome: str, text: str, *, explain: bool) -> dict[str, object]:
     }
 
 
-def receive(source: int) -> dict[str, object] | None:
-    header = read(source, 4)
-    body = read(source, struct.unpack("!I", header)[0]) if header else b""
+def receive() -> dict[str, object] | None:
+    """Read a request, or return None when the parent has closed its end."""
+    header = sys.stdin.buffer.read(4)
+    body = sys.stdin.buffer.read(struct.unpack("!I", header)[0]) if header else b""
     return json.loads(body) if body else None
 
 
-def read(source: int, size: int) -> bytes:
-    """Read exactly ``size`` bytes, or none at all when the other end is gone."""
-    content = bytearray()
-    while len(content) < size:
-        if not (part := os.read(source, size - len(content))):
-            return b""
-        content += part
-    return bytes(content)
-
-
-def send(sink: int, reply: dict[str, object]) -> None:
+def send(reply: dict[str, object]) -> None:
     body = json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace")
-    frame = struct.pack("!I", len(body)) + body
-    while frame:
-        frame = frame[os.write(sink, frame) :]
+    sys.stdout.buffer.write(struct.pack("!I", len(body)) + body)
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":
-    # When the other end is gone there is nobody left to tell.
+    # The parent may have closed its end; then the reply has no reader.
     with suppress(OSError):
         main()

@@ -1,7 +1,7 @@
-"""Evaluates Jsonnet, and regular expressions, in a small pool of exec'd, killable workers; DESIGN 5.4.
+"""Evaluate Jsonnet, and regular expressions, in a small pool of worker processes.
 
-The engine never runs in this process, which it could abort. A worker whose evaluation did not end with a
-whole reply is killed, so a reply can never reach another caller. Starts on first use, once per process.
+An engine can abort its process, so it never runs in this one. A worker that did not send its whole reply is
+killed, so a late reply cannot reach another caller. Workers start on first use, once per process.
 """
 
 from __future__ import annotations
@@ -9,51 +9,35 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from weakref import WeakSet
-
-from django_ms_identity.exceptions import MapperCrashed, MapperTimedOut
+from collections.abc import Mapping
 
 from . import protocol
 from .engines import Engine, preferred
+from .fair_semaphore import FairSemaphore
 from .json_values import JSON
 from .pipe_worker import PipeWorker
-from .turns import Turns
-from .worker_process import Worker, WorkerGone
+from .worker_process import Worker
 
 SIZE = 2
-RECYCLE = 1000
-"""Evaluations after which a worker is replaced."""
 WORKER = PipeWorker if os.name == "nt" else Worker
-
-_BACKSTOP = 1.0
-"""Seconds beyond the deadline after which a worker ends by itself, should its parent be stopped."""
 
 
 class WorkerPool:
-    """A pool of workers; a class because it owns processes. Safe under threads, greenlets and forks.
+    """A pool of worker processes. Safe under threads, greenlets and forks.
 
     ``engine`` is the preferred one when none is given.
     """
 
     def __init__(
-        self,
-        engine: Engine | None = None,
-        *,
-        size: int = SIZE,
-        recycle: int = RECYCLE,
-        worker: type[Worker] = WORKER,
+        self, engine: Engine | None = None, *, size: int = SIZE, worker: type[Worker] = WORKER
     ) -> None:
         self._engine = engine
         self._worker = worker
         self._size = size
-        self._turns = Turns(size)
-        self._recycle = recycle
-        self._idle: list[Worker] = []
+        self._semaphore = FairSemaphore(size)
+        self._idle: set[Worker] = set()
         self.workers: set[Worker] = set()
-        """All there are, idle and busy."""
-        _pools.add(self)
+        """The idle and the busy ones."""
 
     def evaluate(
         self,
@@ -68,14 +52,12 @@ class WorkerPool:
         """Return the JSON text that a mapper makes of ``claims`` and ``identity``.
 
         ``name`` says in messages which mapper it is. Waits at most ``timeout`` seconds for a free worker
-        and gives the evaluation as many. Raises a leaf of ``MapperFailed`` without the engine's words,
+        and gives the evaluation as many. Raises a subclass of ``MapperFailed`` without the engine's words,
         which may hold claims; ``explain`` puts them (2 KiB) into its ``hint``, for an operator's dry run.
-        Raises ``ClaimsInvalid`` for claims or an identity that are too large or no JSON.
+        Raises ``ClaimsInvalid`` for claims or an identity that are too large or not JSON.
         """
-        request_id, request = protocol.request_for(
-            source, name=name, claims=claims, identity=identity, wall=timeout + _BACKSTOP, explain=explain
-        )
-        reply = self._reply(request, request_id, name=name, timeout=timeout, whose=hash(source))
+        request_id, request = protocol.request_for(source, claims=claims, identity=identity, explain=explain)
+        reply = self._reply(request, request_id, name=name, timeout=timeout, key=hash(source))
         return protocol.output_of(reply, name=name)
 
     def matches(self, pattern: str, text: str, *, timeout: float) -> bool:
@@ -83,143 +65,94 @@ class WorkerPool:
 
         Raises ``MapperTimedOut``, ``MapperBusy`` or ``MapperCrashed`` as ``evaluate`` does.
         """
-        request_id, request = protocol.search_for(pattern, text, wall=timeout + _BACKSTOP)
+        request_id, request = protocol.search_for(pattern, text)
         name = "a pattern of the identity schema"
-        reply = self._reply(request, request_id, name=name, timeout=timeout, whose=hash(pattern))
+        reply = self._reply(request, request_id, name=name, timeout=timeout, key=hash(pattern))
         return reply.get("matched") is True
 
     def close(self) -> None:
         """Kill all workers; the next evaluation starts new ones."""
         for worker in list(self.workers):
-            self._drop(worker)
+            self._kill(worker)
 
-    def abandon(self) -> None:
+    def detach_after_fork(self) -> None:
         """Let go of all workers in a forked child: they belong to the parent."""
         for worker in self.workers:
-            worker.abandon()
-        self._idle, self.workers = [], set()
-        self._turns = Turns(self._size)
+            worker.detach_after_fork()
+        self._idle, self.workers = set(), set()
+        self._semaphore = FairSemaphore(self._size)
 
     def _reply(
-        self, request: bytes, request_id: str, *, name: str, timeout: float, whose: int
+        self, request: bytes, request_id: str, *, name: str, timeout: float, key: int
     ) -> Mapping[str, object]:
-        turns = self._turns
-        if not turns.take(whose, timeout=timeout):
+        semaphore = self._semaphore  # a fork replaces it
+        if not semaphore.acquire(key, timeout=timeout):
             raise protocol.busy(name, self._size, timeout)
         try:
-            return self._ask(request, request_id, name=name, timeout=timeout)
-        except (MapperTimedOut, MapperCrashed):
-            turns.suspect(whose)
-            raise
-        finally:
-            turns.give_back(whose)
-
-    def _ask(self, request: bytes, request_id: str, *, name: str, timeout: float) -> Mapping[str, object]:
-        deadline = time.monotonic() + timeout
-        while True:
-            worker = self._idle_one() or self._new_one()
-            with self._killing(worker, name=name, timeout=timeout):
-                if not self._sent(worker, request, deadline=deadline):
-                    continue
-                reply = protocol.reply_to(request_id, worker.receive(deadline=deadline))
-            self._put_back(worker)
-            return reply
-
-    @contextmanager
-    def _killing(self, worker: Worker, *, name: str, timeout: float) -> Iterator[None]:
-        # On any exception, a Ctrl-C or a greenlet's time-out too: the reply may still be under way.
-        try:
-            yield
-        except TimeoutError:
-            self._drop(worker)
-            raise protocol.timed_out(name, timeout) from None
-        except WorkerGone:
-            self._drop(worker)
-            if worker.ran_out_of_time():
+            worker = self._idle_worker() or self._new_worker()
+            try:
+                return self._exchange(worker, request, request_id, deadline=time.monotonic() + timeout)
+            except TimeoutError:
                 raise protocol.timed_out(name, timeout) from None
-            raise protocol.crashed(name, worker.process.returncode) from None
-        except BaseException:
-            self._drop(worker)
-            raise
+            except OSError:
+                if worker.ran_out_of_time():
+                    raise protocol.timed_out(name, timeout) from None
+                raise protocol.crashed(name, worker.process.returncode) from None
+        finally:
+            semaphore.release(key)
 
-    def _sent(self, worker: Worker, request: bytes, *, deadline: float) -> bool:
+    def _exchange(
+        self, worker: Worker, request: bytes, request_id: str, *, deadline: float
+    ) -> Mapping[str, object]:
         try:
             worker.send(request, deadline=deadline)
-        except WorkerGone:
-            if not worker.served:
-                raise
-            # It died while idle and read nothing, so asking another one is safe.
-            self._drop(worker)
-            return False
-        return True
+            reply = protocol.reply_to(request_id, worker.receive(deadline=deadline))
+            self._idle.add(worker)
+        except BaseException:
+            # Also at a Ctrl-C or a greenlet's time-out: the reply may still arrive.
+            self._kill(worker)
+            raise
+        return reply
 
-    def _idle_one(self) -> Worker | None:
+    def _idle_worker(self) -> Worker | None:
+        for worker in list(self._idle):
+            if worker.has_ended():  # the system may have ended it to free memory
+                self._kill(worker)
         try:
             return self._idle.pop()
-        except IndexError:
+        except KeyError:
             return None
 
-    def _new_one(self) -> Worker:
-        engine = self._engine or preferred()
+    def _new_worker(self) -> Worker:
         try:
-            worker = self._worker(engine)
+            worker = self._worker(self._engine or preferred())
         except OSError as error:
             raise protocol.not_started(error) from None
         self.workers.add(worker)
         return worker
 
-    def _put_back(self, worker: Worker) -> None:
-        worker.served += 1
-        if worker.served < self._recycle:
-            self._idle.append(worker)
-        else:
-            self._drop(worker)
-
-    def _drop(self, worker: Worker) -> None:
+    def _kill(self, worker: Worker) -> None:
         self.workers.discard(worker)
-        with suppress(ValueError):
-            self._idle.remove(worker)
+        self._idle.discard(worker)
         worker.kill()
 
 
-def evaluate(
-    source: str,
-    *,
-    name: str,
-    claims: Mapping[str, JSON],
-    identity: Mapping[str, JSON],
-    timeout: float,
-    explain: bool = False,
-) -> str:
-    """Evaluate in this process' own sandbox; see ``Sandbox.evaluate``."""
-    return _own.evaluate(
-        source, name=name, claims=claims, identity=identity, timeout=timeout, explain=explain
-    )
+_own = WorkerPool()
+_patterns = WorkerPool(size=1)
+
+evaluate = _own.evaluate
+"""Evaluate in this process's own pool."""
 
 
 def matches(pattern: str, text: str, *, timeout: float) -> bool:
-    """Search in this process' sandbox for patterns; see ``Sandbox.matches``.
+    """Search in this process's pool for patterns.
 
     It has one worker, apart from the mappers': a visitor who keeps it busy holds up no sign-in.
     """
     return _patterns.matches(pattern, text, timeout=timeout)
 
 
-_pools: WeakSet[WorkerPool] = WeakSet()
-_own = WorkerPool()
-_patterns = WorkerPool(size=1)
-
-
-def _abandon_all() -> None:
-    for sandbox in list(_pools):
-        sandbox.abandon()
-
-
-def _close_all() -> None:
-    for sandbox in list(_pools):
-        sandbox.close()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
-atexit.register(_close_all)
+for pool in (_own, _patterns):
+    atexit.register(pool.close)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=pool.detach_after_fork)

@@ -1,4 +1,4 @@
-"""One worker as its parent sees it: started, sent a frame, read, killed. No pool, no meaning."""
+"""A worker process as its parent sees it: start it, send and receive a frame, kill it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from .engines import Engine
@@ -21,84 +21,71 @@ CPU = 1.0
 MAX_OUTPUT = 256 * 1024
 """Bytes of JSON that a mapper may produce."""
 MAX_REPLY = 4 * MAX_OUTPUT
-"""Bytes of a frame that comes back: the output is a JSON string in it, with its quotes escaped."""
+"""Bytes of a reply's frame: the output is a JSON string in it, with its quotes escaped."""
 
 _WORKER = Path(__file__).with_name("worker.py")
-_OUT_OF_TIME = {-getattr(signal, name, 0) for name in ("SIGPROF", "SIGALRM")} - {0}
 
 
-class WorkerGone(Exception):
+class WorkerGone(ConnectionError):
     """The worker ended, or sent what no worker sends."""
 
 
 class Worker:
-    """An exec'd worker and the socket to it; a class because it is a process that lives and dies.
+    """A worker process and the socket to it.
 
-    ``send`` and ``receive`` raise ``TimeoutError`` at the deadline (of ``time.monotonic``) and
-    ``WorkerGone``. After any exception of theirs the worker must be killed: a late reply may be under way.
+    ``send`` and ``receive`` raise ``TimeoutError`` at the deadline (of ``time.monotonic``), and another
+    ``OSError`` when the worker is gone. Kill it after any exception: a late reply may still arrive.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self.served = 0
         self.process = self._start(engine)
 
     def _start(self, engine: Engine) -> subprocess.Popen[bytes]:
         self._socket, theirs = socket.socketpair()
-        with theirs, _closed_on_failure(self._socket):
-            handle = theirs.fileno()
-            return subprocess.Popen(  # noqa: S603 - our own interpreter and file, no shell
-                command(engine, handle, handle),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # engines quote claims there
-                pass_fds=[handle],
-                cwd="/",
-                env=dict(engine.environment),
-            )
+        with theirs:
+            os.set_blocking(theirs.fileno(), True)  # gevent makes non-blocking sockets
+            try:
+                return start_process(engine, stdin=theirs.fileno(), stdout=theirs.fileno())
+            except BaseException:
+                self._socket.close()
+                raise
 
     def send(self, body: bytes, *, deadline: float) -> None:
-        try:
-            self._write(struct.pack("!I", len(body)) + body, deadline)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise WorkerGone from error
+        self._write(struct.pack("!I", len(body)) + body, deadline)
 
     def receive(self, *, deadline: float) -> bytes:
-        try:
-            size: int = struct.unpack("!I", self._read(4, deadline))[0]
-            if size > MAX_REPLY:
-                raise WorkerGone
-            return self._read(size, deadline)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise WorkerGone from error
+        size: int = struct.unpack("!I", self._read(4, deadline))[0]
+        if size > MAX_REPLY:
+            raise WorkerGone
+        return self._read(size, deadline)
+
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
 
     def ran_out_of_time(self) -> bool:
-        """Say of an ended worker whether its own timers ended it."""
-        return self.process.returncode in _OUT_OF_TIME
+        """Say of an ended worker whether its own timer ended it."""
+        return hasattr(signal, "SIGPROF") and self.process.returncode == -signal.SIGPROF
 
     def kill(self) -> None:
-        """End the process, at once, and reap it; one that was ending keeps its own status."""
+        """End the process at once and reap it; one that was ending keeps its own status."""
+        self.process.kill()  # first: a thread that reads from a pipe would block its closing
         self._close()
-        self.process.kill()
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=1)
 
-    def abandon(self) -> None:
-        """Let go in a forked child: the process is the parent's, which goes on using it."""
+    def detach_after_fork(self) -> None:
+        """Close this child's copy of the socket; the parent goes on using the worker."""
         self._close()
-        self.process.returncode = 0  # keeps Popen from waiting for what is no child of ours
+        self.process.returncode = 0  # keeps Popen from waiting for a process that is not a child
 
     def _write(self, frame: bytes, deadline: float) -> None:
-        self._socket.settimeout(left_of(deadline))
+        self._socket.settimeout(seconds_until(deadline))
         self._socket.sendall(frame)
 
     def _read(self, size: int, deadline: float) -> bytes:
         content = bytearray()
         while len(content) < size:
-            self._socket.settimeout(left_of(deadline))
+            self._socket.settimeout(seconds_until(deadline))
             part = self._socket.recv(size - len(content))
             if not part:
                 raise WorkerGone
@@ -109,38 +96,43 @@ class Worker:
         self._socket.close()
 
 
-@contextmanager
-def _closed_on_failure(connection: socket.socket) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise
+def start_process(engine: Engine, *, stdin: int, stdout: int) -> subprocess.Popen[bytes]:
+    """Start a worker that reads frames from ``stdin`` and writes replies to ``stdout``.
+
+    It has a process group of its own, since a Ctrl-C at the terminal is meant for the parent. The session is
+    the parent's: Linux may give each session the same share of the processors (sched(7), autogroup), and a
+    mapper that loops would take as much as the whole web server.
+    """
+    # Windows does not start Python without SYSTEMROOT.
+    kept = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and file, no shell
+        command(engine),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.DEVNULL,  # engines quote claims there
+        cwd="/",
+        env=kept | dict(engine.environment),
+        process_group=0,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
 
 
-def command(engine: Engine, source: int, sink: int) -> list[str]:
-    settings = {
-        "module": engine.module,
-        "path": engine.path,
-        "address_space": engine.address_space,
-        "open_files": engine.open_files,
-        "threads": engine.threads,
-        "cpu": CPU,
-        "max_output": MAX_OUTPUT,
-    }
-    # -I and -S: no environment, no user directory, no site-packages, no .pth files.
-    return [_interpreter(), "-I", "-S", str(_WORKER), json.dumps(settings), str(source), str(sink)]
+def command(engine: Engine) -> list[str]:
+    """Return the command that starts a worker, isolated from the environment and from site-packages."""
+    settings = asdict(engine) | {"cpu": CPU, "max_output": MAX_OUTPUT}
+    return [_interpreter(), "-I", "-S", str(_WORKER), json.dumps(settings)]
 
 
 def _interpreter() -> str:
-    # Under uWSGI and mod_wsgi sys.executable is the server, or nothing.
+    # Under uWSGI and mod_wsgi sys.executable is the server, or empty.
     if Path(sys.executable or "").name.lower().startswith(("python", "pypy")):
         return sys.executable
     name = ("python.exe",) if os.name == "nt" else ("bin", f"python3.{sys.version_info.minor}")
     return str(Path(sys.prefix, *name))
 
 
-def left_of(deadline: float) -> float:
+def seconds_until(deadline: float) -> float:
+    """Return the positive number of seconds until ``deadline``, or raise ``TimeoutError``."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError

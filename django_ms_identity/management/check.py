@@ -42,10 +42,10 @@ def run(command: BaseCommand, *, online: bool) -> None:
     failed = any(message.is_serious() for message in found)
     for provider in () if parsed.faults else parsed.config.providers:
         _describe(command, provider, parsed.config)
-        _judge_sample(command, provider)
-        _rehearse_web_hooks(command, provider)
+        _check_sample(command, provider, parsed.config)
+        _check_web_hooks(command, provider, parsed.config)
         if online:
-            failed |= not _ask_microsoft(command, provider)
+            failed |= not _ask_microsoft(command, provider, parsed.config)
     if failed:
         raise CommandError("The sign-in is not ready: see above.")
     if not parsed.config.enabled:
@@ -68,9 +68,9 @@ def _describe(command: BaseCommand, provider: Provider, config: Config) -> None:
         command.stdout.write('  MS_IDENTITY["BASE_REDIRECT_URI"] is not set: the host is each request\'s.')
 
 
-def _judge_sample(command: BaseCommand, provider: Provider) -> None:
+def _check_sample(command: BaseCommand, provider: Provider, config: Config) -> None:
     try:
-        problems = sample_problems(provider)
+        problems = sample_problems(provider, config)
     except MSIdentityError:
         return  # The checks have reported it.
     if problems:
@@ -79,9 +79,9 @@ def _judge_sample(command: BaseCommand, provider: Provider) -> None:
         command.stdout.write(f"    {problem_line(problem)}")
 
 
-def _rehearse_web_hooks(command: BaseCommand, provider: Provider) -> None:
+def _check_web_hooks(command: BaseCommand, provider: Provider, config: Config) -> None:
     try:
-        faults = sample_web_hooks(provider)
+        faults = sample_web_hooks(provider, config)
     except MSIdentityError:
         return  # The checks have reported it.
     for stage, error in faults:
@@ -92,9 +92,9 @@ def _rehearse_web_hooks(command: BaseCommand, provider: Provider) -> None:
             command.stdout.write(f"    {line}")
 
 
-def _ask_microsoft(command: BaseCommand, provider: Provider) -> bool:
+def _ask_microsoft(command: BaseCommand, provider: Provider, config: Config) -> bool:
     try:
-        tenant, keys = ask_microsoft(provider)
+        tenant, keys = ask_microsoft(provider, config)
     except MSIdentityError as error:
         command.stdout.write(command.style.ERROR(f"  {error.code}: {error.detail}"))
         if error.hint:

@@ -43,8 +43,9 @@ def add_arguments(parser: CommandParser) -> None:
 def run(command: BaseCommand, *, export: str, tenant: str, renamed: list[str], dry_run: bool) -> None:
     """Import a file and report; raise ``CommandError`` if it cannot begin, or if an identity failed."""
     try:
-        providers = _providers(renamed, conf.get_config().providers)
-        schema = runtime.identity_schema()
+        config = conf.get_config()
+        providers = _providers(renamed, config.providers)
+        schema = runtime.identity_schema(config)
     except MSIdentityError as error:
         raise CommandError(f"{error.code}: {error.detail} {error.hint}".strip()) from None
     plan = Plan(providers=providers, tenant=_tenant(tenant), schema=schema, dry_run=dry_run)

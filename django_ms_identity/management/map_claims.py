@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_ms_identity import conf, runtime
+from django_ms_identity.conf import Config
 from django_ms_identity.diagnostics import dry_run
 from django_ms_identity.diagnostics.dry_run import ClaimsIncomplete, SignInPreview
 from django_ms_identity.entra.providers import Provider, UpdateOnLogin
@@ -37,37 +38,38 @@ def add_arguments(parser: CommandParser) -> None:
 def run(command: BaseCommand, *, provider: str, claims: str, subject: str) -> None:
     """Print each step of a sign-in as far as it comes; raise ``CommandError`` for the one that fails."""
     try:
-        visitor = dry_run.preview_for(_provider(provider), _payload(claims), subject=subject)
+        chosen, config = _provider(provider)
+        preview = dry_run.preview_for(chosen, config, _payload(claims), subject=subject)
     except ClaimsIncomplete as error:
         raise CommandError(f"{claims}: {error}.") from None
     try:
-        _preview(command, visitor)
+        _print(command, preview)
     except MSIdentityError as error:
         raise CommandError(f"{error.code}: {error.detail}\n{error.hint}".strip()) from None
 
 
-def _preview(command: BaseCommand, visitor: SignInPreview) -> None:
+def _print(command: BaseCommand, preview: SignInPreview) -> None:
     command.stdout.write(
         command.style.WARNING(
             "These claims are taken as they are: no signature, time or tenant is verified, and no hook runs."
         )
     )
-    if visitor.filled:
-        command.stdout.write(f"Filled in, because they are missing: {', '.join(visitor.filled)}.")
-    _section(command, "Mapper input: claims", dry_run.mapper_input(visitor))
-    _section(command, "Mapper input: identity", dict(visitor.stored))
-    mapped = dry_run.mapper_output(visitor)
-    _section(command, "Mapper output", _output(mapped))
-    askable = _judge(command, dry_run.traits_after(visitor, mapped))
-    _say_what_is_written(command, visitor, mapped)
+    if preview.filled:
+        command.stdout.write(f"Filled in, because they are missing: {', '.join(preview.filled)}.")
+    _section(command, "Mapper input: claims", dry_run.mapper_input(preview))
+    _section(command, "Mapper input: identity", dict(preview.stored))
+    mapping = dry_run.mapper_output(preview)
+    _section(command, "Mapper output", _output(mapping))
+    askable = _judge(command, preview.context.config, dry_run.traits_after(preview, mapping))
+    _say_what_is_written(command, preview, mapping)
     if askable is not None:
         raise askable
 
 
-def _judge(command: BaseCommand, traits: JSONObject) -> TraitNotAskable | None:
+def _judge(command: BaseCommand, config: Config, traits: JSONObject) -> TraitNotAskable | None:
     """Print the verdict of the identity schema; return why a form cannot mend it, if it cannot."""
     _section(command, "Identity schema")
-    schema = runtime.identity_schema()
+    schema = runtime.identity_schema(config)
     if schema is None:
         command.stdout.write("no schema: IDENTITY_SCHEMA_URL is not set, so any traits are valid")
         return None
@@ -87,24 +89,24 @@ def _judge(command: BaseCommand, traits: JSONObject) -> TraitNotAskable | None:
     return None
 
 
-def _say_what_is_written(command: BaseCommand, visitor: SignInPreview, mapped: MappingResult) -> None:
+def _say_what_is_written(command: BaseCommand, preview: SignInPreview, mapping: MappingResult) -> None:
     _section(command, "What would be written")
-    for obstacle in dry_run.blockers(visitor, mapped):
-        command.stdout.write(command.style.ERROR(f"Refused: {obstacle}"))
-    if visitor.credential is not None:
-        _known(command, visitor, visitor.credential, mapped)
+    for error in dry_run.blockers(preview, mapping):
+        command.stdout.write(command.style.ERROR(f"Refused: {error.code}: {error.detail}"))
+    if preview.credential is not None:
+        _known(command, preview, preview.credential, mapping)
         return
-    newcomer = dry_run.registration_preview(visitor, mapped)
-    command.stdout.write(f"A new person, by subject {visitor.subject}:")
+    newcomer = dry_run.registration_preview(preview, mapping)
+    command.stdout.write(f"A new person, by subject {preview.context.subject}:")
     command.stdout.write(
         pretty(
             {
                 "user": _shown(newcomer.user),
                 "groups": list(newcomer.groups),
-                "traits": mapped.traits,
-                "metadata_public": mapped.metadata_public or {},
-                "metadata_admin": mapped.metadata_admin or {},
-                "verified_addresses": _addresses(mapped),
+                "traits": mapping.traits,
+                "metadata_public": mapping.metadata_public or {},
+                "metadata_admin": mapping.metadata_admin or {},
+                "verified_addresses": _addresses(mapping),
             }
         )
     )
@@ -115,11 +117,11 @@ def _say_what_is_written(command: BaseCommand, visitor: SignInPreview, mapped: M
 
 
 def _known(
-    command: BaseCommand, visitor: SignInPreview, credential: Credential, mapped: MappingResult
+    command: BaseCommand, preview: SignInPreview, credential: Credential, mapping: MappingResult
 ) -> None:
-    command.stdout.write(f"Identity {credential.identity_id} is known by subject {visitor.subject}.")
-    is_automatic = visitor.provider.update_identity_on_login is UpdateOnLogin.AUTOMATIC
-    changes = dry_run.update(visitor, credential, mapped)
+    command.stdout.write(f"Identity {credential.identity_id} is known by subject {preview.context.subject}.")
+    is_automatic = preview.context.provider.update_identity_on_login is UpdateOnLogin.AUTOMATIC
+    changes = dry_run.update_preview(preview, credential, mapping)
     named = "; ".join(changes) or "nothing"
     if is_automatic:
         command.stdout.write(f"The update on login would change: {named}")
@@ -128,10 +130,10 @@ def _known(
         command.stdout.write(f"With automatic, it would change: {named}")
 
 
-def _provider(provider_id: str) -> Provider:
+def _provider(provider_id: str) -> tuple[Provider, Config]:
     try:
         config = conf.get_config()
-        return config.provider(provider_id)
+        return config.provider(provider_id), config
     except ProviderUnknown:
         known = one_of(provider.id for provider in config.providers)
         raise CommandError(f"No provider {provider_id!r} is configured. There is: {known}.") from None
@@ -157,22 +159,22 @@ def _payload(name: str) -> JSONObject:
         raise CommandError(f"{name} holds {error}.") from None
 
 
-def _output(mapped: MappingResult) -> JSON:
+def _output(mapping: MappingResult) -> JSON:
     identity: JSONObject = {
-        "traits": mapped.traits,
-        "metadata_public": mapped.metadata_public,
-        "metadata_admin": mapped.metadata_admin,
-        "verified_addresses": _addresses(mapped),
+        "traits": mapping.traits,
+        "metadata_public": mapping.metadata_public,
+        "metadata_admin": mapping.metadata_admin,
+        "verified_addresses": _addresses(mapping),
     }
-    if mapped.user is None:
+    if mapping.user is None:
         return {"identity": identity, "user": None}
-    groups = mapped.user.groups
-    user: JSONObject = {**mapped.user.fields, "groups": None if groups is None else list(groups)}
+    groups = mapping.user.groups
+    user: JSONObject = {**mapping.user.fields, "groups": None if groups is None else list(groups)}
     return {"identity": identity, "user": user}
 
 
-def _addresses(mapped: MappingResult) -> JSON:
-    return [{"via": address.via, "value": address.value} for address in mapped.verified_addresses]
+def _addresses(mapping: MappingResult) -> JSON:
+    return [{"via": address.via, "value": address.value} for address in mapping.verified_addresses]
 
 
 def _shown(fields: Mapping[str, object]) -> JSONObject:

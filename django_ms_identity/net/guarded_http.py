@@ -1,8 +1,9 @@
-"""Requests to addresses that somebody configured: looked up once, checked, and then gone to exactly.
+"""HTTP to public addresses only, for URLs that an operator configured.
 
-A name is resolved a single time and the connection is made to the addresses that were checked, so an
-answer that changes meanwhile (DNS rebinding) changes nothing. Proxies of the environment are not used:
-they would look the name up again. No redirects, cookies, netrc, compression or retries either.
+A host is looked up once and the connection is made to the addresses that were checked, so an answer that
+changes meanwhile (DNS rebinding) changes nothing. Hence sockets and http.client instead of ``net.http``:
+every wait, the look-up included, ends at one deadline, and proxies, which would look the host up again,
+redirects, cookies, netrc, compression and retries do not exist here rather than being switched off.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
-from http.client import HTTPConnection, HTTPException, IncompleteRead
+from http.client import HTTPConnection, HTTPException, IncompleteRead, InvalidURL
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from django_ms_identity.exceptions import WebHookFailed, WebHookUnreachable
 
+from .http import MAX_BODY, Response
 from .ip_ranges import IPAddress, Resolve, is_public, resolve
+from .urls import HttpUrl, parse_http_url
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-_PORTS = {"https": 443, "http": 80}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,22 +42,18 @@ class Limits:
     """Seconds for each address that is tried."""
     total: float = 10.0
     """Seconds for everything: look-up, connections, TLS, request and whole answer."""
-    body: int = 1024 * 1024
+    body: int = MAX_BODY
     """Bytes of the answer."""
 
 
 LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardedResponse:
-    """An HTTP answer, whole and within the limits."""
-
-    status: int
-    body: bytes = field(repr=False)
+class _AddressNotPublic(Exception):
+    pass
 
 
-class _AddressRefused(Exception):
+class _TooLarge(HTTPException):
     pass
 
 
@@ -69,7 +66,7 @@ def send(
     allow_private: bool = False,
     limits: Limits = LIMITS,
     resolve: Resolve = resolve,
-) -> GuardedResponse:
+) -> Response:
     """Send one request to a URL with an ASCII host; TLS is verified against that host.
 
     Every address of the host must be public unless ``allow_private``. Trusts the certificates that
@@ -77,63 +74,48 @@ def send(
     for network faults and late answers, ``WebHookFailed`` for answers that are too large or not HTTP.
     """
     deadline = time.monotonic() + limits.total
-    host = urlsplit(url).hostname or ""
-    try:
-        with (
-            _connect(url, allow_private, limits.connect, deadline, resolve) as plain,
-            _secure(plain, url, deadline) as sock,
-        ):
-            return _exchange(_Stream(sock, deadline), method, url, headers, body, limits.body)
-    except (_AddressRefused, OSError, HTTPException, ValueError) as error:
-        fault = type(error)
-    # Out here it has no context: the exceptions of http.client quote headers, and with them secrets.
-    raise _refusal(fault, f"{method} to {host}")
+    target = parse_http_url(url)
+    fault: type[Exception] = InvalidURL
+    if target:
+        try:
+            addresses = _look_up(target, deadline, resolve)
+            # One address that is not public refuses all: a server that names both is an attack.
+            if not allow_private and not all(map(is_public, addresses)):
+                raise _AddressNotPublic
+            with (
+                _connect(addresses, target.port, limits.connect, deadline) as plain,
+                _secure(plain, target, deadline) as sock,
+            ):
+                return _exchange(_Stream(sock, deadline), method, target, headers, body, limits.body)
+        except (_AddressNotPublic, OSError, HTTPException, ValueError) as error:
+            fault = type(error)
+    # Outside the except block, so that __context__ carries no secrets: http.client's errors quote headers.
+    raise _error_for(fault, f"{method} to {target.host if target else '[redacted]'}")
 
 
-def _refusal(fault: type[Exception], what: str) -> WebHookFailed | WebHookUnreachable:
-    if issubclass(fault, _AddressRefused):
+def _error_for(fault: type[Exception], request: str) -> WebHookFailed | WebHookUnreachable:
+    if issubclass(fault, _AddressNotPublic):
         return WebHookUnreachable(
-            f"{what} refused: an address of this host is not public",
+            f"{request} refused: an address of this host is not public",
             hint="Set allow_private for this web hook if it is meant to reach your own network.",
         )
+    problem = f"{request} failed: {fault.__name__}"
     if issubclass(fault, ssl.SSLError):
-        return WebHookUnreachable(
-            f"{what} failed: {fault.__name__}",
-            hint="Check the certificate of that server; REQUESTS_CA_BUNDLE names an authority of your own.",
-        )
+        hint = "Check the certificate of that server; REQUESTS_CA_BUNDLE names an authority of your own."
+        return WebHookUnreachable(problem, hint=hint)
     if issubclass(fault, OSError):
-        return WebHookUnreachable(
-            f"{what} failed: {fault.__name__}",
-            hint="Check that this server reaches that host itself: proxies are not used for web hooks.",
-        )
-    return WebHookFailed(f"{what} failed: {fault.__name__}", hint="Check what answers at that URL.")
+        hint = "Check that this server reaches that host itself: proxies are not used for web hooks."
+        return WebHookUnreachable(problem, hint=hint)
+    return WebHookFailed(problem, hint="Check what answers at that URL.")
 
 
-def _connect(
-    url: str, allow_private: bool, timeout: float, deadline: float, resolve: Resolve
-) -> socket.socket:
-    parts = urlsplit(url)
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    addresses = _look_up(host, port, deadline, resolve)
-    # One address that is not public spoils all: whoever answers with both is trying something.
-    if not allow_private and not all(map(is_public, addresses)):
-        raise _AddressRefused
-    fault: OSError = ConnectionError("the host has no address")
-    for address in addresses:
-        try:
-            return socket.create_connection((str(address), port), min(timeout, _left(deadline)))
-        except OSError as error:
-            fault = error
-    raise fault
-
-
-def _look_up(host: str, port: int, deadline: float, resolve: Resolve) -> Sequence[IPAddress]:
-    # The system's look-up cannot be given a time limit, so it is left behind when it takes too long.
+def _look_up(url: HttpUrl, deadline: float, resolve: Resolve) -> Sequence[IPAddress]:
+    # The system's look-up takes no time limit, so it runs in a thread that is left behind if it is late.
     found: Future[Sequence[IPAddress]] = Future()
 
     def settle() -> None:
         try:
-            found.set_result(resolve(host, port))
+            found.set_result(resolve(url.host, url.port))
         except Exception as error:  # Raised again where the result is waited for.
             found.set_exception(error)
 
@@ -144,12 +126,22 @@ def _look_up(host: str, port: int, deadline: float, resolve: Resolve) -> Sequenc
         raise socket.gaierror("the host is no name that can be looked up") from None
 
 
-def _secure(sock: socket.socket, url: str, deadline: float) -> socket.socket:
-    if urlsplit(url).scheme != "https":
+def _connect(addresses: Sequence[IPAddress], port: int, timeout: float, deadline: float) -> socket.socket:
+    fault: OSError = ConnectionError("the host has no address")
+    for address in addresses:
+        try:
+            return socket.create_connection((str(address), port), min(timeout, _left(deadline)))
+        except OSError as error:
+            fault = error
+    raise fault
+
+
+def _secure(sock: socket.socket, url: HttpUrl, deadline: float) -> socket.socket:
+    if url.scheme != "https":
         return sock
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     sock.settimeout(_left(deadline))
-    return _tls(bundle or DEFAULT_CA_BUNDLE_PATH).wrap_socket(sock, server_hostname=urlsplit(url).hostname)
+    return _tls(bundle or DEFAULT_CA_BUNDLE_PATH).wrap_socket(sock, server_hostname=url.host)
 
 
 @lru_cache(maxsize=4)
@@ -160,32 +152,27 @@ def _tls(bundle: str) -> ssl.SSLContext:
 
 
 def _exchange(
-    stream: _Stream, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int
-) -> GuardedResponse:
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port or _PORTS[parts.scheme])
-    # It dials only where there is no socket.
+    stream: _Stream, method: str, url: HttpUrl, headers: Mapping[str, str], body: bytes | None, limit: int
+) -> Response:
+    connection = HTTPConnection(url.host, url.port)
+    # http.client connects only where there is no socket.
     connection.sock = stream
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection.request(method, target, body, {**headers, "Host": parts.netloc, "Connection": "close"})
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    connection.request(method, target, body, {**headers, "Host": url.authority, "Connection": "close"})
     answer = connection.getresponse()
     content = answer.read(limit + 1)
     if len(content) > limit:
         raise _TooLarge
-    # A body that ends early is not noticed by read(n).
+    # read(n) does not notice a body that ends early.
     if answer.length:
         raise IncompleteRead(b"")
-    return GuardedResponse(status=answer.status, body=content)
-
-
-class _TooLarge(HTTPException):
-    pass
+    return Response(status=answer.status, headers=CaseInsensitiveDict(answer.getheaders()), body=content)
 
 
 class _Stream(io.RawIOBase):
-    """A socket as http.client uses one, each of whose waits ends by the deadline.
+    """A socket for http.client, each of whose waits ends at the deadline.
 
-    A timeout of the socket's own starts anew with every byte, so a server that drips outlasts it.
+    The timeout of a socket begins again with every byte, so a server that drips would outlast it.
     """
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
@@ -209,7 +196,7 @@ class _Stream(io.RawIOBase):
         return self._sock.recv_into(buffer)
 
     def close(self) -> None:
-        """Leave the socket open: http.client closes it before the answer is read."""
+        """Keep the socket open: http.client closes it before the answer is read."""
 
 
 def _left(deadline: float) -> float:

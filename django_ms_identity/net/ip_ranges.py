@@ -1,4 +1,4 @@
-"""Tells addresses of the public Internet from all others, and finds a host's addresses."""
+"""Decides which IP addresses are public, and looks up a host's addresses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEVER_V4 = (
     IPv4Network("192.88.99.0/24"),  # 6to4 relays, RFC 7526
 )
 _UNICAST_V6 = IPv6Network("2000::/3")
-"""All that IANA has opened for global unicast; everything else is local, mapped or unassigned."""
+"""What IANA has opened for global unicast; everything else is local, mapped or unassigned."""
 _NEVER_V6 = (
     IPv6Network("2001::/23"),  # Teredo and other IETF assignments: may carry any IPv4 address
     IPv6Network("2001:db8::/32"),  # documentation
@@ -25,17 +25,17 @@ _NEVER_V6 = (
     IPv6Network("3fff::/20"),  # documentation, RFC 9637
 )
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""How a network without IPv4 reaches IPv4 (RFC 6052): as public as the address that is carried."""
+"""How a network without IPv4 reaches IPv4 (RFC 6052): as public as the embedded address."""
 
 
 def is_public(address: IPAddress) -> bool:
-    """Say whether an address is one of the public Internet (IANA's special-purpose registries)."""
+    """Return whether an address is of the public Internet (IANA's special-purpose registries)."""
     if isinstance(address, IPv6Address):
         if address in _NAT64:
             return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
         # Python's is_global knows fewer special networks in older patch releases.
         return address in _UNICAST_V6 and address.is_global and not _within(address, _NEVER_V6)
-    # Multicast counts as global for Python.
+    # Python counts multicast as global.
     return address.is_global and not address.is_multicast and not _within(address, _NEVER_V4)
 
 
@@ -44,6 +44,6 @@ def _within(address: IPAddress, networks: Iterable[IPv4Network | IPv6Network]) -
 
 
 def resolve(host: str, port: int) -> tuple[IPAddress, ...]:
-    """Ask the system for all addresses of a host; blocks for as long as the system likes."""
+    """Ask the system for all addresses of a host; blocks without a time limit."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(ip_address(place[0]) for *_, place in found))
+    return tuple(dict.fromkeys(ip_address(address[0]) for *_, address in found))

@@ -1,33 +1,37 @@
-"""Microsoft's public documents (keys, metadata), kept in the process and shared between nodes; DESIGN 5.5."""
+"""Documents fetched by URL: kept in this process, shared between nodes, served stale while a server fails.
+
+Serves Microsoft's keys and metadata as well as the operator's mappers and identity schemas.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from django_ms_identity.cache import Claim, SharedCache
+from django_ms_identity.cache import Acquisition, SharedCache
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable
 
-from .http import HttpClient, parse_json
+from .http import MAX_BODY, HttpClient, parse_json
+from .urls import redact_url
 
 logger = logging.getLogger(__name__)
 
 FRESH = 3600
-"""Seconds after which a copy is fetched anew."""
+"""Seconds for which a copy is used without a request."""
 USABLE = 24 * 3600
-"""Seconds for which the last good copy serves while Microsoft does not answer."""
+"""Seconds for which the last good copy is used while its server fails."""
+PAUSE = 60
+"""Seconds without a request after a failure, while a copy is used."""
 REFETCH = 300
 """Seconds between two fetches because of an unknown key id."""
 LOCK_TIMEOUT = 30
 """Seconds to wait for another thread's fetch when there is no copy at all."""
-_RETRY_AFTER_FAILURE = 60
 
 _Parsed = TypeVar("_Parsed")
 
@@ -38,144 +42,165 @@ class _Copy:
     fetched_at: float
 
 
+@dataclass(slots=True, kw_only=True)
+class _Document:
+    """What this process knows of one URL."""
+
+    url: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the thread that fetches."""
+    copy: _Copy | None = None
+    not_before: float = 0
+    """When it may be requested again."""
+    refetch_at: dict[str, float] = field(default_factory=dict)
+    """When each requester may have it fetched early again."""
+    failures: int = 0
+    problem: str = ""
+    """Why it may not be requested now."""
+
+    def __str__(self) -> str:
+        return redact_url(self.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RemoteDocuments:
-    """Read documents by URL; a class because it owns the process's copies.
+    """Read documents by URL; a class because it owns the process's copies. Safe under threads."""
 
-    ``origin`` tells apart what comes from Microsoft and what comes from an emulator.
-    """
-
-    def __init__(
-        self,
-        *,
-        transport: HttpClient,
-        shared: SharedCache,
-        now: Callable[[], float],
-        origin: str = "",
-    ) -> None:
-        self._transport = transport
-        self._shared = shared
-        self._origin = origin
-        self._now = now
-        self._copies: dict[str, _Copy] = {}
-        self._not_before: dict[str, float] = {}
-        self._locks: dict[str, threading.Lock] = {}
-        self._failures: Counter[str] = Counter()
+    transport: HttpClient
+    now: Callable[[], float]
+    """Gives seconds."""
+    shared: SharedCache | None = None
+    """Where nodes find each other's copies, if they share."""
+    origin: str = ""
+    """Separates an emulator's documents from Microsoft's in the shared cache."""
+    max_bytes: int = MAX_BODY
+    pause_without_copy: float = 0
+    """Seconds without a request after a failure, when there is no copy."""
+    _documents: dict[str, _Document] = field(default_factory=dict, init=False, repr=False)
 
     def read(self, url: str, parse: Callable[[str], _Parsed]) -> _Parsed:
-        """Return the parsed document: the copy at hand while fresh, else fetched.
+        """Return the parsed document: the copy at hand while it is fresh, else fetched.
 
-        Only what ``parse`` accepts is kept. Raises what the fetch raised when no usable copy is left.
+        Only what ``parse`` accepts is kept; it raises ``MicrosoftAnswerInvalid`` for the rest. A fragment is
+        part of the document's name and not sent. Raises ``MicrosoftUnavailable`` or
+        ``MicrosoftAnswerInvalid`` when there is no usable copy.
         """
-        copy = self._copy(url)
-        if copy and self._age(copy) < FRESH:
-            return parse(copy.text)
-        failures = self._failures[url]
-        lock = self._lock(url)
-        # While one thread fetches, the others go on with the copy they have.
-        if not lock.acquire(timeout=LOCK_TIMEOUT if copy is None else 0):
-            if copy is None:
-                raise MicrosoftUnavailable(f"{url} is being fetched for too long")
-            return parse(copy.text)
-        try:
-            copy = self._copy(url)
-            if copy and self._age(copy) < FRESH:
-                return parse(copy.text)
-            if copy is None and self._failures[url] != failures:
-                # Else those who waited would fail one after the other, each after a time-out of its own.
-                raise MicrosoftUnavailable(f"{url} failed while this thread waited for it")
-            return self._refresh(url, parse, copy)
-        finally:
-            lock.release()
+        document = self._document(url)
+        copy = self._usable_copy(document)
+        if copy is None or not self._is_fresh(copy):
+            copy = self._refresh(document, parse, copy)
+        return parse(copy.text)
 
-    def refetch(self, url: str, parse: Callable[[str], _Parsed], *, asker: str) -> _Parsed | None:
-        """Fetch anew because the copy lacks something: at most once per ``asker`` in 5 minutes.
+    def refetch(self, url: str, parse: Callable[[str], _Parsed], *, requested_by: str) -> _Parsed | None:
+        """Fetch early because the copy lacks something: at most once per requester in 5 minutes.
 
         In between, return the newest copy that another thread or node may have fetched since, if any.
         """
-        with self._lock(url):
-            if not self._may_refetch(url, asker):
-                copy = self._from_shared(url) or self._copies.get(url)
+        document = self._document(url)
+        with document.lock:
+            if not self._may_refetch(document, requested_by):
+                copy = self._newest_copy(document)
                 return parse(copy.text) if copy else None
             try:
-                return self._fetch(url, parse)
+                return parse(self._fetch(document, parse).text)
             except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
-                logger.warning("Could not fetch %s anew: %s", url, error)
+                logger.warning("Could not fetch %s again: %s", document, error)
                 return None
 
-    def _may_refetch(self, url: str, asker: str) -> bool:
-        name = f"refetch:{asker}:{url}"
-        if max(self._not_before.get(name, 0), self._not_before.get(url, 0)) > self._now():
+    def _may_refetch(self, document: _Document, requested_by: str) -> bool:
+        if max(document.not_before, document.refetch_at.get(requested_by, 0)) > self.now():
             return False
-        self._not_before[name] = self._now() + REFETCH
-        return self._shared.claim(self._named(name), seconds=REFETCH) is not Claim.LOST
+        document.refetch_at[requested_by] = self.now() + REFETCH
+        name = f"{self.origin}|refetch:{requested_by}:{document.url}"
+        if self.shared is None:
+            return True
+        return self.shared.acquire_once(name, seconds=REFETCH) is not Acquisition.TAKEN
 
-    def _refresh(self, url: str, parse: Callable[[str], _Parsed], copy: _Copy | None) -> _Parsed:
-        if self._not_before.get(url, 0) > self._now():
-            if copy is None:
-                raise MicrosoftUnavailable(f"{url} asked us to wait")
-            return parse(copy.text)
+    def _refresh(self, document: _Document, parse: Callable[[str], object], copy: _Copy | None) -> _Copy:
+        failures = document.failures
+        # While one thread fetches, the others use the copy that they have.
+        if not document.lock.acquire(timeout=0 if copy else LOCK_TIMEOUT):
+            return _copy_or_raise(copy, f"{document} is being fetched for too long")
         try:
-            return self._fetch(url, parse)
+            copy = self._usable_copy(document)
+            if copy and self._is_fresh(copy):
+                return copy
+            # Threads that waited for a failure fail with it: else each would wait for a time-out of its own.
+            if document.not_before > self.now() or document.failures != failures:
+                return _copy_or_raise(copy, document.problem)
+            return self._fetch_or_keep(document, parse, copy)
+        finally:
+            document.lock.release()
+
+    def _fetch_or_keep(
+        self, document: _Document, parse: Callable[[str], object], copy: _Copy | None
+    ) -> _Copy:
+        try:
+            return self._fetch(document, parse)
         except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
-            self._failures[url] += 1
+            document.failures += 1
+            self._pause(document, PAUSE if copy else self.pause_without_copy, str(error))
             if copy is None:
                 raise
-            logger.warning("Going on with an older copy of %s: %s", url, error)
-            self._wait(url, _RETRY_AFTER_FAILURE)
-            return parse(copy.text)
+            logger.warning("Using an older copy of %s: %s", document, error)
+            return copy
 
-    def _fetch(self, url: str, parse: Callable[[str], _Parsed]) -> _Parsed:
-        response = self._transport.get(url, headers={"Accept": "application/json"})
+    def _fetch(self, document: _Document, parse: Callable[[str], object]) -> _Copy:
+        response = self.transport.get(document.url.partition("#")[0], limit=self.max_bytes)
+        problem = f"{document} answered {response.status}"
         if response.status == 429 or response.status >= 500:
-            self._wait(url, _retry_after(response.headers.get("Retry-After", ""), now=self._now()))
-            raise MicrosoftUnavailable(f"{url} answered {response.status}")
+            seconds = _retry_after(response.headers.get("Retry-After", ""), now=self.now())
+            self._pause(document, seconds, problem)
+            raise MicrosoftUnavailable(problem)
         if response.status != 200:
             raise MicrosoftAnswerInvalid(
-                f"{url} answered {response.status}",
+                problem,
                 hint="Check microsoft_tenant and cloud: Microsoft does not know this tenant there.",
             )
         try:
             text = response.body.decode()
         except UnicodeDecodeError:
-            raise MicrosoftAnswerInvalid(f"{url} did not answer in UTF-8") from None
-        parsed = parse(text)
-        copy = _Copy(text, self._now())
-        self._copies[url] = copy
-        self._shared.set(self._named(url), json.dumps([copy.text, copy.fetched_at]), seconds=USABLE)
-        return parsed
+            raise MicrosoftAnswerInvalid(f"{document} did not answer in UTF-8") from None
+        parse(text)
+        copy = document.copy = _Copy(text, self.now())
+        if self.shared:
+            kept = json.dumps([copy.text, copy.fetched_at])
+            self.shared.set(f"{self.origin}|{document.url}", kept, seconds=USABLE)
+        return copy
 
-    def _copy(self, url: str) -> _Copy | None:
-        copy = self._copies.get(url)
-        if copy is None or self._age(copy) >= FRESH:
-            copy = self._from_shared(url) or copy
-        return copy if copy and self._age(copy) < USABLE else None
+    def _usable_copy(self, document: _Document) -> _Copy | None:
+        copy = document.copy
+        if copy is None or not self._is_fresh(copy):
+            copy = self._newest_copy(document)
+        return copy if copy and self.now() - copy.fetched_at < USABLE else None
 
-    def _from_shared(self, url: str) -> _Copy | None:
-        kept = self._shared.get(self._named(url))
-        if kept is None:
-            return None
-        text, fetched_at = json.loads(kept)
-        copy = _Copy(text, fetched_at)
-        mine = self._copies.get(url)
-        if mine is None or mine.fetched_at <= copy.fetched_at:
-            self._copies[url] = copy
-        return self._copies[url]
+    def _newest_copy(self, document: _Document) -> _Copy | None:
+        kept = self.shared.get(f"{self.origin}|{document.url}") if self.shared else None
+        if kept is not None:
+            copy = _Copy(*json.loads(kept))
+            if document.copy is None or document.copy.fetched_at <= copy.fetched_at:
+                document.copy = copy
+        return document.copy
 
-    def _wait(self, url: str, seconds: float) -> None:
-        self._not_before[url] = max(self._not_before.get(url, 0), self._now() + seconds)
+    def _is_fresh(self, copy: _Copy) -> bool:
+        return self.now() - copy.fetched_at < FRESH
 
-    def _lock(self, url: str) -> threading.Lock:
-        return self._locks.setdefault(url, threading.Lock())
+    def _pause(self, document: _Document, seconds: float, problem: str) -> None:
+        document.not_before = max(document.not_before, self.now() + seconds)
+        document.problem = problem
 
-    def _named(self, name: str) -> str:
-        return f"{self._origin}|{name}"
+    def _document(self, url: str) -> _Document:
+        return self._documents.setdefault(url, _Document(url=url))
 
-    def _age(self, copy: _Copy) -> float:
-        return self._now() - copy.fetched_at
+
+def _copy_or_raise(copy: _Copy | None, problem: str) -> _Copy:
+    if copy is None:
+        raise MicrosoftUnavailable(problem)
+    return copy
 
 
 def _retry_after(header: str, *, now: float) -> float:
-    """Read seconds or an HTTP date (RFC 9110 section 10.2.3); nothing else asks anybody to wait."""
+    """Parse seconds or an HTTP date (RFC 9110 section 10.2.3) to seconds; anything else means 0."""
     try:
         if header.isascii() and header.isdigit() and len(header) < 6:
             seconds = float(header)
@@ -185,7 +210,7 @@ def _retry_after(header: str, *, now: float) -> float:
             seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now
     except (OverflowError, ValueError):
         return 0
-    # Longer than this nobody is locked out, whatever a proxy on the way answers.
+    # A proxy on the way must not be able to stop sign-ins for longer.
     return min(seconds, FRESH)
 
 

@@ -1,4 +1,4 @@
-"""The sign-in buttons, for any template of a project. Only builds what the templates show."""
+"""Template tags for the sign-in buttons. They build the context; templates render it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ THEMES = ("auto", "light", "dark")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
-    """One button: where it leads, and the provider's own label."""
+    """The URL and the label of a provider's button."""
 
     url: str
     label: _StrOrPromise
@@ -41,8 +41,8 @@ def sign_in_button(
     """Render the button of one provider, or nothing while sign-in is off.
 
     ``next`` is a path of this site; ``theme`` is ``auto`` (the visitor's own), ``light`` or ``dark``.
-    A mistake in the template or the settings is raised in DEBUG. Elsewhere it is logged and the button is
-    left out, because it may stand on every page of a site.
+    Under DEBUG a mistake in the template or the settings raises ``TemplateSyntaxError``. Otherwise it is
+    logged and the button is left out, because it may be on every page of a site.
     """
     config = _config()
     if config is None:
@@ -54,7 +54,7 @@ def sign_in_button(
         _report(f"sign_in_button: there is no provider {provider!r}; the known ones: {known}")
         return {"url": ""}
     shown = {"url": _start_url(context, found.id, next), "label": found.label, "styled": False}
-    return shown | _surroundings(context, theme)
+    return shown | _theme_context(context, theme)
 
 
 @register.inclusion_tag("ms_identity/buttons.html", takes_context=True)
@@ -64,15 +64,15 @@ def sign_in_buttons(context: Context, next: str | None = "", theme: str = "auto"
     if config is None:
         return {"buttons": []}
     buttons = [Button(url=_start_url(context, each.id, next), label=each.label) for each in config.providers]
-    return {"buttons": buttons, **_surroundings(context, theme)}
+    return {"buttons": buttons, **_theme_context(context, theme)}
 
 
 @register.simple_tag(takes_context=True)
 def style_nonce(context: Context) -> str:
-    """Render the attribute ``nonce`` for a stylesheet of ours where the site's policy has one.
+    """Render the attribute ``nonce`` for a stylesheet if the site's Content-Security-Policy has one.
 
-    A tag, because a template that looks up what is not there has Django log its whole context at DEBUG: names
-    and addresses too.
+    A tag, because Django logs the whole context at DEBUG, names and addresses included, when a template looks
+    up a variable that is missing.
     """
     nonce = context.get("csp_nonce")
     return "" if nonce is None else format_html(' nonce="{}"', nonce)
@@ -88,17 +88,18 @@ def _config() -> Config | None:
 
 
 def _start_url(context: Context, provider_id: str, next: str | None) -> str:
-    # Who is signed in and still sees a button lacks a right here (the admin's login page, say).
+    # Signed-in people see a button where they lack a permission, as on the admin's login page: let them
+    # choose another account.
     user = getattr(context.get("request"), "user", None)
     prompt = "select_account" if user is not None and user.is_authenticated else ""
     return return_urls.start_url(provider_id, next_url=next or "", prompt=prompt)
 
 
-def _surroundings(context: Context, theme: str) -> dict[str, object]:
+def _theme_context(context: Context, theme: str) -> dict[str, object]:
     if theme not in THEMES:
         _report(f"sign_in_button: there is no theme {theme!r}; the known ones: {', '.join(THEMES)}")
         theme = "auto"
-    # A policy that names a nonce for styles would block the button's stylesheet without it.
+    # Without the nonce, a policy that names one blocks the button's stylesheet.
     return {"theme": theme, "csp_nonce": context.get("csp_nonce")}
 
 

@@ -15,13 +15,9 @@ from django_ms_identity.jsonnet.json_values import (
     JSONObject,
     NotJSON,
     clean_object,
-    encode,
     kind_of,
     well_formed,
 )
-
-MAX_CLAIMS = 256 * 1024
-"""Bytes of the encoded claims."""
 
 _HINT = "Look at the optional claims and the claims-mapping policies of the app registration."
 _INT64 = range(-(2**63), 2**63)
@@ -125,13 +121,7 @@ def mapper_claims(payload: Mapping[str, object], *, subject: str) -> JSONObject:
     if faults:
         raise ClaimsInvalid("; ".join(faults), hint=_HINT)
     known["sub"] = well_formed(subject)
-    claims: JSONObject = {name: value for name, value in (known | {"raw_claims": raw}).items() if value}
-    if (size := len(encode(claims).encode())) > MAX_CLAIMS:
-        raise ClaimsInvalid(
-            f"the claims take {size} bytes; at most {MAX_CLAIMS} are accepted",
-            hint=_HINT,
-        )
-    return claims
+    return {name: value for name, value in (known | {"raw_claims": raw}).items() if value}
 
 
 def _read(name: str, value: JSON, faults: list[str]) -> JSON:

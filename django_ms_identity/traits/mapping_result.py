@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from django_ms_identity.exceptions import MapperResultInvalid
 from django_ms_identity.jsonnet.json_values import JSON, JSONObject, NotJSON, clean, has_nul, kind_of
@@ -54,25 +54,74 @@ class MappingResult:
     metadata_admin: JSONObject | None = field(default=None, repr=False)
     verified_addresses: tuple[Address, ...] = field(default=(), repr=False)
     user: MappedUser | None = field(default=None, repr=False)
-    replaced_traits: JSONObject | None = field(default=None, repr=False)
-    """The mapper's own traits, where a web hook put others into their place."""
-
     self_asserted: tuple[str, ...] = ()
-    """Written paths of the traits that the visitor typed."""
+    """Paths of the traits that the visitor typed."""
+    original: MappingResult | None = field(default=None, repr=False)
+    """What the mapper itself returned, where a form or a web hook has changed the traits since."""
+    confirmation: MappingResult | None = field(default=None, repr=False)
+    """What the mapper returns for the same claims and an empty identity; None where it saw no other.
+
+    A mapper may hand on what it finds in the stored identity. Only what it also makes of the claims alone
+    is Microsoft's word.
+    """
 
     @property
-    def mapper_traits(self) -> JSONObject:
-        """What the mapper itself said: the word of a visitor or a web hook proves nothing about anybody."""
-        return self._not_typed(self.traits if self.replaced_traits is None else self.replaced_traits)
+    def as_mapped(self) -> MappingResult:
+        """What the mapper itself returned: what a visitor or a web hook says proves nothing."""
+        return self.original or self
 
     @property
-    def vouched_traits(self) -> JSONObject:
-        """The traits that may reach the Django user: what a visitor typed is left out; DESIGN 2.7."""
-        return self._not_typed(self.traits)
+    def confirmed(self) -> MappingResult:
+        """What the mapper makes of the claims alone."""
+        return self.confirmation or self.as_mapped
 
-    def _not_typed(self, traits: JSONObject) -> JSONObject:
-        typed = {parse_path(path)[0] for path in self.self_asserted}
-        return {name: value for name, value in traits.items() if name not in typed} if typed else traits
+    def is_typed(self, name: str) -> bool:
+        """Say whether the visitor typed a top-level trait, or a part of it."""
+        return any(parse_path(path)[0] == name for path in self.self_asserted)
+
+    def with_traits(self, traits: JSONObject, *, self_asserted: tuple[str, ...] = ()) -> MappingResult:
+        """Return the result with other traits, for which the mapper is not responsible.
+
+        ``self_asserted`` are the paths of those that the visitor typed, in addition to earlier ones.
+        """
+        return replace(
+            self,
+            traits=traits,
+            self_asserted=tuple(dict.fromkeys((*self.self_asserted, *self_asserted))),
+            original=self.as_mapped,
+        )
+
+    def as_dict(self) -> JSONObject:
+        """Return plain JSON, for ``from_dict``."""
+        user: JSON = None
+        if self.user is not None:
+            groups = self.user.groups
+            user = [dict(self.user.fields), None if groups is None else list(groups)]
+        return {
+            "traits": self.traits,
+            "metadata_public": self.metadata_public,
+            "metadata_admin": self.metadata_admin,
+            "verified_addresses": [[address.via, address.value] for address in self.verified_addresses],
+            "user": user,
+            "self_asserted": list(self.self_asserted),
+            "original": None if self.original is None else self.original.as_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Any) -> MappingResult:  # Any: what another release wrote raises.
+        """Read what ``as_dict`` returned; all else raises ``KeyError``, ``TypeError`` or ``ValueError``."""
+        user, original = plain["user"], plain["original"]
+        return cls(
+            traits=plain["traits"],
+            metadata_public=plain["metadata_public"],
+            metadata_admin=plain["metadata_admin"],
+            verified_addresses=tuple(
+                Address(via=via, value=value) for via, value in plain["verified_addresses"]
+            ),
+            user=user and MappedUser(fields=user[0], groups=None if user[1] is None else tuple(user[1])),
+            self_asserted=tuple(plain["self_asserted"]),
+            original=original and cls.from_dict(original),
+        )
 
 
 def parse(text: str) -> MappingResult:

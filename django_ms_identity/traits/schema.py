@@ -14,7 +14,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from django_ms_identity.exceptions import MapperUnavailable, SchemaInvalid, SchemaUnavailable
-from django_ms_identity.jsonnet import sources
 from django_ms_identity.jsonnet.json_values import JSONObject
 from django_ms_identity.jsonnet.source_urls import schema_url_faults
 
@@ -35,7 +34,7 @@ from .schema_nodes import Mark as Mark
 from .schema_nodes import marks_of
 
 if TYPE_CHECKING:
-    from django_ms_identity.net.http import HttpClient
+    from django_ms_identity.jsonnet.sources import Sources
 
 MAX_PROBLEMS = 100
 KEPT = 16
@@ -101,17 +100,17 @@ def parse_schema(text: str) -> IdentitySchema:
     )
 
 
-def load_schema(url: str, *, transport: HttpClient, allow_http: bool = False) -> IdentitySchema:
+def load_schema(url: str, *, sources: Sources) -> IdentitySchema:
     """Read the identity schema behind a URL, of the same schemes and as fresh as a mapper's.
 
     Raises ``SchemaUnavailable`` or ``SchemaInvalid``.
     """
-    if faults := schema_url_faults(url, allow_http=allow_http):
+    if faults := schema_url_faults(url, allow_http=sources.allow_http):
         raise SchemaUnavailable(
             f"IDENTITY_SCHEMA_URL {faults[0]}", hint="Correct IDENTITY_SCHEMA_URL in the settings."
         )
     try:
-        text = sources.read(url, transport=transport, allow_http=allow_http)
+        text = sources.read(url)
     except MapperUnavailable as error:
         raise SchemaUnavailable(f"the identity schema: {error.detail}", hint=_HINT) from None
     return parse_schema(text)

@@ -1,4 +1,4 @@
-"""What every view of ours has in common: headers, switches, and the page that refuses."""
+"""What the views have in common: headers, configuration, and the error page."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_http_methods
 
 from django_ms_identity import conf, sessions, transactions
+from django_ms_identity.conf import Config
 from django_ms_identity.exceptions import EmbeddedRefused, FormUnreadable, MSIdentityError, ProviderUnknown
 from django_ms_identity.flows import return_urls
 from django_ms_identity.models import Identity
@@ -44,37 +45,45 @@ UNREADABLE = (
 """What reading a form raises that no browser of ours sent."""
 
 _Args = ParamSpec("_Args")
+_Inner = Callable[Concatenate[HttpRequest, Config, _Args], HttpResponse]
+"""A view as it is written: the configuration is looked up once per request and passed to it."""
 _View = Callable[Concatenate[HttpRequest, _Args], HttpResponse]
+"""A view as Django calls it."""
 
 
-def public_page(*methods: str, csrf: bool = False) -> Callable[[_View[_Args]], _View[_Args]]:
-    """Make a view of the sign-in: open to everybody, uncacheable, unframeable, outside transactions.
+def public_page(
+    *methods: str, csrf: bool = False, despite_faults: bool = False
+) -> Callable[[_Inner[_Args]], _View[_Args]]:
+    """Make a view that is open to everyone, uncacheable, unframeable and outside transactions.
 
-    A refusal becomes our error page; with ``ENABLED`` off there is no page. ``csrf`` protects a POST also
-    where the project has no middleware for it.
+    A refusal becomes the error page; with ``ENABLED`` off there is no page. ``csrf`` protects a POST also
+    where the project has no middleware for it. ``despite_faults`` calls the view with what can be read of a
+    faulty configuration; other views answer with an error page then.
     """
 
-    def decorate(view: _View[_Args]) -> _View[_Args]:
-        return _outside_transactions(login_not_required(_page(view, methods, csrf=csrf)))
+    def decorate(view: _Inner[_Args]) -> _View[_Args]:
+        page = _page(view, methods, csrf=csrf, despite_faults=despite_faults)
+        return _outside_transactions(login_not_required(page))
 
     return decorate
 
 
-def private_page(*methods: str, csrf: bool = False) -> Callable[[_View[_Args]], _View[_Args]]:
+def private_page(*methods: str, csrf: bool = False) -> Callable[[_Inner[_Args]], _View[_Args]]:
     """Make a view as ``public_page`` does, for people who are signed in; others go to LOGIN_URL.
 
-    ``LoginRequiredMiddleware`` is told to leave it alone: it would have them return to an address that
+    ``LoginRequiredMiddleware`` is told to leave it alone: it would have people return to an address that
     takes a POST alone.
     """
 
-    def decorate(view: _View[_Args]) -> _View[_Args]:
-        def checked(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
+    def decorate(view: _Inner[_Args]) -> _View[_Args]:
+        def checked(
+            request: HttpRequest, config: Config, /, *args: _Args.args, **kwargs: _Args.kwargs
+        ) -> HttpResponse:
             if sessions.user_of(request) is None:
                 return redirect_to_login(reverse("ms_identity:connections"))
-            return view(request, *args, **kwargs)
+            return view(request, config, *args, **kwargs)
 
-        page = _page(update_wrapper(checked, view), methods, csrf=csrf)
-        return _outside_transactions(login_not_required(page))
+        return public_page(*methods, csrf=csrf)(update_wrapper(checked, view))
 
     return decorate
 
@@ -85,18 +94,22 @@ def refuse_embedded(request: HttpRequest) -> None:
         raise EmbeddedRefused("Sec-Fetch-Dest is not document")
 
 
-def _page(view: _View[_Args], methods: tuple[str, ...], *, csrf: bool) -> _View[_Args]:
-    protected: _View[_Args] = csrf_protect(view) if csrf else view
-    limited: _View[_Args] = require_http_methods(list(methods))(protected)
+def _page(view: _Inner[_Args], methods: tuple[str, ...], *, csrf: bool, despite_faults: bool) -> _View[_Args]:
+    def configured(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
+        parsed = conf.parse()
+        if not parsed.config.enabled:
+            raise Http404
+        config = parsed.config if despite_faults else parsed.valid_config()
+        if csrf:
+            refuse_unreadable(request)
+        return limited(request, config, *args, **kwargs)
+
+    limited: _Inner[_Args] = require_http_methods(list(methods))(csrf_protect(view) if csrf else view)
 
     def wrapped(request: HttpRequest, /, *args: _Args.args, **kwargs: _Args.kwargs) -> HttpResponse:
         hide_from_error_reports(request)
         try:
-            if not conf.is_enabled():
-                raise Http404
-            if csrf:
-                refuse_unreadable(request)
-            response = limited(request, *args, **kwargs)
+            response = configured(request, *args, **kwargs)
         except MSIdentityError as error:
             response = refuse(request, error, provider=str(kwargs.get("provider", "")))
         except OperationalError as error:

@@ -1,9 +1,10 @@
-"""The end of a sign-in: Microsoft sends the visitor back here; DESIGN section 4."""
+"""The end of a sign-in: Microsoft sends the visitor back here."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import assert_never
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import (
@@ -16,11 +17,11 @@ from django.http import (
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 
-from django_ms_identity import conf, runtime, sessions
-from django_ms_identity.cache import Claim
+from django_ms_identity import runtime, sessions
+from django_ms_identity.cache import Acquisition
 from django_ms_identity.conf import Config
 from django_ms_identity.entra.authentication_context import refuse_stale
-from django_ms_identity.entra.code_exchange import VerifiedLogin, exchange
+from django_ms_identity.entra.code_exchange import exchange
 from django_ms_identity.entra.errors import error_for
 from django_ms_identity.entra.providers import Provider, ResponseMode
 from django_ms_identity.exceptions import (
@@ -30,46 +31,46 @@ from django_ms_identity.exceptions import (
     FlowReplayed,
     MSIdentityError,
 )
-from django_ms_identity.flows import authorization_request, return_urls
-from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse, Intent
-from django_ms_identity.flows.pending_step import StoredStep
+from django_ms_identity.flows import authorization_request as flow
+from django_ms_identity.flows import return_urls
+from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse
 from django_ms_identity.identities.linking.confirmation import connect
-from django_ms_identity.identities.sign_in import Arrived, reauthenticate, sign_in
+from django_ms_identity.identities.sign_in import reauthenticate, sign_in
+from django_ms_identity.identities.sign_in_result import ResultKind, SignInResult
+from django_ms_identity.sign_in_context import Intent, SignInContext
 
-from . import authorization_response, flash_messages, responses
+from . import authorization_response, responses
 from .base import public_page, refuse
-from .flash_messages import Notice
 
 
 @csrf_exempt
 @public_page("GET", "POST")
-def callback(request: HttpRequest, provider: str) -> HttpResponse:
+def callback(request: HttpRequest, config: Config, provider: str) -> HttpResponse:
     """Finish the sign-in that this browser started, or say in plain words why not.
 
     GET answers ``response_mode=query``; for ``form_post`` the POST keeps the answer in a cookie and
     redirects to a GET, because the cross-site POST carries no session.
     """
     query = authorization_response.pop_query(request)
-    config = conf.get_config()
     chosen = config.provider(provider)
-    posts = chosen.response_mode is ResponseMode.FORM_POST
+    form_post = chosen.response_mode is ResponseMode.FORM_POST
     posted = request.method == "POST"
-    if posted is not posts and not (posts and "code" not in query):
-        return HttpResponseNotAllowed(["POST" if posts else "GET"])
-    arrival = _Arrival(request, chosen, config)
+    if posted is not form_post and not (form_post and "code" not in query):
+        return HttpResponseNotAllowed(["POST" if form_post else "GET"])
+    handler = CallbackHandler(request, chosen, config)
     try:
         if posted:
-            return arrival.bounce(query)
-        response = arrival.finish(query)
+            return handler.form_post_redirect(query)
+        response = handler.finish(query)
     except MSIdentityError as error:
         response = refuse(
-            request, error, provider=provider, next_url=arrival.return_to, retry_url=arrival.retry_url
+            request, error, provider=provider, next_url=handler.return_to, retry_url=handler.retry_url
         )
-    return arrival.without_cookies(response)
+    return handler.without_cookies(response)
 
 
-class _Arrival:
-    """One answer of Microsoft's at our callback; a class because errors need what was known till then."""
+class CallbackHandler:
+    """Handle one answer of Microsoft's; a class because errors need what was known till then."""
 
     def __init__(self, request: HttpRequest, provider: Provider, config: Config) -> None:
         self._request = request
@@ -81,17 +82,15 @@ class _Arrival:
         self._state = ""
         self.return_to = ""
         self.retry_url = ""
-        """Where to try again what is no login: only the page that asked for it can start it."""
+        """Where to try again for other intents than login: only the page that asked for it can start it."""
 
-    def bounce(self, query: QueryDict) -> HttpResponse:
-        """Keep a form_post's answer for the GET that follows; the flow is not finished yet."""
+    def form_post_redirect(self, query: QueryDict) -> HttpResponse:
+        """Keep a form_post's answer for the GET that follows; the sign-in is not finished yet."""
         self._read_state(query)
-        self._recall()
-        value = authorization_request.seal_response(
-            replace(
-                authorization_response.parse(query),
-                expires_at=int(time.time()) + authorization_request.ANSWER_SECONDS,
-            ),
+        self._load_request()
+        answer = authorization_response.parse(query)
+        value = flow.seal_response(
+            replace(answer, expires_at=int(time.time()) + flow.ANSWER_SECONDS),
             runtime.keyring(),
             state=self._state,
             provider=self._provider.id,
@@ -100,9 +99,9 @@ class _Arrival:
         path = reverse("ms_identity:callback", args=[self._provider.id])
         response = HttpResponseRedirect(f"{path}?state={self._state}", status=303)
         response.set_cookie(
-            authorization_request.response_cookie(self._state, secure=self._secure),
+            flow.response_cookie(self._state, secure=self._secure),
             value,
-            max_age=authorization_request.ANSWER_SECONDS,
+            max_age=flow.ANSWER_SECONDS,
             secure=self._secure,
             httponly=True,
             samesite="Lax",
@@ -110,36 +109,31 @@ class _Arrival:
         return response
 
     def finish(self, query: QueryDict) -> HttpResponse:
-        """Take the flow, redeem the code, verify who came, and sign them in."""
+        """Load the request, redeem the code, verify the login, and sign the person in."""
         self._read_state(query)
-        digest = authorization_request.digest(self._state)
+        digest = flow.digest(self._state)
         try:
-            started = self._recall()
+            started = self._load_request()
             code = self._code(query)
-            self._claim(digest, until=started.expires_at)
+            self._use_state(digest, until=started.expires_at)
         except (FlowMissing, FlowReplayed):
             # The back button, or a reload, of the very visitor whom this flow signed in.
             finished = sessions.finished_return_to(self._request, digest=digest)
             if finished is None:
                 raise
-            return responses.redirect_to_next(self._request, finished, config=self._config)
+            return responses.redirect_to_next(self._request, self._config, finished)
         starter = self._starter(started)
-        outcome = self._arrive(started, starter, self._prove(started, code))
-        if outcome is Arrived.SIGNED_IN:
-            sessions.remember_finished(self._request, digest=digest, return_to=self.return_to)
-        return responses.respond(
-            self._request,
-            outcome,
-            provider=self._provider.id,
-            return_to=self.return_to,
-            config=self._config,
-        )
+        context = self._verify(started, code)
+        result = self._handle(context, started, starter)
+        if result.kind in (ResultKind.SIGNED_IN, ResultKind.LINKED):
+            sessions.remember_finished(self._request, digest=digest, return_to=context.return_to)
+        return responses.respond(context, result)
 
     def without_cookies(self, response: HttpResponse) -> HttpResponse:
         """Delete what the browser kept of this flow: it is over, whatever came of it."""
         for name in (
-            authorization_request.request_cookie(self._state, secure=self._secure),
-            authorization_request.response_cookie(self._state, secure=self._secure),
+            flow.request_cookie(self._state, secure=self._secure),
+            flow.response_cookie(self._state, secure=self._secure),
         ):
             if f"{name}=" in self._cookies:
                 response.delete_cookie(name)
@@ -150,12 +144,12 @@ class _Arrival:
             if len(query.getlist(name)) > 1:
                 raise CallbackInvalid(f"{name} came more than once")
         state = query.get("state", "")
-        if not authorization_request.is_state(state):
+        if not flow.is_state(state):
             raise CallbackInvalid("state is missing or malformed")
         self._state = state
 
-    def _recall(self) -> AuthorizationRequest:
-        started = authorization_request.load_request(
+    def _load_request(self) -> AuthorizationRequest:
+        started = flow.load_request(
             self._cookies,
             state=self._state,
             provider=self._provider.id,
@@ -181,16 +175,10 @@ class _Arrival:
             raise CallbackInvalid("neither code nor error came back")
         return answer.code
 
-    def _claim(self, digest: str, *, until: int) -> None:
-        seconds = max(1, until - int(time.time()) + 1)
-        # With the cache down, Microsoft redeems a code only once.
-        if runtime.shared_cache().claim(f"flow:{digest}", seconds=seconds) is Claim.LOST:
-            raise FlowReplayed("this state was used before")
-
     def _answer(self, query: QueryDict) -> AuthorizationResponse:
         if self._provider.response_mode is ResponseMode.QUERY:
             return authorization_response.parse(query)
-        return authorization_request.load_response(
+        return flow.load_response(
             self._cookies,
             state=self._state,
             provider=self._provider.id,
@@ -199,43 +187,38 @@ class _Arrival:
             now=time.time(),
         )
 
-    def _prove(self, started: AuthorizationRequest, code: str) -> VerifiedLogin:
-        return exchange(
+    def _use_state(self, digest: str, *, until: int) -> None:
+        seconds = max(1, until - int(time.time()) + 1)
+        # With the cache down, Microsoft redeems a code only once.
+        acquired = runtime.shared_cache().acquire_once(f"flow:{digest}", seconds=seconds)
+        if acquired is Acquisition.TAKEN:
+            raise FlowReplayed("this state was used before")
+
+    def _verify(self, started: AuthorizationRequest, code: str) -> SignInContext:
+        login = exchange(
             self._provider,
             code=code,
             state=started.state,
             nonce=started.nonce,
             verifier=started.verifier,
             redirect_uri=started.redirect_uri,
-            transport=runtime.http_client(),
-            documents=runtime.documents(),
+            transport=runtime.http_client(self._config),
+            documents=runtime.documents(self._config),
+        )
+        return SignInContext(
+            request=self._request,
+            config=self._config,
+            login=login,
+            return_to=started.return_to,
+            intent=started.intent,
         )
 
-    def _arrive(
-        self, started: AuthorizationRequest, starter: AbstractBaseUser | None, proof: VerifiedLogin
-    ) -> Arrived | StoredStep:
-        request, return_to = self._request, self.return_to
-        if starter is None:
-            return sign_in(request, proof=proof, return_to=return_to)
-        match started.intent:
-            case Intent.LINK:
-                connected = connect(request, user=starter, proof=proof, return_to=return_to)
-                if isinstance(connected, StoredStep):
-                    return connected
-                flash_messages.leave(request, Notice.LINKED)
-            case Intent.REAUTHENTICATE:
-                refuse_stale(proof.claims, started_at=started.started_at)
-                reauthenticate(request, user=starter, proof=proof)
-            case Intent.STEP_UP:
-                reauthenticate(request, user=starter, proof=proof, second_factor=True)
-        return Arrived.SIGNED_IN
-
     def _starter(self, started: AuthorizationRequest) -> AbstractBaseUser | None:
-        """Return who started what is no login; nobody for a login."""
+        """Return the user who started any intent but login; none for a login."""
         if started.intent is Intent.LOGIN:
             return None
         user = sessions.user_of(self._request)
-        # What somebody started who was signed in must never become a login, or another's link; DESIGN 5.1.
+        # What a signed-in user started must never become a login, or another user's link.
         if user is None or not sessions.is_bound(self._request, user=started.user, binding=started.binding):
             raise FlowMismatch(
                 f"the flow ({started.intent}) belongs to another session",
@@ -243,3 +226,20 @@ class _Arrival:
                 "another host than the one where they are signed in.",
             )
         return user
+
+    def _handle(
+        self, context: SignInContext, started: AuthorizationRequest, starter: AbstractBaseUser | None
+    ) -> SignInResult:
+        if starter is None:
+            return sign_in(context)
+        match context.intent:
+            case Intent.LINK:
+                return connect(context, starter)
+            case Intent.REAUTHENTICATE:
+                refuse_stale(context.claims, started_at=started.started_at)
+                return reauthenticate(context, starter)
+            case Intent.STEP_UP:
+                return reauthenticate(context, starter)
+            case Intent.LOGIN:
+                raise AssertionError("a login has no starter")
+        assert_never(context.intent)

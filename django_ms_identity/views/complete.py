@@ -1,58 +1,52 @@
-"""The page that asks for the traits which the mapper could not supply; DESIGN 5.9."""
+"""The page that asks for the traits which the mapper could not supply."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from django_ms_identity import conf, sessions
+from django_ms_identity import sessions
+from django_ms_identity.conf import Config
 from django_ms_identity.exceptions import PendingMissing
 from django_ms_identity.flows import pending_step, return_urls
 from django_ms_identity.flows.pending_step import PendingStep, StepKind
-from django_ms_identity.identities import sign_in
-from django_ms_identity.identities.linking import confirmation
+from django_ms_identity.identities.linking.confirmation import finish
+from django_ms_identity.identities.sign_in import resume_sign_in
 
 from . import forms, responses
+from .base import public_page
 
 
-@responses.step_page()
-def complete(request: HttpRequest) -> HttpResponse:
-    """Ask for what is missing or invalid, then go on as if Microsoft had said it."""
-    config = conf.get_config()
-    step = pending_step.load(request, StepKind.COMPLETE)
-    _refuse_stranger(request, step)
-    proof = responses.verified_login_of(step, config=config)
+@public_page("GET", "HEAD", "POST", csrf=True)
+def complete(request: HttpRequest, config: Config) -> HttpResponse:
+    """Ask for what is missing or invalid, then continue as if Microsoft had said it."""
+    step = pending_step.load(request, config, StepKind.COMPLETE)
+    _refuse_another_user(request, step)
+    context = step.context
     posted = request.method == "POST"
     if posted:
-        responses.check_form_token(request)
-    form, completed = forms.ask(step.mapped, request.POST if posted else None)
+        responses.check_form_token(request, config)
+    form, completed = forms.ask(step.mapping, config, request.POST if posted else None)
     if completed is None:
-        context = responses.account_context(step, proof) | {
+        page = responses.account_context(context) | {
             "form": form,
-            "ticket": pending_step.form_token(request),
+            "ticket": pending_step.form_token(request, config),
             "other_url": return_urls.start_url(
-                step.provider, next_url=step.return_to, prompt="select_account"
+                context.provider.id, next_url=context.return_to, prompt="select_account"
             ),
         }
-        return render(request, "ms_identity/complete.html", context)
+        return render(request, "ms_identity/complete.html", page)
     user = sessions.user_of(request)
-    if user is not None:
-        connected = confirmation.finish(
-            request, user=user, proof=proof, mapped=completed, return_to=step.return_to
-        )
-        return responses.respond_to_link(request, connected, step.return_to, config=config)
-    outcome = sign_in.resume_sign_in(request, proof=proof, mapped=completed, return_to=step.return_to)
-    return responses.respond(
-        request, outcome, provider=step.provider, return_to=step.return_to, config=config
-    )
+    result = resume_sign_in(context, completed) if user is None else finish(context, user, completed)
+    return responses.respond(context, result)
 
 
-def _refuse_stranger(request: HttpRequest, step: PendingStep) -> None:
+def _refuse_another_user(request: HttpRequest, step: PendingStep) -> None:
     user = sessions.user_of(request)
-    # Nobody was signed in when somebody new came; whoever is now is somebody else.
+    # A registration belongs to a session without a user, a link to the session of its owner.
     if (user is None) if step.owners else (user is not None):
         pending_step.clear(request)
-        raise PendingMissing("somebody else signed in, or out, meanwhile")
+        raise PendingMissing("another user signed in, or out, meanwhile")
     if user is not None and sessions.user_key(user) not in step.owners:
         pending_step.clear(request)
-        raise PendingMissing("what waits belongs to another user")
+        raise PendingMissing("the step belongs to another user")

@@ -1,4 +1,4 @@
-"""The page of the Microsoft accounts that are connected to whoever is signed in."""
+"""The page of the Microsoft accounts that are connected to the signed-in user."""
 
 from __future__ import annotations
 
@@ -12,31 +12,32 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from django_ms_identity import conf, sessions
+from django_ms_identity import sessions
 from django_ms_identity.conf import Config
 from django_ms_identity.flows import return_urls
-from django_ms_identity.flows.authorization_request import Intent
-from django_ms_identity.identities.linking import confirmation
-from django_ms_identity.identities.linking import credentials as linking
+from django_ms_identity.identities.linking.confirmation import disconnect
+from django_ms_identity.identities.linking.credentials import may_unlink
+from django_ms_identity.identities.linking.matching import identity_of
+from django_ms_identity.sign_in_context import Intent
 
 from . import flash_messages
 from .base import private_page
-from .flash_messages import Notice
+from .flash_messages import Message
 from .start import to_microsoft
-from .step_up import Need, prove_again
+from .step_up import Need, reauthenticate
 
 RESUME_SECONDS = 10 * 60
-"""How long an action waits for the person to prove who they are."""
+"""How long an action waits for the person to authenticate again."""
 _RESUME = "_ms_identity_resume"
 
 
 @private_page("GET", "HEAD")
-def connections(request: HttpRequest) -> HttpResponse:
-    """Show what is connected, and go on with what waited for the person to prove who they are."""
-    config, user = conf.get_config(), _user(request)
+def connections(request: HttpRequest, config: Config) -> HttpResponse:
+    """Show what is connected, and resume an action that waited for the person to authenticate again."""
+    user = _user(request)
     if (resumed := _resume(request, config, user)) is not None:
         return resumed
-    identity = linking.identity_of(user)
+    identity = identity_of(user)
     labels = {provider.id: provider.label for provider in config.providers}
     connected = identity.credentials.with_last_use().order_by("created_at") if identity else ()
     rows = [
@@ -48,7 +49,7 @@ def connections(request: HttpRequest) -> HttpResponse:
             "created_at": credential.created_at,
             "last_used_at": getattr(credential, "last_used_at", None),
             "usable": credential.provider in labels,
-            "may_unlink": linking.may_unlink(request, identity=credential.identity, credential=credential),
+            "may_unlink": may_unlink(request, config, credential),
         }
         for credential in connected
     ]
@@ -64,22 +65,22 @@ def connections(request: HttpRequest) -> HttpResponse:
 
 
 @private_page("POST", csrf=True)
-def link(request: HttpRequest, provider: str) -> HttpResponse:
+def link(request: HttpRequest, config: Config, provider: str) -> HttpResponse:
     """Send the person to Microsoft to connect another account."""
-    config, user = conf.get_config(), _user(request)
+    user = _user(request)
     chosen = config.provider(provider)
     if not _is_recent(request, config):
-        return _prove_first(request, config, user, "link", provider)
+        return _reauthenticate_first(request, config, user, "link", provider)
     return _link(request, config, user, chosen.id)
 
 
 @private_page("POST", csrf=True)
-def unlink(request: HttpRequest, credential: int) -> HttpResponse:
+def unlink(request: HttpRequest, config: Config, credential: int) -> HttpResponse:
     """Disconnect an account; the sessions that it opened end."""
-    config, user = conf.get_config(), _user(request)
+    user = _user(request)
     if not _is_recent(request, config):
-        return _prove_first(request, config, user, "unlink", credential)
-    return _unlink(request, user, credential)
+        return _reauthenticate_first(request, config, user, "unlink", credential)
+    return _unlink(request, config, user, credential)
 
 
 def _link(request: HttpRequest, config: Config, user: AbstractBaseUser, provider: str) -> HttpResponse:
@@ -95,25 +96,25 @@ def _link(request: HttpRequest, config: Config, user: AbstractBaseUser, provider
     )
 
 
-def _unlink(request: HttpRequest, user: AbstractBaseUser, credential: int) -> HttpResponse:
-    confirmation.disconnect(request, user=user, credential=credential)
+def _unlink(request: HttpRequest, config: Config, user: AbstractBaseUser, credential: int) -> HttpResponse:
+    disconnect(request, config, user, credential)
     page = reverse("ms_identity:connections")
     if sessions.user_of(request) is None:
         # It was the account that had opened this session.
         return redirect_to_login(page)
-    flash_messages.leave(request, Notice.UNLINKED)
+    flash_messages.leave(request, Message.UNLINKED)
     return HttpResponseRedirect(page)
 
 
-def _prove_first(
+def _reauthenticate_first(
     request: HttpRequest, config: Config, user: AbstractBaseUser, action: str, target: str | int
 ) -> HttpResponse:
-    # Posted with a CSRF token by this very person: after the proof it needs no second click. Only who comes
-    # back from it knows the ticket; whoever just opens the page, days later perhaps, resumes nothing.
+    # Posted with a CSRF token by this very person, so it needs no second click afterwards. Only the redirect
+    # back knows the ticket: opening the page later resumes nothing.
     ticket = secrets.token_urlsafe(16)
     request.session[_RESUME] = [action, target, sessions.user_key(user), time.time(), ticket]
     page = f"{reverse('ms_identity:connections')}?{urlencode({'resume': ticket})}"
-    return prove_again(request, need=Need.RECENT, user=user, config=config, return_to=page)
+    return reauthenticate(request, need=Need.RECENT, user=user, config=config, return_to=page)
 
 
 def _resume(request: HttpRequest, config: Config, user: AbstractBaseUser) -> HttpResponse | None:
@@ -133,7 +134,7 @@ def _act(
 ) -> HttpResponse:
     if action == "link":
         return _link(request, config, user, str(target))
-    return _unlink(request, user, int(target))
+    return _unlink(request, config, user, int(target))
 
 
 def _is_recent(request: HttpRequest, config: Config) -> bool:

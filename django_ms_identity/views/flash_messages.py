@@ -1,4 +1,4 @@
-"""What the page of connected accounts says once after something was done."""
+"""What the page of connected accounts says once after an action."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 _KEY = "_ms_identity_notice"
 
 
-class Notice(StrEnum):
+class Message(StrEnum):
     LINKED = "linked"
     UNLINKED = "unlinked"
 
 
 _TEXTS: dict[str, _StrOrPromise] = {
-    Notice.LINKED: _("The Microsoft account is connected."),
-    Notice.UNLINKED: _("The Microsoft account is disconnected."),
+    Message.LINKED: _("The Microsoft account is connected."),
+    Message.UNLINKED: _("The Microsoft account is disconnected."),
 }
 
 
-def leave(request: HttpRequest, notice: Notice) -> None:
-    """Leave a notice for the next page."""
-    request.session[_KEY] = notice.value
+def leave(request: HttpRequest, message: Message) -> None:
+    """Leave a message for the next page."""
+    request.session[_KEY] = message.value
 
 
 def take(request: HttpRequest) -> _StrOrPromise:
-    """Return the notice that was left, once."""
+    """Return the message that was left, once."""
     return _TEXTS.get(str(request.session.pop(_KEY, "")), "")

@@ -10,6 +10,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
+from django_ms_identity.conf import Config
 from django_ms_identity.identities import missing_traits
 from django_ms_identity.jsonnet.json_values import JSON, JSONObject
 from django_ms_identity.traits.mapping_result import MappingResult
@@ -99,20 +100,22 @@ class TraitForm(forms.Form):
         return None if value == "" else value
 
 
-def ask(mapped: MappingResult, data: QueryDict | None) -> tuple[TraitForm, MappingResult | None]:
+def ask(
+    mapping: MappingResult, config: Config, data: QueryDict | None
+) -> tuple[TraitForm, MappingResult | None]:
     """Return the form, and what was mapped with what was typed once the identity schema accepts it.
 
-    Raises ``TraitNotAskable`` where no form can mend what the schema says, and what the sandbox raises.
+    Raises ``TraitNotAskable`` where a form cannot correct what the schema says.
     """
-    problems = missing_traits.problems_in(mapped.traits)
+    problems = missing_traits.problems_in(mapping.traits, config)
     asked: dict[tuple[str, ...], TraitField] = {}
     for _round in range(ROUNDS):
-        asked |= {trait.path: trait for trait in missing_traits.fields_for(problems)}
-        form = TraitForm(tuple(asked.values()), traits=mapped.traits, data=data)
+        asked |= {trait.path: trait for trait in missing_traits.fields_for(problems, config)}
+        form = TraitForm(tuple(asked.values()), traits=mapping.traits, data=data)
         if not form.is_valid():
             break
-        completed = missing_traits.with_typed(mapped, form.typed())
-        problems = missing_traits.problems_in(completed.traits)
+        completed = missing_traits.with_typed(mapping, form.typed())
+        problems = missing_traits.problems_in(completed.traits, config)
         if not problems:
             return form, completed
         form.explain(problems)

@@ -6,18 +6,17 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from django_ms_identity import conf
+from django_ms_identity.conf import Config
 from django_ms_identity.flows import return_urls
 
 from .base import public_page
 
 
 @public_page("GET", "HEAD")
-def sign_in(request: HttpRequest) -> HttpResponse:
+def sign_in(request: HttpRequest, config: Config) -> HttpResponse:
     """Show a button per provider; usable as LOGIN_URL."""
-    config = conf.get_config()
     next_url = return_urls.safe_return_to(request, request.GET.get("next", ""), config=config)
-    # Who is signed in and sent here lacks a right; only another account can help.
+    # A signed-in user who is sent here lacks a permission; only another account can help.
     prompt = "select_account" if request.user.is_authenticated else ""
     buttons = [
         {

@@ -1,4 +1,4 @@
-"""The start of a trip to Microsoft."""
+"""The start of a sign-in: the redirect to Microsoft."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from urllib.parse import urlencode, urlsplit
 from django.contrib.auth.models import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from django_ms_identity import conf, runtime, sessions
+from django_ms_identity import runtime, sessions
 from django_ms_identity.conf import Config
 from django_ms_identity.entra import client
 from django_ms_identity.entra.authentication_context import AUTH_TIME_CLAIMS, second_factor_claims
 from django_ms_identity.entra.providers import Provider, ResponseMode
 from django_ms_identity.flows import authorization_request, return_urls
-from django_ms_identity.flows.authorization_request import Intent
+from django_ms_identity.sign_in_context import Intent
 
 from .base import public_page, refuse_embedded, refuse_unreadable
 
@@ -26,13 +26,12 @@ _HOPPED = "ms_identity_hop"
 
 
 @public_page("GET", "POST")
-def start(request: HttpRequest, provider: str) -> HttpResponse:
+def start(request: HttpRequest, config: Config, provider: str) -> HttpResponse:
     """Send the visitor to Microsoft with a new flow in a cookie of its own.
 
     ``next`` is where to go afterwards, ``prompt`` one of a few values. Who is signed in already goes
     straight to ``next`` unless a prompt asks for another account.
     """
-    config = conf.get_config()
     chosen = config.provider(provider)
     refuse_embedded(request)
     refuse_unreadable(request)
@@ -110,7 +109,7 @@ def _asked_claims(provider: Provider, intent: Intent, *, aal2: bool) -> Mapping[
         case Intent.LOGIN | Intent.LINK:
             return {}
         case Intent.REAUTHENTICATE:
-            # Who has shown a second factor must not lose it by proving the first once more.
+            # A session with a second factor must not lose it by showing the first once more.
             return {**AUTH_TIME_CLAIMS, **(second_factor_claims(provider) if aal2 else {})}
         case Intent.STEP_UP:
             return {**AUTH_TIME_CLAIMS, **second_factor_claims(provider)}

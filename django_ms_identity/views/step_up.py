@@ -1,4 +1,4 @@
-"""Sends somebody who is signed in to prove who they are, once more or with a second factor."""
+"""Send a signed-in person to authenticate once more, or with a second factor."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 
-from django_ms_identity import conf, sessions
+from django_ms_identity import sessions
 from django_ms_identity.conf import Config
 from django_ms_identity.entra.authentication_context import second_factor_claims
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import ReauthenticationFailed, StepUpFailed
 from django_ms_identity.flows import return_urls
-from django_ms_identity.flows.authorization_request import Intent
-from django_ms_identity.identities.linking import credentials as linking
+from django_ms_identity.identities.linking.matching import identity_of
+from django_ms_identity.sign_in_context import Intent
 
 from . import responses
 from .base import public_page, refuse_embedded
@@ -25,7 +25,7 @@ from .start import to_microsoft
 
 _SENT_AT = "_ms_identity_sent_at"
 _AT_ONCE = 10
-"""Seconds within which nobody signs in by hand: who is back sooner was sent back by a page."""
+"""Seconds within which a person cannot sign in by hand: a sooner return was a redirect by a page."""
 
 
 class Need(StrEnum):
@@ -36,12 +36,11 @@ class Need(StrEnum):
 
 
 @public_page("GET", "HEAD")
-def step_up(request: HttpRequest) -> HttpResponse:
+def step_up(request: HttpRequest, config: Config) -> HttpResponse:
     """Send the person to Microsoft for what ``need`` names, and then to ``next``.
 
     This is where the decorators send people. Who is not signed in goes to LOGIN_URL.
     """
-    config = conf.get_config()
     refuse_embedded(request)
     if request.GET.get("need") not in set(Need):
         raise Http404
@@ -52,11 +51,11 @@ def step_up(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(return_to or return_urls.default_return_to())
     # How recent is recent, the page that sent the person here decides.
     if need is Need.AAL2 and sessions.has_second_factor(request):
-        return responses.redirect_to_next(request, return_to, config=config)
-    return prove_again(request, need=need, user=user, config=config, return_to=return_to)
+        return responses.redirect_to_next(request, config, return_to)
+    return reauthenticate(request, need=need, user=user, config=config, return_to=return_to)
 
 
-def prove_again(
+def reauthenticate(
     request: HttpRequest, *, need: Need, user: AbstractBaseUser, config: Config, return_to: str
 ) -> HttpResponse:
     """Redirect to where the person can prove what is needed: to Microsoft if an account is connected.
@@ -82,7 +81,7 @@ def prove_again(
 
 
 def _providers(request: HttpRequest, need: Need, user: AbstractBaseUser, config: Config) -> list[Provider]:
-    identity = linking.identity_of(user)
+    identity = identity_of(user)
     used = request.session.get(sessions.PROVIDER)
     connected = set(identity.credentials.values_list("provider", flat=True)) if identity else set()
     providers = [

@@ -16,6 +16,7 @@ from django_ms_identity import conf
 from django_ms_identity.conf import Config, Hook
 from django_ms_identity.conf.settings import KEYS, parse_settings
 from django_ms_identity.exceptions import ConfigurationInvalid, ProviderUnknown
+from django_ms_identity.net.urls import parse_http_url
 
 SECRET = "planted-client-secret"
 PROVIDER = {
@@ -45,7 +46,7 @@ def config_of(debug=False, **settings):
     return parsed.config
 
 
-def test_an_empty_dict_has_every_default():
+def test_empty_settings_have_every_default():
     config = config_of()
 
     assert {field.name: getattr(config, field.name) for field in dataclasses.fields(config)} == {
@@ -65,11 +66,11 @@ def test_an_empty_dict_has_every_default():
     }
 
 
-def test_every_key_is_a_field_of_the_value():
+def test_every_setting_is_a_field_of_config():
     assert {key.lower() for key in KEYS} == {field.name for field in dataclasses.fields(Config)}
 
 
-def test_none_means_the_default():
+def test_setting_of_none_means_the_default():
     given = {key: None for key in KEYS if key not in ("CREATE_GROUPS", "ENABLED", "REGISTRATION_ENABLED")}
 
     assert config_of(**given) == config_of()
@@ -96,7 +97,7 @@ def test_none_means_the_default():
         pytest.param(
             {"ALLOWED_RETURN_URLS": ("https://*.example.com/a",)},
             "allowed_return_urls",
-            ("https://*.example.com/a",),
+            (parse_http_url("https://*.example.com/a"),),
             id="return URLs",
         ),
         pytest.param({"FLOW_LIFESPAN": timedelta(minutes=5)}, "flow_lifespan", 300, id="timedelta"),
@@ -106,7 +107,7 @@ def test_none_means_the_default():
         pytest.param({"HTTP_TIMEOUT": [1, timedelta(seconds=2)]}, "http_timeout", (1, 2), id="a pair"),
     ],
 )
-def test_a_good_value_is_taken(settings, field, value):
+def test_good_setting_is_accepted(settings, field, value):
     assert getattr(config_of(**settings), field) == value
 
 
@@ -227,7 +228,7 @@ def test_a_good_value_is_taken(settings, field, value):
         pytest.param({"PROVIDER": []}, "PROVIDER is not a key that exists.", id="unknown key"),
     ],
 )
-def test_a_bad_value_is_a_fault_that_names_it(settings, fault):
+def test_bad_setting_is_a_fault_that_names_it(settings, fault):
     found = faults_of(**settings)
 
     assert len(found) == 1
@@ -237,29 +238,29 @@ def test_a_bad_value_is_a_fault_that_names_it(settings, fault):
 @pytest.mark.parametrize(
     "url", ["http://example.com/emulator", "ftp://localhost/", "//localhost/", "http://localhost:x/", "/emu"]
 )
-def test_an_emulator_elsewhere_is_a_fault_even_in_debug(url):
+def test_emulator_url_off_this_machine_is_a_fault_in_debug(url):
     assert faults_of(debug=True, EMULATOR_URL=url) == ["EMULATOR_URL must be on this machine."]
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1", "[::1]:8000"])
-def test_an_emulator_on_this_machine_is_taken_in_debug(host):
+def test_emulator_url_on_this_machine_is_accepted_in_debug(host):
     assert config_of(debug=True, EMULATOR_URL=f"http://{host}/emulator/").emulator_url.endswith("/emulator")
 
 
-def test_a_mapper_may_come_over_http_in_debug():
+def test_mapper_url_may_be_http_in_debug():
     assert config_of(debug=True, PROVIDERS=[{**PROVIDER, "mapper_url": "http://localhost/m"}]).providers
 
 
-def test_a_schema_may_come_over_http_in_debug():
+def test_identity_schema_url_may_be_http_in_debug():
     assert config_of(debug=True, IDENTITY_SCHEMA_URL="http://localhost/s").identity_schema_url
 
 
-def test_every_fault_has_something_to_type_where_a_form_is_expected():
+def test_settings_faults_say_what_to_type():
     wrong = {key: object() for key in ("PROVIDERS", "HOOKS", "FLOW_LIFESPAN", "HTTP_TIMEOUT", "PROVIDRS")}
 
     parsed = parse_settings(wrong, debug=False)
 
-    # HTTP_TIMEOUT stands for two times.
+    # HTTP_TIMEOUT is two times.
     assert len(parsed.faults) == 6
     assert all(fault.remedy for fault in parsed.faults)
     assert [fault.remedy for fault in parsed.faults if fault.where == "PROVIDRS"] == [
@@ -267,7 +268,7 @@ def test_every_fault_has_something_to_type_where_a_form_is_expected():
     ]
 
 
-def test_all_faults_are_listed_at_once():
+def test_all_settings_faults_are_listed_at_once():
     wrong = {
         "PROVIDRS": [],
         "PROVIDERS": [{**PROVIDER, "client_id": "", "pkce": "sometimes"}],
@@ -312,7 +313,7 @@ def test_all_faults_are_listed_at_once():
         ),
     ],
 )
-def test_a_fault_quotes_no_secret(wrong):
+def test_settings_fault_quotes_no_secret(wrong):
     with override_settings(MS_IDENTITY=wrong):
         parsed = conf.parse()
 
@@ -320,22 +321,22 @@ def test_a_fault_quotes_no_secret(wrong):
     assert SECRET not in repr(parsed)
 
 
-def test_a_good_configuration_shows_no_secret():
+def test_config_repr_shows_no_secret():
     assert SECRET not in repr(config_of(PROVIDERS=[PROVIDER], HOOKS={"after_login": [WEB_HOOK]}))
 
 
-def test_what_is_no_dict_is_a_fault():
+def test_settings_that_are_no_dict_are_a_fault():
     with override_settings(MS_IDENTITY=["PROVIDERS"]):
         assert [str(fault) for fault in conf.parse().faults] == ["MS_IDENTITY must be a dict."]
 
 
-def test_doubts_do_not_stop_anybody():
+def test_settings_warnings_do_not_stop_sign_in():
     with override_settings(MS_IDENTITY={"PROVIDERS": [{**PROVIDER, "issuer_url": "https://example.com"}]}):
         assert conf.get_config().provider("microsoft")
         assert [doubt.where for doubt in conf.parse().warnings] == ["PROVIDERS[0].issuer_url"]
 
 
-def test_an_unknown_provider_is_refused():
+def test_unknown_provider_id_is_refused():
     with pytest.raises(ProviderUnknown):
         config_of(PROVIDERS=[PROVIDER]).provider("contoso")
 
@@ -474,7 +475,7 @@ anything = st.recursive(
 
 
 @given(settings=st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=8), anything), debug=st.booleans())
-def test_whatever_is_written_there_is_a_value_or_a_list_of_faults(settings, debug):
+def test_any_settings_are_a_config_or_faults(settings, debug):
     parsed = parse_settings(settings, debug=debug)
 
     assert isinstance(parsed.config, Config)
@@ -483,5 +484,5 @@ def test_whatever_is_written_there_is_a_value_or_a_list_of_faults(settings, debu
 
 
 @given(url=st.text() | st.from_regex(r"(https?:)?/{0,3}[\w.:@\[\]*]*(:\d*)?(/.*)?"), debug=st.booleans())
-def test_whatever_url_is_written_there_is_taken_or_a_fault(url, debug):
+def test_any_url_in_settings_is_accepted_or_a_fault(url, debug):
     parse_settings({"BASE_REDIRECT_URI": url, "EMULATOR_URL": url, "ALLOWED_RETURN_URLS": [url]}, debug=debug)

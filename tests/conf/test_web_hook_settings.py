@@ -14,7 +14,7 @@ def faults(**config: object) -> list[str]:
     return [str(fault) for fault in faults_of({"url": URL, "method": "POST"} | config)]
 
 
-def test_a_hook_of_kratos_is_read_as_it_stands():
+def test_kratos_web_hook_is_read_unchanged():
     body = template("function(ctx) {}")
     hook = make_hook(
         id="crm",
@@ -43,7 +43,7 @@ def test_a_hook_of_kratos_is_read_as_it_stands():
     assert hash(hook) == hash(hook)
 
 
-def test_little_is_needed():
+def test_web_hook_needs_only_url_and_method():
     hook = make_hook()
 
     assert hook.response is ResponseUse.CHECK
@@ -76,7 +76,7 @@ def test_little_is_needed():
         ({"url": URL, "method": "POST", "auth": {"type": "oauth"}}, "HOOK.auth.type is not a kind"),
     ],
 )
-def test_a_fault_is_named_once_with_its_path(config, problem):
+def test_web_hook_fault_is_named_once_with_its_path(config, problem):
     (fault,) = faults_of(config)
 
     assert str(fault).startswith(problem)
@@ -104,7 +104,7 @@ def test_a_fault_is_named_once_with_its_path(config, problem):
         ),
     ],
 )
-def test_an_unknown_key_is_a_fault_that_names_the_nearest(config, where, near):
+def test_unknown_web_hook_key_is_a_fault_that_names_the_nearest(config, where, near):
     (fault,) = faults_of({"url": URL, "method": "POST"} | config)
 
     assert (fault.where, fault.remedy) == (where, f"Did you mean {near!r}?")
@@ -125,7 +125,7 @@ def test_an_unknown_key_is_a_fault_that_names_the_nearest(config, where, near):
         "HTTPS://HOOK.EXAMPLE.COM/",
     ],
 )
-def test_a_public_url_is_accepted(url):
+def test_public_web_hook_url_is_accepted(url):
     assert faults(url=url) == []
 
 
@@ -171,7 +171,7 @@ def test_a_public_url_is_accepted(url):
         pytest.param("http://127.0.0.1/", id="http to this machine"),
     ],
 )
-def test_another_url_is_refused_without_repeating_it(url):
+def test_other_web_hook_url_is_refused_without_repeating_it(url):
     (fault,) = faults_of({"url": url, "method": "POST"})
 
     assert fault.where == "HOOK.url"
@@ -180,7 +180,7 @@ def test_another_url_is_refused_without_repeating_it(url):
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
-def test_http_is_for_this_machine_while_developing(host):
+def test_web_hook_by_http_is_for_this_machine_in_debug(host):
     config = {"url": f"http://{host}:8000/", "method": "POST", "allow_private": True}
 
     assert faults_of(config, allow_http=True) == []
@@ -189,7 +189,7 @@ def test_http_is_for_this_machine_while_developing(host):
 
 
 @pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "[fd00::1]"])
-def test_a_private_address_can_be_allowed(host):
+def test_web_hook_to_private_address_can_be_allowed(host):
     assert faults(url=f"https://{host}/", allow_private=True) == []
 
 
@@ -219,14 +219,14 @@ def test_a_private_address_can_be_allowed(host):
         {"X-Name": "x", "x-name": "planted"},
     ],
 )
-def test_a_header_that_could_break_the_request_is_a_fault(headers):
+def test_web_hook_header_that_could_break_the_request_is_a_fault(headers):
     (fault,) = faults(headers=headers)
 
     assert fault.startswith("HOOK.headers")
     assert "planted" not in fault
 
 
-def test_a_configured_header_beats_ours():
+def test_configured_web_hook_header_replaces_the_default():
     hook = make_hook(
         headers={"user-agent": "mine", "content-type": "application/x-www-form-urlencoded; charset=utf-8"},
         body=template("function(ctx) {}"),
@@ -253,7 +253,7 @@ def auth(kind: str, **config: object) -> dict[str, object]:
         (auth("api_key", name="key", value="abc", **{"in": "cookie"}), ("Cookie", "key=abc")),
     ],
 )
-def test_authentication_becomes_a_header(given, header):
+def test_web_hook_auth_becomes_a_header(given, header):
     assert header in make_hook(auth=given).headers
 
 
@@ -281,7 +281,7 @@ def test_authentication_becomes_a_header(given, header):
         auth("api_key", name="authorization", value="x", **{"in": "header"}) | {"config": 1},
     ],
 )
-def test_authentication_that_cannot_be_sent_is_a_fault_without_it(given):
+def test_web_hook_auth_that_cannot_be_sent_is_a_fault_without_it(given):
     found = faults(auth=given)
 
     assert found
@@ -289,7 +289,7 @@ def test_authentication_that_cannot_be_sent_is_a_fault_without_it(given):
     assert "planted" not in "".join(found)
 
 
-def test_two_kinds_of_authentication_are_a_fault():
+def test_web_hook_with_two_kinds_of_auth_is_a_fault():
     (fault,) = faults(headers={"authorization": "x"}, auth=auth("basic_auth", user="u", password="p"))
 
     assert "'authorization' more than once" in fault
@@ -309,7 +309,7 @@ def test_two_kinds_of_authentication_are_a_fault():
         ({"response": {"ignore": True}, "can_interrupt": False}, ResponseUse.IGNORE),
     ],
 )
-def test_the_use_of_the_answer(config, use):
+def test_web_hook_response_use(config, use):
     assert make_hook(**config).response is use
 
 
@@ -317,11 +317,11 @@ def test_the_use_of_the_answer(config, use):
     "config",
     [{"response": {"ignore": True, "parse": True}}, {"response": {"ignore": True}, "can_interrupt": True}],
 )
-def test_an_answer_is_not_both_ignored_and_parsed(config):
+def test_web_hook_response_is_not_both_ignored_and_parsed(config):
     assert faults(**config) == ["HOOK.response cannot be both ignored and parsed."]
 
 
-def test_what_kratos_has_and_we_do_not_earns_a_warning():
+def test_kratos_web_hook_key_without_use_is_a_warning():
     warnings = []
     config = {"url": URL, "method": "POST", "can_interrupt": True, "emit_analytics_event": False}
 
@@ -332,7 +332,7 @@ def test_what_kratos_has_and_we_do_not_earns_a_warning():
 # Secrets and hostile input
 
 
-def test_a_hook_does_not_show_its_secrets():
+def test_web_hook_repr_shows_no_secrets():
     hook = make_hook(
         url="https://hook.example.com/planted?key=planted",
         headers={"X-Name": "planted"},
@@ -366,10 +366,10 @@ JUNK = st.recursive(
 
 
 @given(JUNK)
-def test_whatever_is_configured_is_a_hook_or_faults(config):
+def test_any_web_hook_config_is_a_hook_or_faults(config):
     faults_of(config)
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JUNK)))
-def test_whatever_a_key_holds_is_a_hook_or_faults(config):
+def test_any_value_of_a_web_hook_key_is_a_hook_or_faults(config):
     faults_of({"url": URL, "method": "POST"} | config)

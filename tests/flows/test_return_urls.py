@@ -1,4 +1,4 @@
-"""Links: the redirect URI exactly as registered, and no way out to hosts that nobody allowed."""
+"""Redirect URIs exactly as registered, and return URLs to allowed hosts only."""
 
 import re
 from urllib.parse import urlsplit
@@ -31,7 +31,7 @@ SECURE_REQUEST = RequestFactory().get("/ms/callback/microsoft/", secure=True)
 # Redirect URIs
 
 
-def test_the_redirect_uri_has_the_scheme_and_host_of_the_request():
+def test_redirect_uri_has_scheme_and_host_of_the_request():
     assert return_urls.redirect_uri("microsoft", config=PLAIN, request=REQUEST) == (
         "http://testserver/ms/callback/microsoft/"
     )
@@ -40,14 +40,14 @@ def test_the_redirect_uri_has_the_scheme_and_host_of_the_request():
     )
 
 
-def test_the_redirect_uri_has_the_scheme_and_host_of_the_base():
+def test_redirect_uri_has_scheme_and_host_of_base_redirect_uri():
     expected = "https://www.example.com/ms/callback/microsoft/"
 
     assert return_urls.redirect_uri("microsoft", config=BASED, request=REQUEST) == expected
     assert return_urls.redirect_uri("microsoft", config=BASED) == expected
 
 
-def test_without_request_and_base_only_the_path_is_known():
+def test_redirect_uri_without_request_and_base_is_a_path():
     assert return_urls.redirect_uri("microsoft", config=PLAIN) == "/ms/callback/microsoft/"
 
 
@@ -55,12 +55,12 @@ def test_without_request_and_base_only_the_path_is_known():
     ("uri", "cookies_secure", "secure"),
     [("https://a/", False, True), ("http://a/", False, False), ("http://a/", True, True)],
 )
-def test_cookies_are_for_https_as_the_redirect_uri_or_the_session_cookie_is(uri, cookies_secure, secure):
+def test_flow_cookies_are_secure_as_redirect_uri_or_session_cookie(uri, cookies_secure, secure):
     with override_settings(SESSION_COOKIE_SECURE=cookies_secure):
         assert return_urls.is_secure(uri) is secure
 
 
-def test_a_start_link_carries_what_it_is_given_encoded():
+def test_start_url_encodes_its_query():
     assert return_urls.start_url("microsoft") == "/ms/start/microsoft/"
     assert return_urls.start_url("microsoft", next_url="/a?b=c&d", prompt="login") == (
         "/ms/start/microsoft/?next=%2Fa%3Fb%3Dc%26d&prompt=login"
@@ -68,7 +68,7 @@ def test_a_start_link_carries_what_it_is_given_encoded():
 
 
 @override_settings(LOGIN_REDIRECT_URL="ms_identity:sign_in")
-def test_the_default_return_is_djangos_setting_resolved():
+def test_default_return_url_is_login_redirect_url():
     assert return_urls.default_return_to() == "/ms/sign-in/"
 
 
@@ -91,7 +91,7 @@ def test_the_default_return_is_djangos_setting_resolved():
         "http://localhost:3000/anything",
     ],
 )
-def test_an_allowed_target_is_kept_as_it_is(url):
+def test_allowed_return_url_is_kept(url):
     assert return_urls.safe_return_to(REQUEST, url, config=ALLOWING) == url
 
 
@@ -139,11 +139,11 @@ def test_an_allowed_target_is_kept_as_it_is(url):
         "\x01https://app.example.com/",
     ],
 )
-def test_any_other_target_is_refused(url):
+def test_other_return_url_is_refused(url):
     assert return_urls.safe_return_to(REQUEST, url, config=ALLOWING) == ""
 
 
-def test_over_https_nobody_is_sent_to_plain_http_here():
+def test_return_url_does_not_leave_https_on_this_host():
     assert return_urls.safe_return_to(SECURE_REQUEST, "http://testserver/", config=PLAIN) == ""
     assert return_urls.safe_return_to(SECURE_REQUEST, "https://testserver/", config=PLAIN)
 
@@ -190,7 +190,7 @@ def host_in_a_browser(url, *, base):
         ("a//b", "testserver"),
     ],
 )
-def test_the_oracle_reads_urls_as_browsers_do(url, goes_to):
+def test_url_oracle_reads_urls_as_browsers_do(url, goes_to):
     assert host_in_a_browser(url, base="http://testserver/ms/")[1] == goes_to
 
 
@@ -219,7 +219,7 @@ pieces = st.lists(piece, max_size=9).map("".join)
 @example(url="https://evil.example\\.tenants.example/app", secure=True)
 @example(url="//testserver@evil.example", secure=False)
 @example(url="https://app.example.com:0/", secure=False)
-def test_no_browser_leaves_for_a_host_that_is_not_allowed(url, secure):
+def test_no_return_url_leads_a_browser_to_another_host(url, secure):
     request = SECURE_REQUEST if secure else REQUEST
 
     kept = return_urls.safe_return_to(request, url, config=ALLOWING)

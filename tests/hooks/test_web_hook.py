@@ -109,23 +109,6 @@ def test_a_web_hook_that_fails_leaves_the_identity_without_a_session(
     assert hook_functions.calls == []
 
 
-def test_a_registration_that_closes_while_a_web_hook_is_asked_is_refused(
-    client, ms_identity_emulator, settings
-):
-    """Another server may take its time: what was checked before may not hold any more."""
-
-    def answer(handler):
-        settings.MS_IDENTITY = settings.MS_IDENTITY | {"REGISTRATION_ENABLED": False}
-        handler.reply(b"{}")
-
-    with serve(answer) as server:
-        hooks(settings, after_registration=[web_hook(server.url, **PARSE), SESSION])
-        response = ms_identity_emulator.sign_in(client)
-
-    assert code_of(response) == "registration_disabled"
-    assert rows()["Identity"] == 0
-
-
 def test_web_hooks_and_functions_run_in_order(client, ms_identity_emulator, settings):
     seen = []
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from django.test import RequestFactory
 
-from django_ms_identity.hooks.web_hook_payload import context, sample_context
+from django_ms_identity.hooks.web_hook_payload import payload, sample_payload
 from django_ms_identity.models import Identity
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -28,10 +28,10 @@ def make_identity(**changes):
     return Identity(traits={"email": "ada@example.com"}, metadata_admin={"note": 1}, **changes)
 
 
-def make_context(identity=None, path="/ms/callback/microsoft/", **headers):
+def make_payload(identity=None, path="/ms/callback/microsoft/", **headers):
     request = RequestFactory().get(path, **headers)
     identity = identity or make_identity()
-    return context(request, stage="after_login", provider="microsoft", identity=identity)
+    return payload(request, stage="after_login", provider="microsoft", identity=identity)
 
 
 def shape(value):
@@ -39,7 +39,7 @@ def shape(value):
 
 
 def test_the_request_is_described_as_kratos_describes_it():
-    ctx = make_context(HTTP_USER_AGENT="Browser/1", HTTP_ACCEPT_LANGUAGE="de")
+    ctx = make_payload(HTTP_USER_AGENT="Browser/1", HTTP_ACCEPT_LANGUAGE="de")
 
     assert ctx["request_method"] == "GET"
     assert ctx["request_url"] == "http://testserver/ms/callback/microsoft/"
@@ -58,7 +58,7 @@ def test_the_request_is_described_as_kratos_describes_it():
     "query", ["code=planted&state=planted", "CODE=planted", "x=planted", "session_state=planted;code=planted"]
 )
 def test_no_secret_of_the_request_is_in_it(query):
-    ctx = make_context(path=f"/ms/callback/microsoft/?{query}", **PLANTED)
+    ctx = make_payload(path=f"/ms/callback/microsoft/?{query}", **PLANTED)
 
     assert "planted" not in json.dumps(ctx)
 
@@ -67,7 +67,7 @@ def test_the_identity_is_whole():
     person = uuid.uuid4()
     identity = make_identity(id=person, created_at=MOMENT, updated_at=MOMENT, metadata_public={"a": [1]})
 
-    assert make_context(identity)["identity"] == {
+    assert make_payload(identity)["identity"] == {
         "id": str(person),
         "schema_id": "default",
         "state": "active",
@@ -80,12 +80,12 @@ def test_the_identity_is_whole():
 
 
 def test_an_identity_that_is_not_stored_yet_has_no_times():
-    assert "created_at" not in make_context()["identity"]
+    assert "created_at" not in make_payload()["identity"]
 
 
 def test_a_sample_has_the_shape_of_the_real_one():
-    real = make_context(HTTP_USER_AGENT="Browser/1")
+    real = make_payload(HTTP_USER_AGENT="Browser/1")
 
-    sample = sample_context(stage="after_login", provider="microsoft", identity=make_identity())
+    sample = sample_payload(stage="after_login", provider="microsoft", identity=make_identity())
 
     assert shape(sample) == shape(real)

@@ -6,15 +6,16 @@ import json
 import logging
 import threading
 import uuid
+from dataclasses import replace
 
 import pytest
 
+from django_ms_identity import conf, runtime
 from django_ms_identity.exceptions import MapperBusy, WebHookFailed, WebHookRefused, WebHookUnreachable
 from django_ms_identity.hooks import web_hook_request
 from django_ms_identity.hooks.web_hook_request import send
 from django_ms_identity.hooks.web_hook_response import Changes
 from django_ms_identity.net.guarded_http import Limits
-from django_ms_identity.net.http import HttpClient
 from tests.entra.forge import chain_text
 from tests.support.loopback import Handler, serve
 from tests.support.web_hooks import make_hook, template
@@ -29,10 +30,8 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 def call(url: str, *, ctx=CTX, limits: Limits | None = None, **config: object) -> Changes:
     hook = make_hook(**{"id": "crm", "url": url, "allow_private": True} | config)
-    transport = HttpClient(connect=2, read=2)
-    return send(
-        hook, ctx, transport=transport, timeout=10, allow_http=True, limits=limits or Limits(total=10)
-    )
+    sources = replace(runtime.sources(conf.get_config()), allow_http=True)
+    return send(hook, ctx, sources=sources, timeout=10, limits=limits or Limits(total=10))
 
 
 def ok(handler: Handler) -> None:
@@ -194,13 +193,13 @@ def test_a_template_that_is_not_there_is_a_failure(tmp_path):
 
 @pytest.fixture
 def _no_worker_is_free():
-    turns = web_hook_request.worker_pool._own._turns
-    taken = 0
-    while turns.take(0, timeout=0):
-        taken += 1
+    semaphore = web_hook_request.worker_pool._own._semaphore
+    keys = []
+    while semaphore.acquire(len(keys), timeout=0):
+        keys.append(len(keys))
     yield
-    for _ in range(taken):
-        turns.give_back(0)
+    for key in keys:
+        semaphore.release(key)
 
 
 @pytest.mark.usefixtures("_no_worker_is_free")
@@ -208,7 +207,7 @@ def test_a_busy_sandbox_says_so():
     hook = make_hook(body=template("function(ctx) 1"))
 
     with pytest.raises(MapperBusy):
-        send(hook, CTX, transport=HttpClient(connect=1, read=1), timeout=0.01)
+        send(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=0.01)
 
 
 # Answers
@@ -249,7 +248,7 @@ def test_an_address_that_is_not_public_is_refused_unless_allowed():
     hook = make_hook(url="https://hook.example.com/")
 
     with pytest.raises(WebHookUnreachable, match="not public") as failed:
-        send(hook, CTX, transport=HttpClient(connect=1, read=1), timeout=1, resolve=loopback)
+        send(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1, resolve=loopback)
 
     assert "allow_private" in failed.value.hint
 
@@ -310,7 +309,7 @@ def test_even_an_unexpected_fault_in_the_background_is_only_logged(caplog):
         raise RuntimeError("planted")
 
     hook = make_hook(id="crm", response={"ignore": True})
-    send(hook, CTX, transport=HttpClient(connect=1, read=1), timeout=1, resolve=resolve)
+    send(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1, resolve=resolve)
     joined()
 
     assert "web hook crm failed: RuntimeError" in caplog.text
@@ -345,7 +344,7 @@ def test_a_thread_that_cannot_start_drops_the_request_and_keeps_no_slot(monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         for _ in range(web_hook_request.BACKGROUND + 1):
-            send(hook, CTX, transport=HttpClient(connect=1, read=1), timeout=1)
+            send(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1)
 
     assert caplog.text.count("no thread can be started") == web_hook_request.BACKGROUND + 1
 

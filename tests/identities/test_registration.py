@@ -6,7 +6,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import DataError, IntegrityError, OperationalError, connection
-from django.test import RequestFactory
 
 from django_ms_identity.exceptions import (
     AccountExists,
@@ -15,20 +14,24 @@ from django_ms_identity.exceptions import (
     RegistrationDisabled,
     RegistrationRefused,
 )
+from django_ms_identity.identities.credential_updates import settle_tenant
+from django_ms_identity.identities.decision import decide
+from django_ms_identity.identities.linking.matching import emails_in_use, users_with_any
 from django_ms_identity.identities.registration import (
     SubjectTaken,
-    check_registration,
-    emails_in_use,
+    is_registered,
+    plan_registration,
+    refuse_unstorable,
     register,
-    settle_tenant,
-    users_with_any,
 )
+from django_ms_identity.identities.trusted_addresses import trusted_addresses
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key
 from django_ms_identity.signals import identity_registering
 from django_ms_identity.traits.mapping_result import Address, MappingResult
 from tests.journeys.steps import NOTHING, code_of, page, rows, statements, unquoted
 from tests.support.builders import (
     make_claims,
+    make_context,
     make_identity,
     make_mapped,
     make_mapper,
@@ -45,10 +48,15 @@ MANY = {"microsoft_tenant": "common"}
 
 
 def registered(mapped, *, claims=None, subject="subject", **provider):
-    claims = claims or make_claims(sub=subject)
-    made = make_provider(**provider)
-    check_registration(made, claims, mapped, subject=subject)
-    return register(RequestFactory().get("/"), provider=made, claims=claims, subject=subject, mapped=mapped)
+    context = make_context(make_provider(**provider), claims or make_claims(sub=subject), subject=subject)
+    refuse_unstorable(mapped)
+    trusted = trusted_addresses(context, mapped)
+    owners = users_with_any(trusted.emails)
+    if owners and is_registered(context.provider, subject):
+        raise SubjectTaken
+    if refusals := decide(context, credential=None, owners=owners).refusals:
+        raise refusals[0]
+    return register(context, plan_registration(context, mapped, trusted))
 
 
 # What is written

@@ -8,7 +8,6 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import DataError, IntegrityError
-from django.test import RequestFactory
 
 from django_ms_identity import signals
 from django_ms_identity.exceptions import (
@@ -23,6 +22,7 @@ from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from tests.journeys.steps import statements, unquoted
 from tests.support.builders import (
     make_claims,
+    make_context,
     make_identity,
     make_mapper,
     make_provider,
@@ -51,18 +51,16 @@ def program(user=None, verified=(), **identity):
 def updated(identity, mapper, *, claims=None, **provider):
     """Sign the person in as far as the update goes, and read what is stored then."""
     credential = Credential.objects.for_subject("microsoft", "subject").with_user().get()
-    known = update_identity(
-        RequestFactory().get("/"),
-        provider=make_provider(
-            mapper_url=make_mapper(mapper), update_identity_on_login="automatic", **provider
-        ),
-        credential=credential,
-        claims=claims or make_claims(),
-    )
-    assert credential.identity is known
+    made = make_provider(mapper_url=make_mapper(mapper), update_identity_on_login="automatic", **provider)
+    update_identity(make_context(made, claims), credential)
+    known = credential.identity
     stored = Identity.objects.select_related("user").get(pk=identity.pk)
     assert (known.traits, known.user.email) == (stored.traits, stored.user.email)
     return stored
+
+
+def mapped_by(mapper):
+    return make_context(make_provider(mapper_url=make_mapper(mapper)))
 
 
 def stored_identity(**columns):
@@ -213,10 +211,10 @@ def test_what_another_request_wrote_meanwhile_stays(listen):
     get_user_model().objects.update(first_name="Meanwhile")
 
     update_identity(
-        RequestFactory().get("/"),
-        provider=make_provider(mapper_url=make_mapper(program(traits={"b": 3}, user={"last_name": "X"}))),
-        credential=credential,
-        claims=make_claims(),
+        make_context(
+            make_provider(mapper_url=make_mapper(program(traits={"b": 3}, user={"last_name": "X"})))
+        ),
+        credential,
     )
 
     identity.refresh_from_db()
@@ -233,10 +231,7 @@ def test_what_another_request_wrote_meanwhile_is_held_against_the_schema_too(set
 
     with pytest.raises(TraitsInvalid):
         update_identity(
-            RequestFactory().get("/"),
-            provider=make_provider(mapper_url=make_mapper(program(traits={"b": 3}))),
-            credential=credential,
-            claims=make_claims(),
+            make_context(make_provider(mapper_url=make_mapper(program(traits={"b": 3})))), credential
         )
 
     identity.refresh_from_db()
@@ -250,10 +245,7 @@ def test_an_identity_that_was_deleted_meanwhile_is_refused():
 
     with pytest.raises(IdentityInactive):
         update_identity(
-            RequestFactory().get("/"),
-            provider=make_provider(mapper_url=make_mapper(program(traits={"a": 1}))),
-            credential=credential,
-            claims=make_claims(),
+            make_context(make_provider(mapper_url=make_mapper(program(traits={"a": 1})))), credential
         )
 
     assert not Identity.objects.exists()
@@ -445,12 +437,76 @@ def test_what_the_visitor_typed_is_not_verified_by_a_mapper_that_hands_it_on(pro
     assert identity.user.email == ""
 
 
-def test_what_the_visitor_typed_and_the_single_tenant_says_is_verified():
+def test_what_the_visitor_typed_is_not_verified_by_a_claim_that_happens_to_hold_it():
+    """A display name is the person's own choice; only what the mapper makes of the claims alone counts."""
     identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
 
-    identity = updated(identity, RELAYING, claims=make_claims(email="ceo@victim.example"))
+    identity = updated(identity, RELAYING, claims=make_claims(name="ceo@victim.example"))
 
-    assert addresses(identity) == ["ceo@victim.example"]
+    assert addresses(identity) == []
+
+
+FALLING_BACK = (
+    "local claims = std.extVar('claims'), stored = std.extVar('identity');"
+    "local email = std.get(claims, 'email', std.get(stored.traits, 'contact_email', ''));"
+    "{identity: {traits: {email: email}, verified_addresses: [{via: 'email', value: email}]},"
+    " user: {email: email}}"
+)
+
+
+@pytest.mark.parametrize("self_asserted", [["contact_email"], []], ids=["typed", "imported or hooked"])
+def test_a_stored_trait_that_a_mapper_hands_back_is_not_trusted(self_asserted):
+    identity = stored_identity(traits={"contact_email": "ceo@victim.example"}, self_asserted=self_asserted)
+
+    identity = updated(identity, FALLING_BACK)
+
+    assert (addresses(identity), identity.user.email) == ([], "")
+
+
+def test_stored_metadata_that_a_mapper_hands_back_is_not_trusted():
+    identity = stored_identity(metadata_admin={"email": "ceo@victim.example"})
+
+    identity = updated(identity, "{identity: {traits: {email: std.extVar('identity').metadata_admin.email}}}")
+
+    assert identity.user.email == ""
+
+
+def test_an_address_that_folds_into_another_is_not_granted():
+    identity = stored_identity(traits={"contact_email": "v\u0130ctim@contoso.example"})
+
+    identity = updated(identity, FALLING_BACK)
+
+    assert (addresses(identity), identity.user.email) == ([], "")
+
+
+def test_a_verified_address_that_a_mapper_hands_back_stays_trusted():
+    identity = make_identity(verified=(EMAIL,))
+    Identity.objects.update(traits={"contact_email": EMAIL})
+
+    identity = updated(identity, FALLING_BACK)
+
+    assert identity.user.email == EMAIL
+
+
+def test_an_address_that_the_claims_name_is_trusted_beside_stored_ones():
+    identity = stored_identity(traits={"contact_email": "ceo@victim.example"})
+
+    identity = updated(identity, FALLING_BACK, claims=make_claims(email=EMAIL))
+
+    assert (addresses(identity), identity.user.email) == ([EMAIL], EMAIL)
+
+
+def test_a_stored_trait_that_a_mapper_hands_back_grants_no_privilege():
+    Group.objects.create(name="staff")
+    identity = stored_identity(traits={"role": "staff"}, self_asserted=["role"])
+
+    identity = updated(
+        identity,
+        "local role = std.get(std.extVar('identity').traits, 'role', '');"
+        "{identity: {traits: {}}, user: {is_staff: role == 'staff', groups: [role]}}",
+    )
+
+    assert (identity.user.is_staff, groups(identity)) == (False, [])
 
 
 # Verified addresses

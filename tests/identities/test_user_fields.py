@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from django_ms_identity.entra.clouds import CONSUMER_TENANT
 from django_ms_identity.exceptions import UserInvalid
-from django_ms_identity.identities.user_fields import UserFields as Account
+from django_ms_identity.identities.trusted_addresses import trusted_addresses, vouched_addresses
 from django_ms_identity.identities.user_fields import (
+    UserFields,
     apply,
     build_user,
     fields_for_imported_user,
     fields_for_new_user,
-    trusted_emails,
     with_suffix,
 )
 from django_ms_identity.traits.mapping_result import Address, MappedUser, MappingResult
-from tests.support.builders import TENANT, make_claims, make_mapped, make_provider
+from tests.support.builders import TENANT, make_claims, make_context, make_mapped, make_provider
 
 OTHER = "3cd30985-3b6d-4c4e-8cfa-3ae2b2a31f8c"
 SINGLE = make_provider()
@@ -28,7 +28,16 @@ EMAIL = "ines@contoso.example"
 
 
 def fields(mapped, *, provider=SINGLE, claims=None):
-    return fields_for_new_user(provider, claims or make_claims(), mapped, subject="subject").fields
+    return wanted(mapped, provider=provider, claims=claims).fields
+
+
+def wanted(mapped, *, provider=SINGLE, claims=None):
+    context = make_context(provider, claims)
+    return fields_for_new_user(context, mapped, trusted_addresses(context, mapped))
+
+
+def imported(mapped):
+    return fields_for_imported_user(SINGLE, "subject", mapped, vouched_addresses(mapped))
 
 
 # Trust
@@ -73,13 +82,13 @@ def fields(mapped, *, provider=SINGLE, claims=None):
     ],
 )
 def test_whose_word_counts_for_an_address(provider, claims, mapped, trusted):
-    assert trusted_emails(provider, make_claims(**claims), mapped) == trusted
+    assert trusted_addresses(make_context(provider, make_claims(**claims)), mapped).emails == trusted
 
 
 def test_other_kinds_of_addresses_are_no_emails():
     mapped = MappingResult(traits={}, verified_addresses=(Address(via="sms", value="+44 7700 900417"),))
 
-    assert trusted_emails(MANY, make_claims(), mapped) == ()
+    assert trusted_addresses(make_context(MANY), mapped).emails == ()
 
 
 # From traits
@@ -184,7 +193,7 @@ def test_a_dropped_value_is_not_logged(caplog):
 def test_privileges_are_for_privileged_tenants(name, provider, tid, given):
     mapped = make_mapped(user={name: True}, groups=("staff",))
 
-    account = fields_for_new_user(provider, make_claims(tid=tid), mapped, subject="subject")
+    account = wanted(mapped, provider=provider, claims=make_claims(tid=tid))
 
     assert (name in account.fields) is given
     assert account.groups == (("staff",) if given else ())
@@ -238,7 +247,7 @@ def test_a_name_longer_than_its_column_is_cut():
 
 
 def test_a_suffix_fits_too():
-    account = fields_for_new_user(SINGLE, make_claims(), make_mapped(username="x" * 150), subject="subject")
+    account = wanted(make_mapped(username="x" * 150))
 
     username = with_suffix(account).fields["username"]
 
@@ -266,7 +275,7 @@ def test_nobody_borrows_an_address_as_a_user_name(provider, claims):
 def test_a_date_that_is_a_number_is_a_refusal():
     """Django's date fields raise TypeError for it."""
     with pytest.raises(UserInvalid, match="refuses the type"):
-        build_user(Account(fields={"username": "ines", "last_login": 5}, groups=()))
+        build_user(UserFields(fields={"username": "ines", "last_login": 5}, groups=()))
 
 
 def test_a_verified_address_may_be_a_user_name_anywhere():
@@ -291,7 +300,7 @@ def test_characters_that_forge_what_is_read_are_dropped():
 
 
 def test_nobody_can_tell_a_suffix_beforehand():
-    account = fields_for_new_user(SINGLE, make_claims(), make_mapped(username="ines"), subject="subject")
+    account = wanted(make_mapped(username="ines"))
 
     names = {with_suffix(account).fields["username"] for _ in range(3)}
 
@@ -300,7 +309,7 @@ def test_nobody_can_tell_a_suffix_beforehand():
 
 def test_what_the_model_refuses_is_named_without_its_value():
     with pytest.raises(UserInvalid) as caught:
-        build_user(Account(fields={"username": "planted name", "email": "planted"}, groups=()))
+        build_user(UserFields(fields={"username": "planted name", "email": "planted"}, groups=()))
 
     assert sorted(caught.value.detail.split(", ")) == ["email: invalid", "username: invalid"]
     assert "planted" not in f"{caught.value.detail} {caught.value.hint}"
@@ -317,9 +326,7 @@ def test_the_first_address_that_the_user_model_accepts_is_taken():
 
 
 def test_a_user_has_no_password_that_could_be_used():
-    user = build_user(
-        fields_for_new_user(SINGLE, make_claims(), make_mapped(username="ines"), subject="subject")
-    )
+    user = build_user(wanted(make_mapped(username="ines")))
 
     assert not user.has_usable_password()
 
@@ -328,10 +335,8 @@ def test_a_user_has_no_password_that_could_be_used():
 
 
 def test_without_claims_only_verified_addresses_are_trusted():
-    unverified = fields_for_imported_user(SINGLE, make_mapped(email=EMAIL, username=EMAIL), subject="subject")
-    verified = fields_for_imported_user(
-        SINGLE, make_mapped(email=EMAIL, username=EMAIL, verified=(EMAIL,)), subject="subject"
-    )
+    unverified = imported(make_mapped(email=EMAIL, username=EMAIL))
+    verified = imported(make_mapped(email=EMAIL, username=EMAIL, verified=(EMAIL,)))
 
     assert unverified.fields.keys() == {"username"}
     assert "@" not in str(unverified.fields["username"])
@@ -341,9 +346,9 @@ def test_without_claims_only_verified_addresses_are_trusted():
 def test_without_claims_nobody_is_privileged():
     mapped = make_mapped(user={"username": "ines", "is_staff": True, "is_superuser": True}, groups=("staff",))
 
-    account = fields_for_imported_user(SINGLE, mapped, subject="subject")
+    account = imported(mapped)
 
-    assert account == Account(fields={"username": "ines"}, groups=())
+    assert account == UserFields(fields={"username": "ines"}, groups=())
 
 
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text())
@@ -353,12 +358,12 @@ NAMES = st.one_of(
 )
 
 
-@given(wanted=st.dictionaries(NAMES, SCALARS, max_size=6), traits=st.dictionaries(NAMES, SCALARS, max_size=3))
-def test_any_user_object_makes_a_harmless_user_or_a_refusal(wanted, traits):
+@given(asked=st.dictionaries(NAMES, SCALARS, max_size=6), traits=st.dictionaries(NAMES, SCALARS, max_size=3))
+def test_any_user_object_makes_a_harmless_user_or_a_refusal(asked, traits):
     logging.disable(logging.CRITICAL)
     try:
-        mapped = MappingResult(traits=traits, user=MappedUser(fields=wanted, groups=("staff",)))
-        account = fields_for_new_user(MANY, make_claims(), mapped, subject="subject")
+        mapped = MappingResult(traits=traits, user=MappedUser(fields=asked, groups=("staff",)))
+        account = wanted(mapped, provider=MANY)
         user = build_user(account)
     except UserInvalid:
         return
@@ -376,31 +381,27 @@ def test_only_an_e_mail_address_is_one():
     """Kratos verifies telephone numbers too, and nothing holds a mapper or an export to their form."""
     sms = Address(via="sms", value="ines@contoso.example")
 
-    account = fields_for_imported_user(
-        SINGLE, MappingResult(traits={}, verified_addresses=(sms,)), subject="subject"
-    )
+    account = imported(MappingResult(traits={}, verified_addresses=(sms,)))
 
     assert "email" not in account.fields
 
 
 @pytest.mark.parametrize(
-    ("wanted", "reason"),
+    ("asked", "reason"),
     [
         ({"is_staff": True}, "user.is_staff was dropped: the tenant is not in privileged_tenants"),
         ({"email": "planted"}, "user.email was dropped: the user model refuses the address"),
     ],
 )
-def test_a_field_that_is_not_set_is_told_to_the_operator(caplog, wanted, reason):
-    fields_for_new_user(
-        MANY, make_claims(), make_mapped(user=wanted, verified=("planted",)), subject="subject"
-    )
+def test_a_field_that_is_not_set_is_told_to_the_operator(caplog, asked, reason):
+    wanted(make_mapped(user=asked, verified=("planted",)), provider=MANY)
 
     assert reason in caplog.text
     assert "planted" not in caplog.text
 
 
 def test_groups_that_may_not_be_given_are_told_to_the_operator(caplog):
-    fields_for_new_user(MANY, make_claims(), make_mapped(groups=("planted",)), subject="subject")
+    wanted(make_mapped(groups=("planted",)), provider=MANY)
 
     assert "user.groups was dropped: the tenant is not in privileged_tenants" in caplog.text
     assert "planted" not in caplog.text

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client, RequestFactory
 
-from django_ms_identity import signals
+from django_ms_identity import conf, signals
 from django_ms_identity.flows import pending_step
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
@@ -47,7 +47,8 @@ def ticket_of(client):
     """Return what the form would hold that is not shown."""
     cookie = client.cookies["ms_identity_pending_token"].value
     return pending_step.form_token(
-        RequestFactory().get(URL, headers={"Cookie": f"ms_identity_pending_token={cookie}"})
+        RequestFactory().get(URL, headers={"Cookie": f"ms_identity_pending_token={cookie}"}),
+        conf.get_config(),
     )
 
 

@@ -214,7 +214,7 @@ def test_an_account_that_was_connected_without_one_still_shows_who_is_there(clie
     client.login(username="local", password="pw")
     link = client.post("/ms/connections/microsoft/link/")
     ms_identity_emulator.callback(link.headers["Location"]).send(client)
-    Credential.objects.update(assured=False)
+    Credential.objects.update(mfa_trusted=False)
     age(client, 2 * 3600)
 
     location = step_up(client, "/money/").headers["Location"]

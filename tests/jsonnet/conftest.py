@@ -1,4 +1,4 @@
-"""A sandbox for each engine that is installed, and a clock that a test sets."""
+"""A worker pool for each engine that is installed, and a clock that a test sets."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
 
 @pytest.fixture(scope="module")
 def sandbox(engine: Engine) -> Iterator[WorkerPool]:
-    """A pool that the tests of a module share; whatever one test does, the next must find it usable."""
-    sandbox = WorkerPool(engine)
-    yield sandbox
-    sandbox.close()
+    """A pool that the tests of a module share: after each test the next must find it usable."""
+    pool = WorkerPool(engine)
+    yield pool
+    pool.close()

@@ -1,4 +1,4 @@
-"""What a hostile or broken mapper may try. After each attempt the next good evaluation works."""
+"""What a hostile or broken mapper may try: after each attempt the next good evaluation works."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from django_ms_identity.exceptions import (
     MapperRuntimeFailed,
     MapperSyntaxInvalid,
     MapperTimedOut,
-    MapperUnavailable,
 )
 from django_ms_identity.jsonnet.json_values import JSON
-from django_ms_identity.jsonnet.source_urls import MAX_SOURCE
 from django_ms_identity.jsonnet.worker_pool import WorkerPool
 from django_ms_identity.jsonnet.worker_process import MAX_OUTPUT
 
@@ -50,8 +48,8 @@ ABUSES = [
         id="huge output",
     ),
     pytest.param("[" * 30_000 + "]" * 30_000, (*STOPPED, MapperSyntaxInvalid), id="deep source"),
-    pytest.param("1" + "+1" * 200_000, (MapperUnavailable,), id="binary chain over the size limit"),
-    pytest.param("1" + "+1" * 32_000, (*STOPPED, None), id="binary chain within the size limit"),
+    pytest.param("1" + "+1" * 32_000, (*STOPPED, None), id="long binary chain"),
+    pytest.param("1" + "+1" * 200_000, (*STOPPED, None), id="binary chain over the limit for sources"),
 ]
 
 
@@ -60,12 +58,12 @@ def run(sandbox: WorkerPool, source: str, *, timeout: float = 20, **claims: JSON
 
 
 @pytest.mark.parametrize(("source", "leaves"), ABUSES)
-def test_an_abuse_is_contained_and_the_next_good_evaluation_works(
+def test_worker_pool_contains_abuse_and_evaluates_the_next_mapper(
     sandbox: WorkerPool, source: str, leaves: tuple[type[MapperFailed] | None, ...]
 ) -> None:
     outcome: type[MapperFailed] | None = None
     try:
-        run(sandbox, source, timeout=0.5)
+        run(sandbox, source, timeout=0.4)
     except MapperFailed as failure:
         outcome = type(failure)
 
@@ -75,11 +73,11 @@ def test_an_abuse_is_contained_and_the_next_good_evaluation_works(
 
 @pytest.mark.parametrize("keyword", ["import", "importstr", "importbin"])
 @pytest.mark.parametrize("path", ["/etc/hostname", "worker.py", "./mapper.jsonnet", "/proc/self/environ"])
-def test_imports_are_refused(sandbox: WorkerPool, keyword: str, path: str) -> None:
+def test_mapper_imports_are_refused(sandbox: WorkerPool, keyword: str, path: str) -> None:
     with pytest.raises(MapperImportRefused) as refusal:
         run(sandbox, f"\n  {keyword} '{path}'")
 
-    # Go's binding garbles the engine's words now and then, and the place with them.
+    # Go's binding sometimes garbles the engine's message, and the place in it.
     message = "the mapper imports a file"
     assert str(refusal.value) in (message, f"{message} at line 2, column 3")
 
@@ -96,26 +94,26 @@ def test_imports_are_refused(sandbox: WorkerPool, keyword: str, path: str) -> No
         "}, local x = error 'y', {",
     ],
 )
-def test_claims_are_never_code(sandbox: WorkerPool, text: str) -> None:
+def test_claims_are_never_evaluated_as_code(sandbox: WorkerPool, text: str) -> None:
     output = run(sandbox, "local c = std.extVar('claims'); { v: c.value, k: std.objectFields(c.object) }",
                  value=text, object={text: 1})  # fmt: skip
 
     assert json.loads(output) == {"v": text, "k": [text]}
 
 
-def test_the_identity_is_never_code(sandbox: WorkerPool) -> None:
+def test_identity_is_never_evaluated_as_code(sandbox: WorkerPool) -> None:
     identity: dict[str, JSON] = {"traits": {"a": "' + importstr '/etc/hostname' + '"}}
     output = sandbox.evaluate("std.extVar('identity')", name="m", claims={}, identity=identity, timeout=20)
 
     assert json.loads(output) == identity
 
 
-def test_native_functions_do_not_exist(sandbox: WorkerPool) -> None:
+def test_mapper_has_no_native_functions(sandbox: WorkerPool) -> None:
     with pytest.raises(MapperRuntimeFailed):
         run(sandbox, "std.native('getenv')('PATH')")
 
 
-def test_other_external_variables_do_not_exist(sandbox: WorkerPool) -> None:
+def test_mapper_has_no_other_external_variables(sandbox: WorkerPool) -> None:
     with pytest.raises(MapperRuntimeFailed):
         run(sandbox, "std.extVar('provider')")
 
@@ -133,7 +131,7 @@ LEAKS = [
 
 
 @pytest.mark.parametrize("source", LEAKS)
-def test_the_engines_words_do_not_leave_the_sandbox(
+def test_engine_message_does_not_leave_the_worker_pool(
     sandbox: WorkerPool, source: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(0)
@@ -148,7 +146,7 @@ def test_the_engines_words_do_not_leave_the_sandbox(
 
 
 @pytest.mark.parametrize("source", [source for source in LEAKS if "import" not in source])
-def test_an_operator_may_ask_for_the_engines_words(sandbox: WorkerPool, source: str) -> None:
+def test_engine_message_is_shown_to_an_operator_who_asks(sandbox: WorkerPool, source: str) -> None:
     with pytest.raises(MapperFailed) as failure:
         sandbox.evaluate(source, name="m", claims={"email": "planted"}, identity={}, timeout=20, explain=True)
 
@@ -157,7 +155,7 @@ def test_an_operator_may_ask_for_the_engines_words(sandbox: WorkerPool, source: 
     assert "planted" not in str(failure.value)
 
 
-def test_the_engines_words_are_cut_at_two_kib(sandbox: WorkerPool) -> None:
+def test_engine_message_is_cut_at_two_kib(sandbox: WorkerPool) -> None:
     with pytest.raises(MapperRuntimeFailed) as failure:
         sandbox.evaluate(
             "error std.repeat('é', 9000)", name="m", claims={}, identity={}, timeout=20, explain=True
@@ -180,7 +178,7 @@ def test_the_engines_words_are_cut_at_two_kib(sandbox: WorkerPool) -> None:
         ("function(x) x", MapperRuntimeFailed, "m failed for these claims"),
     ],
 )
-def test_an_error_is_classified_and_located(
+def test_mapper_error_is_classified_and_located(
     sandbox: WorkerPool, source: str, leaf: type[MapperFailed], message: str
 ) -> None:
     with pytest.raises(leaf) as failure:
@@ -189,7 +187,7 @@ def test_an_error_is_classified_and_located(
     assert str(failure.value).startswith(message)
 
 
-def test_recursion_may_be_as_deep_as_jsonnet_says(sandbox: WorkerPool) -> None:
+def test_mapper_recursion_may_be_500_deep(sandbox: WorkerPool) -> None:
     source = "local f(n) = if n == 0 then 0 else 1 + f(n - 1); f(%d)"
 
     assert json.loads(run(sandbox, source % 400)) == 400
@@ -197,7 +195,7 @@ def test_recursion_may_be_as_deep_as_jsonnet_says(sandbox: WorkerPool) -> None:
         run(sandbox, source % 600)
 
 
-def test_output_up_to_the_limit_is_taken(sandbox: WorkerPool) -> None:
+def test_mapper_output_up_to_the_limit_is_accepted(sandbox: WorkerPool) -> None:
     half = "é" * ((MAX_OUTPUT - 100) // 4)
 
     assert len(run(sandbox, "std.extVar('claims').v + std.extVar('claims').v", v=half)) > 100_000
@@ -205,27 +203,21 @@ def test_output_up_to_the_limit_is_taken(sandbox: WorkerPool) -> None:
         run(sandbox, "local v = std.extVar('claims').v; v + v + v", v=half)
 
 
-def test_a_source_over_the_limit_never_reaches_an_engine(sandbox: WorkerPool) -> None:
-    assert json.loads(run(sandbox, "1" + " " * (MAX_SOURCE - 1))) == 1
-    with pytest.raises(MapperUnavailable, match="larger"):
-        run(sandbox, "1" + " " * MAX_SOURCE)
-
-
-def test_a_nul_in_the_source_is_refused(sandbox: WorkerPool) -> None:
+def test_mapper_source_with_nul_is_refused(sandbox: WorkerPool) -> None:
     with pytest.raises(MapperFailed):
         run(sandbox, "{ a: 1 }\0 garbage")
 
 
-def test_processor_time_ends_an_evaluation_that_has_wall_time_left(sandbox: WorkerPool) -> None:
+def test_mapper_is_ended_by_processor_time_before_wall_time(sandbox: WorkerPool) -> None:
     started = time.monotonic()
     with pytest.raises(MapperTimedOut):
-        run(sandbox, SPIN, timeout=120)
+        run(sandbox, SPIN, timeout=30)
 
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 25
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks at the worker by way of /proc")
-def test_secrets_of_the_parent_and_claims_are_not_visible(
+def test_worker_shows_neither_claims_nor_secrets_of_the_parent(
     sandbox: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.close()

@@ -29,7 +29,7 @@ def inline(content: bytes) -> str:
         "https://[::1]/m",
     ],
 )
-def test_a_good_form_has_no_faults(mapper_url: str) -> None:
+def test_good_mapper_url_has_no_faults(mapper_url: str) -> None:
     assert url_faults(mapper_url) == []
 
 
@@ -50,6 +50,8 @@ def test_a_good_form_has_no_faults(mapper_url: str) -> None:
         ("https://planted.example:x/m", "is not a URL"),
         ("https://[planted/m", "is not a URL"),
         ("https://planted.example/a b", "is not a URL"),
+        ("https://planted.example/a\u00a0b", "is not a URL"),
+        ("https://user:planted@mappers.example/m", "is not a URL"),
         ("https://planted.example/m\r\nHost: x", "is not a URL"),
         ("https://planted.example/m#sha256=abc", "has a fragment that is no pin"),
         ("https://planted.example/m#sha512=" + "0" * 64, "has a fragment that is no pin"),
@@ -66,7 +68,7 @@ def test_a_good_form_has_no_faults(mapper_url: str) -> None:
         (inline(b" " * MAX_SOURCE + b"x"), "is not usable: the mapper is larger"),
     ],
 )
-def test_a_bad_form_is_said_in_words_that_hold_nothing_of_the_url(mapper_url: str, fault: str) -> None:
+def test_bad_mapper_url_has_a_fault_without_its_text(mapper_url: str, fault: str) -> None:
     (said,) = url_faults(mapper_url)
 
     assert said.startswith(fault)
@@ -74,13 +76,13 @@ def test_a_bad_form_is_said_in_words_that_hold_nothing_of_the_url(mapper_url: st
     assert "planted" not in said
 
 
-def test_http_is_a_matter_of_permission() -> None:
+def test_mapper_url_by_http_needs_permission() -> None:
     assert url_faults("http://host.example/m", allow_http=True) == []
     assert url_faults("http:///m", allow_http=True)
 
 
 @given(mapper_url=st.text() | st.text().map("https://".__add__) | st.text().map("base64://".__add__))
-def test_any_text_is_judged_and_shown(mapper_url: str) -> None:
+def test_any_mapper_url_is_checked_and_displayed(mapper_url: str) -> None:
     assert isinstance(url_faults(mapper_url), list)
     assert isinstance(display_url(mapper_url), str)
 
@@ -94,10 +96,11 @@ def test_any_text_is_judged_and_shown(mapper_url: str) -> None:
         ("BASE64://planted", "BASE64://[redacted]"),
         ("https://h.example:1/m", "https://h.example:1/m"),
         ("https://h.example/m?sig=planted", "https://h.example/m?[redacted]"),
-        ("https://planted:planted@h.example/m?x#planted", "https://h.example/m?[redacted]"),
+        ("https://h.example/m?x#planted", "https://h.example/m?[redacted]"),
+        ("https://planted:planted@h.example/m", "https://[redacted]"),
         ("https://[planted", "https://[redacted]"),
         ("planted", "[redacted]"),
     ],
 )
-def test_a_shown_url_holds_no_secret(mapper_url: str, text: str) -> None:
+def test_displayed_mapper_url_holds_no_secret(mapper_url: str, text: str) -> None:
     assert display_url(mapper_url) == text

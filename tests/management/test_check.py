@@ -19,7 +19,7 @@ from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_ms_identity import runtime
+from django_ms_identity import conf, runtime
 from django_ms_identity.checks import ids
 from django_ms_identity.emulator.keys import WORK, signing_key
 from django_ms_identity.entra.jwks import parse_keys
@@ -327,7 +327,7 @@ def test_online_leaves_the_caches_of_the_site_alone(jwks):
     responses.get(KEYS, body=jwks)
     run("check", "--online")
 
-    runtime.documents().read(KEYS, parse_keys)
+    runtime.documents(conf.get_config()).read(KEYS, parse_keys)
 
     assert len(responses.calls) == 2
 

@@ -1,4 +1,4 @@
-"""Requests to configured addresses, against loopback servers and look-ups that mean harm."""
+"""Requests to configured hosts, against loopback servers and hostile look-ups."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _plain_environment(monkeypatch):
 
 @pytest.fixture
 def dialled(monkeypatch):
-    """Let every address lead to the loopback interface, and keep which were asked for."""
+    """Connect to the loopback interface instead of any address; list the addresses asked for."""
     addresses: list[str] = []
     dial = socket.create_connection
 
@@ -45,7 +45,7 @@ def dialled(monkeypatch):
 
 
 def knows(*answers):
-    """Make a look-up that gives these answers in turn, and keeps whom it was asked for."""
+    """Make a look-up that gives these answers in turn and lists the hosts asked for."""
     left = list(answers)
 
     def resolve(host, port):
@@ -70,7 +70,7 @@ def port_of(url: str) -> str:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
-def test_a_request_arrives_as_it_was_asked_for(method):
+def test_guarded_request_arrives_as_given(method):
     with serve(lambda handler: handler.reply(b"answer", status=201)) as server:
         answer = send(f"http://hook.test:{port_of(server.url)}/path?q=1", method=method, body=b'{"a": 1}')
 
@@ -83,7 +83,7 @@ def test_a_request_arrives_as_it_was_asked_for(method):
 
 
 @pytest.mark.parametrize(("method", "length"), [("GET", None), ("POST", "0")])
-def test_a_request_without_body_says_so(method, length):
+def test_guarded_request_without_body_has_content_length_zero(method, length):
     with serve(ok) as server:
         send(server.url, method=method, body=None)
 
@@ -91,7 +91,7 @@ def test_a_request_without_body_says_so(method, length):
     assert server.received[0].path == "/"
 
 
-def test_an_address_of_version_6_is_named_in_brackets():
+def test_ipv6_host_header_has_brackets():
     with serve(ok) as server:
         send(f"http://[fd00::abcd]:{port_of(server.url)}/")
 
@@ -99,7 +99,7 @@ def test_an_address_of_version_6_is_named_in_brackets():
 
 
 @pytest.mark.parametrize(("url", "asked"), [("http://hook.test/", 80), ("https://hook.test/", 443)])
-def test_the_usual_port_is_used_and_not_named(monkeypatch, tmp_path, url, asked):
+def test_default_port_is_used_and_not_in_host_header(monkeypatch, tmp_path, url, asked):
     trusted, tls = authority(tmp_path, "hook.test")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
     dial, ports = socket.create_connection, []
@@ -120,7 +120,7 @@ def test_the_usual_port_is_used_and_not_named(monkeypatch, tmp_path, url, asked)
 
 
 @pytest.mark.parametrize("address", PRIVATE_V4 + PRIVATE_V6 + ("::ffff:127.0.0.1", "64:ff9b::7f00:1"))
-def test_a_host_that_is_not_public_is_refused_before_anything_is_sent(address, dialled):
+def test_host_with_private_address_is_refused_before_connecting(address, dialled):
     with pytest.raises(WebHookUnreachable, match="not public"):
         send("https://hook.test/", resolve=knows([address]), allow_private=False)
 
@@ -130,14 +130,14 @@ def test_a_host_that_is_not_public_is_refused_before_anything_is_sent(address, d
 @pytest.mark.parametrize(
     "answers", [("1.1.1.1", "10.0.0.1"), ("10.0.0.1", "1.1.1.1"), ("2606:4700::1", "::1")]
 )
-def test_one_address_that_is_not_public_spoils_the_others(answers, dialled):
+def test_host_with_one_private_address_is_refused(answers, dialled):
     with pytest.raises(WebHookUnreachable, match="not public"):
         send("https://hook.test/", resolve=knows(answers), allow_private=False)
 
     assert dialled == []
 
 
-def test_a_name_that_means_something_else_later_is_looked_up_once(dialled):
+def test_dns_rebinding_host_is_looked_up_once(dialled):
     resolve = knows(["1.1.1.1"], ["127.0.0.1"])
 
     with serve(ok) as server:
@@ -148,7 +148,7 @@ def test_a_name_that_means_something_else_later_is_looked_up_once(dialled):
     assert dialled == ["1.1.1.1"]
 
 
-def test_nothing_else_looks_the_name_up(monkeypatch):
+def test_connection_does_not_look_the_host_up_again(monkeypatch):
     asked = []
     look_up = socket.getaddrinfo
 
@@ -164,27 +164,27 @@ def test_nothing_else_looks_the_name_up(monkeypatch):
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "2130706433", "0177.0.0.1", "[::1]", "0"])
-def test_the_system_s_own_look_up_does_not_lead_to_this_machine(host):
+def test_system_look_up_of_this_machine_is_refused(host):
     with serve(ok) as server, pytest.raises(WebHookUnreachable):
         guarded_http.send("POST", f"http://{host}:{port_of(server.url)}/", headers={}, body=None)
 
     assert server.received == []
 
 
-def test_the_next_address_is_tried_when_one_refuses():
+def test_next_address_is_tried_when_one_refuses_connections():
     with serve(ok) as server:
         answer = send(server.url, resolve=knows(["127.0.0.2", "127.0.0.1"]))
 
     assert answer.body == b"answer"
 
 
-def test_a_host_without_address_is_unreachable():
+def test_host_without_address_is_unreachable():
     with pytest.raises(WebHookUnreachable, match="ConnectionError"):
         send("http://hook.test/", resolve=knows([]))
 
 
 @pytest.mark.parametrize("fault", [socket.gaierror("no such host"), UnicodeError("label too long")])
-def test_a_name_that_cannot_be_looked_up_is_unreachable(fault):
+def test_host_that_cannot_be_looked_up_is_unreachable(fault):
     def resolve(host, port):
         raise fault
 
@@ -192,7 +192,7 @@ def test_a_name_that_cannot_be_looked_up_is_unreachable(fault):
         send("http://hook.test/", resolve=resolve)
 
 
-def test_a_look_up_that_never_ends_is_left_behind():
+def test_look_up_that_never_ends_stops_at_the_deadline():
     over = threading.Event()
 
     def resolve(host, port):
@@ -213,7 +213,7 @@ def test_a_look_up_that_never_ends_is_left_behind():
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)
-def test_tls_is_verified_against_the_name_and_not_the_address(monkeypatch, tmp_path, bundle):
+def test_tls_certificate_is_verified_against_the_host_name(monkeypatch, tmp_path, bundle):
     trusted, tls = authority(tmp_path, "hook.test")
     named = []
     tls.sni_callback = lambda sock, name, context: named.append(name)
@@ -235,7 +235,7 @@ def test_tls_is_verified_against_the_name_and_not_the_address(monkeypatch, tmp_p
         pytest.param(("hook.test",), "hook.test", "UNUSED", id="unknown authority"),
     ],
 )
-def test_a_certificate_that_does_not_fit_gets_nothing(monkeypatch, tmp_path, hosts, host, bundle):
+def test_wrong_tls_certificate_gets_no_request(monkeypatch, tmp_path, hosts, host, bundle):
     trusted, tls = authority(tmp_path, *hosts)
     monkeypatch.setenv(bundle, str(trusted))
 
@@ -246,7 +246,7 @@ def test_a_certificate_that_does_not_fit_gets_nothing(monkeypatch, tmp_path, hos
     assert "REQUESTS_CA_BUNDLE" in refused.value.hint
 
 
-def test_authorities_may_lie_in_a_folder(monkeypatch, tmp_path):
+def test_ca_bundle_may_be_a_folder(monkeypatch, tmp_path):
     (tmp_path / "empty").mkdir()
     _, tls = authority(tmp_path, "hook.test")
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tmp_path / "empty"))
@@ -255,17 +255,17 @@ def test_authorities_may_lie_in_a_folder(monkeypatch, tmp_path):
         send(f"https://hook.test:{port_of(server.url)}/")
 
 
-def test_a_server_that_speaks_no_tls_is_unreachable():
+def test_server_without_tls_is_unreachable():
     with serve(ok) as server, pytest.raises(WebHookUnreachable):
         send(f"https://hook.test:{port_of(server.url)}/")
 
     assert server.received == []
 
 
-# What the environment and the other side would like
+# Environment and server
 
 
-def test_redirects_are_not_followed():
+def test_guarded_request_follows_no_redirect():
     with serve(ok) as other, serve(lambda handler: handler.reply(status=307, Location=other.url)) as server:
         answer = send(server.url)
 
@@ -273,7 +273,7 @@ def test_redirects_are_not_followed():
     assert other.received == []
 
 
-def test_proxies_of_the_environment_are_not_used(monkeypatch):
+def test_guarded_request_uses_no_proxy(monkeypatch):
     with serve(ok) as proxy, serve(ok) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -283,7 +283,7 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch):
     assert len(server.received) == 1
 
 
-def test_netrc_is_not_read(monkeypatch, tmp_path):
+def test_guarded_request_reads_no_netrc(monkeypatch, tmp_path):
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login planted password planted\n")
     os.chmod(netrc, 0o600)
@@ -295,7 +295,7 @@ def test_netrc_is_not_read(monkeypatch, tmp_path):
     assert "Authorization" not in server.received[0].headers
 
 
-def test_cookies_are_not_kept():
+def test_guarded_request_keeps_no_cookies():
     with serve(lambda handler: handler.reply(Set_Cookie="a=b")) as server:
         send(server.url)
         send(server.url)
@@ -304,7 +304,7 @@ def test_cookies_are_not_kept():
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nothing_is_sent_twice(method):
+def test_guarded_request_is_not_retried(method):
     with serve(Handler.hang_up, ok) as server, pytest.raises(WebHookUnreachable):
         send(server.url, method=method)
 
@@ -312,7 +312,7 @@ def test_nothing_is_sent_twice(method):
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_an_error_is_an_answer(status):
+def test_error_status_is_a_response(status):
     with serve(lambda handler: handler.reply(b"broken", status=status), ok) as server:
         answer = send(server.url)
 
@@ -332,12 +332,12 @@ def chunked(handler: Handler) -> None:
 
 
 @pytest.mark.parametrize("answer", [lambda handler: handler.reply(b"x" * 2 * 1024 * 1024), chunked])
-def test_two_mebibytes_are_too_much(answer):
+def test_response_over_the_size_limit_is_refused(answer):
     with serve(answer) as server, pytest.raises(WebHookFailed, match="TooLarge"):
         send(server.url)
 
 
-def test_an_answer_of_exactly_the_limit_is_read():
+def test_response_of_exactly_the_size_limit_is_read():
     with serve(lambda handler: handler.reply(b"x" * 1000)) as server:
         assert len(send(server.url, limits=Limits(body=1000)).body) == 1000
 
@@ -353,13 +353,13 @@ def cut(handler: Handler) -> None:
 
 
 @pytest.mark.parametrize("answer", [short, cut])
-def test_an_answer_that_ends_early_is_none(answer):
+def test_response_that_ends_early_is_refused(answer):
     with serve(answer) as server, pytest.raises(WebHookFailed, match="IncompleteRead"):
         send(server.url)
 
 
 def drip(*parts: bytes):
-    """Send the parts, and then a byte at a time for as long as anybody reads."""
+    """Send the parts, and then a byte at a time while the client reads."""
 
     def answer(handler: Handler) -> None:
         handler.close_connection = True
@@ -382,7 +382,7 @@ def drip(*parts: bytes):
         pytest.param(drip(b"HTTP/1.1 200 OK\r\n\r\n"), id="body without length"),
     ],
 )
-def test_an_answer_that_drips_ends_at_the_deadline(answer):
+def test_dripping_response_stops_at_the_deadline(answer):
     began = time.monotonic()
 
     with serve(answer) as server, pytest.raises(WebHookUnreachable, match="TimeoutError"):
@@ -391,7 +391,7 @@ def test_an_answer_that_drips_ends_at_the_deadline(answer):
     assert time.monotonic() - began < 15
 
 
-def test_a_server_that_reads_nothing_ends_at_the_deadline():
+def test_server_that_reads_nothing_stops_at_the_deadline():
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://hook.test:{server.getsockname()[1]}/"
 
@@ -399,7 +399,7 @@ def test_a_server_that_reads_nothing_ends_at_the_deadline():
             send(url, body=b"x" * 32 * 1024 * 1024, limits=Limits(total=0.5))
 
 
-def test_a_server_that_reads_slowly_ends_at_the_deadline():
+def test_server_that_reads_slowly_stops_at_the_deadline():
     over = threading.Event()
 
     def sip(server):
@@ -409,7 +409,7 @@ def test_a_server_that_reads_slowly_ends_at_the_deadline():
         connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        # Little fits in between, so that each of its sips lets the sender go on.
+        # A small buffer: each read lets the sender continue.
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         threading.Thread(target=sip, args=(server,), daemon=True).start()
         url = f"http://hook.test:{server.getsockname()[1]}/"
@@ -423,7 +423,7 @@ def test_a_server_that_reads_slowly_ends_at_the_deadline():
     assert time.monotonic() - began < 15
 
 
-def test_a_handshake_that_never_begins_ends_at_the_deadline():
+def test_tls_handshake_that_never_begins_stops_at_the_deadline():
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"https://hook.test:{server.getsockname()[1]}/"
 
@@ -431,7 +431,7 @@ def test_a_handshake_that_never_begins_ends_at_the_deadline():
             send(url, limits=Limits(total=0.5))
 
 
-def test_no_time_at_all_is_too_late():
+def test_request_without_time_left_is_not_sent():
     with serve(ok) as server, pytest.raises(WebHookUnreachable, match="TimeoutError"):
         send(server.url, limits=Limits(total=0))
 
@@ -441,7 +441,7 @@ def test_no_time_at_all_is_too_late():
 @pytest.mark.parametrize(
     "text", [b"not http\r\n\r\n", b"HTTP/1.1 99999999 x\r\n\r\n", b"HTTP/1.1 200 OK\r\nx" * 999]
 )
-def test_what_is_not_http_fails(text):
+def test_response_that_is_not_http_is_refused(text):
     def answer(handler: Handler) -> None:
         handler.close_connection = True
         handler.wfile.write(text)
@@ -451,6 +451,14 @@ def test_what_is_not_http_fails(text):
 
 
 # Secrets
+
+
+def test_url_with_a_password_is_refused_and_not_repeated():
+    with serve(ok) as server, pytest.raises(WebHookFailed, match="InvalidURL") as refused:
+        send(server.url.replace("://", "://user:planted@"))
+
+    assert "planted" not in chain_text(refused.value)
+    assert server.received == []
 
 
 @pytest.mark.parametrize(
@@ -463,7 +471,7 @@ def test_what_is_not_http_fails(text):
         pytest.param("/?planted", SECRET, id="hang-up"),
     ],
 )
-def test_no_error_repeats_what_was_to_be_sent(path, headers, caplog):
+def test_request_errors_hold_nothing_of_the_request(path, headers, caplog):
     with serve(Handler.hang_up) as server, pytest.raises(MSIdentityError) as refused:
         send(server.url + path, headers=headers, body=b"planted")
 

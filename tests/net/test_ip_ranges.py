@@ -1,4 +1,4 @@
-"""Which addresses are public: a table of those that are not, and of those that only look it."""
+"""Which addresses are public: tables of private, embedded and unusually written ones."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ PUBLIC = ("1.1.1.1", "8.8.8.8", "100.63.255.255", "172.32.0.1", "2606:4700::1111
 
 
 @pytest.mark.parametrize("text", PRIVATE_V4 + PRIVATE_V6)
-def test_an_address_that_is_not_public_is_told(text):
+def test_private_address_is_not_public(text):
     assert not is_public(ip_address(text))
 
 
 @pytest.mark.parametrize("text", PUBLIC)
-def test_an_address_that_is_public_is_told(text):
+def test_public_address_is_public(text):
     assert is_public(ip_address(text))
 
 
 @given(st.ip_addresses(v=4))
-def test_an_address_within_another_is_never_more_public_than_it_is(address):
+def test_embedded_ipv4_address_is_no_more_public_than_itself(address):
     carried = int(address)
 
     assert not is_public(IPv6Address(carried))
@@ -80,12 +80,12 @@ def test_an_address_within_another_is_never_more_public_than_it_is(address):
 
 
 @given(st.ip_addresses())
-def test_what_python_calls_private_is_never_public(address):
+def test_address_that_python_calls_private_is_not_public(address):
     assert not (is_public(address) and (address.is_private or address.is_multicast or address.is_loopback))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0177.0.0.1", "0x7f.1", "127.1"])
-def test_unusual_spellings_resolve_to_what_the_system_would_connect_to(host):
+def test_unusual_address_spellings_resolve_as_the_system_connects(host):
     try:
         found = resolve(host, 80)
     except OSError:

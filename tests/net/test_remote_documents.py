@@ -1,4 +1,4 @@
-"""Keys and metadata: fetched rarely, shared between nodes, served stale, never poisoned."""
+"""Fetched documents (here keys and metadata): fetched rarely, shared between nodes, served stale."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from django_ms_identity.exceptions import (
     TokenRejected,
 )
 from django_ms_identity.net import remote_documents
-from django_ms_identity.net.remote_documents import FRESH, REFETCH, USABLE
+from django_ms_identity.net.http import HttpClient
+from django_ms_identity.net.remote_documents import FRESH, REFETCH, USABLE, RemoteDocuments
 from tests.entra import forge
 from tests.entra.forge import KEYS_URL, LOGIN, OTHER_TID, TID, Clock, Store, jwk, key_set
 
@@ -43,12 +44,12 @@ def kids(copies):
 
 
 def answers(wire, body=GOOD, **how):
-    """Make Microsoft answer so from now on."""
+    """Replace Microsoft's answer."""
     wire.reset()
     wire.get(KEYS_URL, body=body, **how)
 
 
-def test_a_copy_serves_for_an_hour(wire, clock):
+def test_document_copy_is_fresh_for_an_hour(wire, clock):
     answers(wire)
     copies = forge.documents(clock=clock)
 
@@ -59,7 +60,7 @@ def test_a_copy_serves_for_an_hour(wire, clock):
     assert len(wire.calls) == 1
 
 
-def test_after_an_hour_it_is_fetched_anew(wire, clock):
+def test_document_is_fetched_again_after_an_hour(wire, clock):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -85,7 +86,7 @@ DOWN = [
 
 
 @pytest.mark.parametrize("answer", DOWN)
-def test_an_older_copy_serves_for_a_day_while_microsoft_fails(wire, clock, answer):
+def test_older_document_copy_serves_for_a_day_while_fetches_fail(wire, clock, answer):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -97,7 +98,7 @@ def test_an_older_copy_serves_for_a_day_while_microsoft_fails(wire, clock, answe
 
 
 @pytest.mark.parametrize("answer", DOWN)
-def test_after_a_day_without_an_answer_nobody_comes_in(wire, clock, answer):
+def test_document_copy_is_not_used_after_a_day(wire, clock, answer):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -110,7 +111,7 @@ def test_after_a_day_without_an_answer_nobody_comes_in(wire, clock, answer):
 
 
 @pytest.mark.parametrize("answer", DOWN)
-def test_a_bad_answer_is_not_kept(wire, clock, answer):
+def test_unusable_document_is_not_kept(wire, clock, answer):
     store = Store()
     answers(wire, **answer)
     copies = forge.documents(store, clock)
@@ -123,7 +124,7 @@ def test_a_bad_answer_is_not_kept(wire, clock, answer):
     assert kids(copies) == ["microsoft"]
 
 
-def test_after_a_failure_it_waits_a_minute(wire, clock):
+def test_failed_document_fetch_pauses_for_a_minute(wire, clock):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -140,7 +141,7 @@ def test_after_a_failure_it_waits_a_minute(wire, clock):
 
 
 def assert_waits(copies, wire, clock, seconds):
-    """Once it was asked, Microsoft is asked again after so many seconds, and no sooner."""
+    """Assert that the next request comes after so many seconds, and no sooner."""
     clock.now += seconds - 1
     kids(copies)
     assert len(wire.calls) == 1
@@ -162,7 +163,7 @@ def assert_waits(copies, wire, clock, seconds):
         ("", 60),
     ],
 )
-def test_retry_after_is_honoured_up_to_an_hour(wire, clock, header, seconds):
+def test_retry_after_seconds_pause_fetches_for_at_most_an_hour(wire, clock, header, seconds):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -196,7 +197,7 @@ DATE = 784_111_777
     ],
 )
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati"])
-def test_retry_after_may_be_a_date(wire, clock, header, seconds, zone, in_zone):
+def test_retry_after_date_pauses_fetches(wire, clock, header, seconds, zone, in_zone):
     in_zone(zone)
     clock.now = DATE - 600 - FRESH
     answers(wire)
@@ -211,7 +212,7 @@ def test_retry_after_may_be_a_date(wire, clock, header, seconds, zone, in_zone):
 
 @pytest.fixture
 def in_zone(monkeypatch):
-    """Let this server's clock show the time of another zone."""
+    """Set the time zone of this process."""
 
     def move(zone):
         monkeypatch.setenv("TZ", zone)
@@ -232,7 +233,7 @@ LATIN = st.characters(codec="latin-1", exclude_characters="\r\n\0")
 
 
 @given(header=st.lists(DATES | st.text(LATIN, max_size=4), max_size=8).map(" ".join))
-def test_whatever_retry_after_says_nobody_waits_longer_than_an_hour(header):
+def test_retry_after_never_pauses_longer_than_an_hour(header):
     clock = Clock()
     copies = forge.documents(clock=clock)
     with responses.RequestsMock() as wire:
@@ -245,7 +246,7 @@ def test_whatever_retry_after_says_nobody_waits_longer_than_an_hour(header):
         assert kids(copies) == ["microsoft"]
 
 
-def test_retry_after_is_honoured_without_a_copy_too(wire, clock):
+def test_retry_after_pauses_fetches_without_a_copy(wire, clock):
     answers(wire, status=429, headers={"Retry-After": "30"})
     copies = forge.documents(clock=clock)
     for _ in range(3):
@@ -259,7 +260,7 @@ def test_retry_after_is_honoured_without_a_copy_too(wire, clock):
     assert kids(copies) == ["microsoft"]
 
 
-def test_without_a_copy_the_next_visitor_asks_again_at_once(wire, clock):
+def test_keys_without_a_copy_are_fetched_again_at_once(wire, clock):
     answers(wire, status=404)
     copies = forge.documents(clock=clock)
     with pytest.raises(MicrosoftAnswerInvalid) as caught:
@@ -271,7 +272,7 @@ def test_without_a_copy_the_next_visitor_asks_again_at_once(wire, clock):
     assert kids(copies) == ["microsoft"]
 
 
-def test_another_process_reads_the_shared_copy(wire, clock):
+def test_shared_copy_serves_another_process(wire, clock):
     store = Store()
     answers(wire)
     kids(forge.documents(store, clock))
@@ -282,7 +283,7 @@ def test_another_process_reads_the_shared_copy(wire, clock):
     assert len(wire.calls) == 1
 
 
-def test_a_process_with_an_old_copy_takes_the_newer_shared_one(wire, clock):
+def test_newer_shared_copy_replaces_an_old_one(wire, clock):
     store = Store()
     first, second = forge.documents(store, clock), forge.documents(store, clock)
     answers(wire)
@@ -296,7 +297,7 @@ def test_a_process_with_an_old_copy_takes_the_newer_shared_one(wire, clock):
     assert len(wire.calls) == 1
 
 
-def test_what_an_emulator_said_is_not_taken_for_microsofts(wire, clock):
+def test_shared_copies_of_emulator_and_microsoft_are_separate(wire, clock):
     store = Store()
     wire.get(f"http://localhost:8000/emulator/{KEYS_URL[8:]}", body=key_set(jwk("emulated")))
     emulated = forge.documents(store, clock, origin="http://localhost:8000/emulator")
@@ -346,7 +347,7 @@ def signed_for_another_name(store: Store) -> None:
         pytest.param(planted({"a": 1}), id="pickled"),
     ],
 )
-def test_a_shared_copy_that_is_not_signed_is_ignored(wire, clock, spoil):
+def test_shared_copy_without_valid_signature_is_ignored(wire, clock, spoil):
     store = Store()
     answers(wire)
     kids(forge.documents(store, clock))
@@ -357,7 +358,7 @@ def test_a_shared_copy_that_is_not_signed_is_ignored(wire, clock, spoil):
     assert len(wire.calls) == 2
 
 
-def test_a_shared_copy_signed_with_another_secret_is_ignored(wire, clock):
+def test_shared_copy_signed_with_another_secret_is_ignored(wire, clock):
     store = Store()
     answers(wire)
     kids(forge.documents(store, clock, secret="evil"))
@@ -367,7 +368,7 @@ def test_a_shared_copy_signed_with_another_secret_is_ignored(wire, clock):
     assert len(wire.calls) == 2
 
 
-def test_a_shared_copy_ages_too(wire, clock):
+def test_shared_copy_is_not_used_after_a_day(wire, clock):
     store = Store()
     answers(wire)
     kids(forge.documents(store, clock))
@@ -379,7 +380,7 @@ def test_a_shared_copy_ages_too(wire, clock):
         kids(forge.documents(store, clock))
 
 
-def test_with_the_cache_down_the_process_has_its_own_copy(wire, clock, caplog):
+def test_process_keeps_its_own_copy_while_the_cache_is_down(wire, clock, caplog):
     store = Store()
     store.down = True
     answers(wire)
@@ -397,7 +398,7 @@ def signing_key(copies, kid="newer", **changes):
     return jwks.signing_key(forge.provider(**changes), kid, copies)
 
 
-def test_a_new_key_is_found_at_once(wire, clock):
+def test_unknown_key_id_refetches_the_key_set(wire, clock):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -408,7 +409,7 @@ def test_a_new_key_is_found_at_once(wire, clock):
     assert len(wire.calls) == 1
 
 
-def test_an_unknown_key_fetches_at_most_once_in_five_minutes(wire, clock):
+def test_unknown_key_id_refetches_once_in_five_minutes(wire, clock):
     store = Store()
     answers(wire)
     copies = forge.documents(store, clock)
@@ -425,7 +426,7 @@ def test_an_unknown_key_fetches_at_most_once_in_five_minutes(wire, clock):
     assert len(wire.calls) == 3
 
 
-def test_with_the_cache_down_each_process_counts_for_itself(wire, clock):
+def test_refetches_are_limited_per_process_while_the_cache_is_down(wire, clock):
     store = Store()
     store.down = True
     answers(wire)
@@ -439,7 +440,19 @@ def test_with_the_cache_down_each_process_counts_for_itself(wire, clock):
     assert len(wire.calls) == 2
 
 
-def test_each_provider_may_ask_for_itself(wire, clock):
+def test_refetches_without_a_shared_cache_are_limited_per_process(wire, clock):
+    answers(wire)
+    copies = RemoteDocuments(transport=HttpClient(connect=1, read=1), now=clock)
+    kids(copies)
+
+    for _ in range(3):
+        with pytest.raises(TokenRejected):
+            signing_key(copies)
+
+    assert len(wire.calls) == 2
+
+
+def test_refetches_are_limited_per_provider(wire, clock):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -451,7 +464,7 @@ def test_each_provider_may_ask_for_itself(wire, clock):
     assert len(wire.calls) == 3
 
 
-def test_all_nodes_together_fetch_an_unknown_key_once(wire, clock):
+def test_refetches_are_limited_across_nodes(wire, clock):
     store = Store()
     answers(wire)
     nodes = [forge.documents(store, clock) for _ in range(3)]
@@ -465,7 +478,7 @@ def test_all_nodes_together_fetch_an_unknown_key_once(wire, clock):
     assert len(wire.calls) == 2
 
 
-def test_a_node_takes_the_new_key_that_another_node_fetched(wire, clock):
+def test_node_uses_new_key_that_another_node_refetched(wire, clock):
     store = Store()
     answers(wire)
     first, second = forge.documents(store, clock), forge.documents(store, clock)
@@ -478,14 +491,14 @@ def test_a_node_takes_the_new_key_that_another_node_fetched(wire, clock):
     assert len(wire.calls) == 1
 
 
-def test_a_node_that_asked_too_early_takes_the_new_key_later(wire, clock):
+def test_node_that_refetched_too_early_uses_new_key_of_another_node(wire, clock):
     store = Store()
     answers(wire)
     first, second = forge.documents(store, clock), forge.documents(store, clock)
     kids(first)
     kids(second)
     with pytest.raises(TokenRejected):
-        signing_key(second, "nobody's")
+        signing_key(second, "unknown")
 
     clock.now += 1
     answers(wire, key_set(jwk(), jwk("newer")))
@@ -495,7 +508,7 @@ def test_a_node_that_asked_too_early_takes_the_new_key_later(wire, clock):
     assert len(wire.calls) == 1
 
 
-def test_a_failed_refetch_refuses_and_keeps_the_copy(wire, clock):
+def test_failed_refetch_keeps_the_document_copy(wire, clock):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -507,7 +520,7 @@ def test_a_failed_refetch_refuses_and_keeps_the_copy(wire, clock):
     assert kids(copies) == ["microsoft"]
 
 
-def test_an_unknown_key_does_not_break_the_wait_that_microsoft_asked_for(wire, clock):
+def test_unknown_key_id_does_not_override_retry_after(wire, clock):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -542,7 +555,7 @@ def started(work) -> threading.Thread:
     return thread
 
 
-def test_while_one_thread_fetches_the_others_use_the_copy(wire, clock):
+def test_threads_use_the_document_copy_while_one_fetches(wire, clock):
     answers(wire)
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -559,7 +572,7 @@ def test_while_one_thread_fetches_the_others_use_the_copy(wire, clock):
     assert len(wire.calls) == 1
 
 
-def test_threads_without_a_copy_wait_for_one_fetch(wire, clock):
+def test_threads_without_a_document_copy_wait_for_one_fetch(wire, clock):
     copies = forge.documents(clock=clock)
     gate = Gate(wire)
     read = []
@@ -574,7 +587,7 @@ def test_threads_without_a_copy_wait_for_one_fetch(wire, clock):
     assert len(wire.calls) == 1
 
 
-def test_nobody_waits_for_ever_for_a_fetch(wire, clock, monkeypatch):
+def test_waiting_for_another_thread_s_fetch_ends_with_lock_timeout(wire, clock, monkeypatch):
     monkeypatch.setattr(remote_documents, "LOCK_TIMEOUT", 0.05)
     copies = forge.documents(clock=clock)
     gate = Gate(wire)
@@ -589,7 +602,7 @@ def test_nobody_waits_for_ever_for_a_fetch(wire, clock, monkeypatch):
     assert kids(copies) == ["microsoft"]
 
 
-def test_threads_that_waited_for_a_failure_fail_with_it(wire, clock):
+def test_threads_that_waited_for_a_failed_fetch_fail_with_it(wire, clock):
     copies = forge.documents(clock=clock)
     gate = Gate(wire, status=404)
     refused = []
@@ -603,7 +616,7 @@ def test_threads_that_waited_for_a_failure_fail_with_it(wire, clock):
     first = started(ask)
     assert gate.asked.wait(10)
     others = [started(ask) for _ in range(5)]
-    # Waiting is what they do when nothing else happens; the lock shows no queue to look at.
+    # Give them time to wait: the lock shows no queue to look at.
     for thread in others:
         thread.join(0.1)
     gate.open.set()
@@ -614,7 +627,7 @@ def test_threads_that_waited_for_a_failure_fail_with_it(wire, clock):
     assert refused.count(MicrosoftUnavailable) == 5
 
 
-def test_threads_with_the_same_new_key_fetch_it_once(wire, clock):
+def test_threads_with_the_same_unknown_key_id_refetch_once(wire, clock):
     answers(wire, key_set(jwk("older")))
     copies = forge.documents(clock=clock)
     kids(copies)
@@ -635,14 +648,14 @@ def domain_provider():
     return forge.provider(microsoft_tenant=DOMAIN)
 
 
-def test_a_domain_of_personal_accounts_is_no_organisation(wire, clock):
+def test_tenant_domain_of_personal_accounts_is_refused(wire, clock):
     wire.get(METADATA_URL, json={"issuer": forge.issuer(CONSUMER_TENANT)})
 
     with pytest.raises(MicrosoftAnswerInvalid, match="personal accounts"):
         jwks.configured_tenant(domain_provider(), forge.documents(Store(), clock))
 
 
-def test_a_domain_is_resolved_once(wire, clock):
+def test_tenant_domain_is_resolved_once(wire, clock):
     store = Store()
     wire.get(METADATA_URL, json={"issuer": forge.issuer()})
     copies = forge.documents(store, clock)
@@ -655,7 +668,7 @@ def test_a_domain_is_resolved_once(wire, clock):
 
 
 @pytest.mark.parametrize("tenant", [TID, "common", "organizations", "consumers"])
-def test_nothing_else_is_discovered(wire, clock, tenant):
+def test_only_tenant_domains_are_resolved(wire, clock, tenant):
     jwks.configured_tenant(forge.provider(microsoft_tenant=tenant), forge.documents(clock=clock))
 
     assert len(wire.calls) == 0
@@ -678,7 +691,7 @@ def test_nothing_else_is_discovered(wire, clock, tenant):
         pytest.param([], id="no object"),
     ],
 )
-def test_metadata_without_an_issuer_of_this_cloud_is_refused_and_not_kept(wire, clock, metadata):
+def test_tenant_metadata_with_foreign_issuer_is_refused_and_not_kept(wire, clock, metadata):
     store = Store()
     wire.get(METADATA_URL, json=metadata)
     copies = forge.documents(store, clock)
@@ -691,7 +704,7 @@ def test_metadata_without_an_issuer_of_this_cloud_is_refused_and_not_kept(wire, 
     assert jwks.configured_tenant(domain_provider(), copies) == TID
 
 
-def test_hostile_metadata_changes_nothing_but_the_tenant(wire, clock):
+def test_hostile_tenant_metadata_changes_no_endpoint(wire, clock):
     evil = dict.fromkeys(
         ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"), "https://evil.example/"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -62,3 +63,51 @@ class Visitor(AbstractBaseUser):
 
     class Meta:
         app_label = "other_project"
+
+
+class ReversedField(models.CharField):
+    """Keeps text backwards in the database."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        return super().get_prep_value(value)[::-1]
+
+    def from_db_value(self, value: str, *_: object) -> str:
+        return value[::-1]
+
+
+class Party(models.Model):
+    """The table that ``Delegate`` inherits from: a UUID key, and values that database and field convert."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    motto = ReversedField(max_length=20)
+    details = models.JSONField()
+    joined_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        app_label = "other_project"
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class DelegateManager(BaseUserManager["Delegate"]):
+    """Finds no delegate and loads few columns: a look-up by Microsoft account must not depend on it."""
+
+    def get_queryset(self) -> models.QuerySet[Delegate]:
+        return super().get_queryset().filter(badge="").only("badge")
+
+
+class Delegate(AbstractBaseUser, Party):
+    badge = ReversedField(max_length=20, unique=True)
+    fee = models.DecimalField(max_digits=6, decimal_places=2)
+    is_active = models.BooleanField(default=True)
+
+    USERNAME_FIELD = "badge"
+
+    objects = DelegateManager()
+
+    class Meta:
+        app_label = "other_project"
+
+    def __str__(self) -> str:
+        return self.badge

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from django_ms_identity.exceptions import EmailUnverified
+from django_ms_identity.identities.trusted_addresses import trusted_addresses
 from django_ms_identity.identities.user_fields import fields_for_new_user, username_is_email
-from tests.support.builders import make_claims, make_mapped, make_provider
+from tests.support.builders import make_context, make_mapped
 
 EMAIL = "ines.okafor@contoso.example"
 MODELS = {"postbox": "other_project.Postbox", "handle": "other_project.Handle"}
@@ -20,9 +21,8 @@ def address_field(request, settings):
 
 
 def fields(**mapped):
-    return fields_for_new_user(
-        make_provider(), make_claims(), make_mapped(**mapped), subject="subject"
-    ).fields
+    context, mapping = make_context(), make_mapped(**mapped)
+    return fields_for_new_user(context, mapping, trusted_addresses(context, mapping)).fields
 
 
 def test_people_sign_in_by_their_address(address_field):

@@ -20,7 +20,7 @@ from django_ms_identity.flows import authorization_request
 from django_ms_identity.flows.pending_step import StepKind, StoredStep
 from django_ms_identity.identities.user_fields import UserFields as Account
 from django_ms_identity.models import Credential, Identity, SignIn
-from django_ms_identity.net import guarded_http, http
+from django_ms_identity.net import http
 from django_ms_identity.testing.emulator import Emulator
 from django_ms_identity.traits.mapping_result import Address, MappedUser
 from tests.journeys.steps import asked, code_of, page, pick, press
@@ -372,16 +372,15 @@ def test_no_value_shows_a_secret_when_it_is_printed(microsoft, client):
         make_mapped(verified=(EMAIL,), email=EMAIL, user={"email": EMAIL}),
         runtime.keyring(),
         runtime.shared_cache(),
-        runtime.http_client(),
-        runtime.documents(),
+        runtime.http_client(conf.get_config()),
+        runtime.documents(conf.get_config()),
         make_identity(),
         SignIn(provider="microsoft", session="planted-session", sid="planted-sid"),
         Account(fields={"email": EMAIL}, groups=None),
         Address(via="email", value=EMAIL),
         MappedUser(fields={"email": EMAIL}),
         http.Response(status=200, headers={}, body=b"planted-token"),
-        guarded_http.GuardedResponse(status=200, body=b"planted-answer"),
-        StoredStep(step=StepKind.COMPLETE, binder="planted-binder"),
+        StoredStep(kind=StepKind.COMPLETE, browser_secret="planted-binder"),
         make_hook(
             url="https://hooks.example/planted-path",
             auth={"type": "api_key", "config": {"name": "X-Key", "value": "planted-key", "in": "header"}},

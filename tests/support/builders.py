@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.test import RequestFactory
 from django.utils import timezone
 
+from django_ms_identity import conf
 from django_ms_identity.conf.reader import ConfigIssue
+from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.entra.providers import Provider, parse_provider
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key, normalised
+from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.mapping_result import Address, MappedUser, MappingResult
 
 TENANT = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
@@ -63,6 +67,17 @@ def make_claims(**payload: object) -> Claims:
         oid=str(everything["oid"]),
         payload=everything,
     )
+
+
+def make_context(
+    provider: Provider | None = None, claims: Claims | None = None, *, subject: str = "subject", **fields: Any
+) -> SignInContext:
+    """Make a verified login on its way through the app, with the configuration as it is now."""
+    login = VerifiedLogin(
+        provider=provider or make_provider(), claims=claims or make_claims(), subject=subject
+    )
+    rest = {"request": RequestFactory().get("/"), "config": conf.get_config(), **fields}
+    return SignInContext(login=login, **rest)
 
 
 def make_mapped(

@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from django_ms_identity.backends import IdentityBackend
 from django_ms_identity.identities import registration
+from django_ms_identity.identities.credential_lookup import find_credential
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
 
 GROWING = tuple(model._meta.db_table for model in (Identity, Credential, VerifiableAddress, SignIn))
@@ -53,7 +54,9 @@ def hot(credential: Credential, admin: Client, *, days: int = 36500) -> Mapping[
         "identity id": str(identity.pk),
     }
     return {
-        "who has this subject": lambda: Credential.objects.find(credential.provider, credential.subject),
+        "who has this subject": lambda: find_credential(
+            credential.provider, credential.subject, using="default"
+        ),
         "whose session it is": lambda: IdentityBackend().get_user(identity.user_id),
         "whose verified address it is": lambda: list(
             VerifiableAddress.objects.matching("email", address).select_related("identity__user")

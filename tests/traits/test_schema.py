@@ -15,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from referencing.exceptions import Unresolvable
 
+from django_ms_identity import conf, runtime
 from django_ms_identity.exceptions import SchemaInvalid, SchemaUnavailable, TraitNotAskable
-from django_ms_identity.jsonnet import sources
-from django_ms_identity.net.http import HttpClient
 from django_ms_identity.traits.json_schema import DEFAULT_DRAFT, document
 from django_ms_identity.traits.mapping_result import Address
 from django_ms_identity.traits.problems import ITEM
@@ -94,10 +93,6 @@ def faults_of(root: Any) -> tuple[str, ...]:
 
 def kinds(schema: IdentitySchema, value: Any) -> list[tuple[ProblemKind, object]]:
     return [(problem.kind, problem.limit) for problem in schema.problems({"t": value})]
-
-
-def transport() -> HttpClient:
-    return HttpClient(connect=1, read=1)
 
 
 def inline(text: str) -> str:
@@ -557,21 +552,20 @@ def test_a_schema_is_loaded_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "identity.schema.json"
     file.write_text(json.dumps(QUICKSTART))
 
-    assert load_schema(f"file://{file}", transport=transport()).identifiers
+    assert load_schema(f"file://{file}", sources=runtime.sources(conf.get_config())).identifiers
 
 
 def test_a_schema_is_loaded_inline() -> None:
-    assert load_schema(inline(json.dumps(QUICKSTART)), transport=transport()).identifiers
+    assert load_schema(inline(json.dumps(QUICKSTART)), sources=runtime.sources(conf.get_config())).identifiers
 
 
 @responses.activate
 def test_a_schema_is_loaded_once_from_the_web() -> None:
     responses.get(URL, json=QUICKSTART)
-    sources._own.forget()
 
-    first = load_schema(URL, transport=transport())
+    first = load_schema(URL, sources=runtime.sources(conf.get_config()))
 
-    assert load_schema(URL, transport=transport()) is first
+    assert load_schema(URL, sources=runtime.sources(conf.get_config())) is first
     assert len(responses.calls) == 1
 
 
@@ -588,7 +582,7 @@ def test_a_schema_is_loaded_once_from_the_web() -> None:
 )
 def test_a_schema_that_cannot_be_read_is_said_so(url: str, said: str) -> None:
     with pytest.raises(SchemaUnavailable) as refusal:
-        load_schema(url, transport=transport())
+        load_schema(url, sources=runtime.sources(conf.get_config()))
 
     assert said in refusal.value.detail
     assert "mapper.jsonnet" not in refusal.value.detail
@@ -598,15 +592,14 @@ def test_a_schema_that_cannot_be_read_is_said_so(url: str, said: str) -> None:
 @responses.activate
 def test_a_server_that_does_not_have_the_schema_is_said_so() -> None:
     responses.get(URL, status=404)
-    sources._own.forget()
 
     with pytest.raises(SchemaUnavailable, match="404"):
-        load_schema(URL, transport=transport())
+        load_schema(URL, sources=runtime.sources(conf.get_config()))
 
 
 def test_a_loaded_schema_with_faults_is_invalid() -> None:
     with pytest.raises(SchemaInvalid):
-        load_schema(inline("{}"), transport=transport())
+        load_schema(inline("{}"), sources=runtime.sources(conf.get_config()))
 
 
 # Merging

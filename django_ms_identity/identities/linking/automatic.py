@@ -1,45 +1,42 @@
-"""``account_linking_mode: automatic``: whom a new Microsoft account is connected to at once; DESIGN 5.6."""
+"""Decide which existing user ``account_linking_mode: automatic`` connects a new Microsoft account to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TypeVar
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import router
 from django.db.models import QuerySet
 
-from django_ms_identity import conf
-from django_ms_identity.entra.code_exchange import VerifiedLogin
+from django_ms_identity.conf import Config
 from django_ms_identity.entra.providers import AccountLinkingMode
-from django_ms_identity.identities.user_fields import trusted_emails
-from django_ms_identity.models import Credential, Identity, VerifiableAddress, normalised
-from django_ms_identity.traits.mapping_result import MappingResult
+from django_ms_identity.identities.trusted_addresses import TrustedAddresses, exact
+from django_ms_identity.identities.user_fields import email_field
+from django_ms_identity.models import Credential, Identity, VerifiableAddress
+from django_ms_identity.sign_in_context import SignInContext
 
-from .credentials import identity_of
+from .matching import identity_of
 
 _Row = TypeVar("_Row", Credential, VerifiableAddress)
 
 
 def automatic_owner(
-    proof: VerifiedLogin, mapped: MappingResult, users: tuple[AbstractBaseUser, ...]
+    context: SignInContext, trusted: TrustedAddresses, users: tuple[AbstractBaseUser, ...]
 ) -> AbstractBaseUser | None:
-    """Return the user whom ``automatic`` linking connects at once, or nobody; DESIGN 5.6.
+    """Return the user to connect at once, or None: then the visitor confirms.
 
-    ``users`` are those who have a trusted address of the person. Every condition of the design is here;
-    where one does not hold, the visitor confirms.
+    ``users`` are those who have a trusted address of the person. Every condition of linking at once is here.
     """
-    provider, claims = proof.provider, proof.claims
+    provider, claims = context.provider, context.claims
     if provider.account_linking_mode is not AccountLinkingMode.AUTOMATIC or len(users) != 1:
         return None
-    # Another tenant's administrators can write any address into it (nOAuth).
-    if not provider.tenant.single or claims.is_guest or claims.denies_address:
+    if not context.is_member or claims.denies_address:
         return None
     (user,) = users
     emails = [
         email
-        for email in trusted_emails(provider, claims, mapped)
+        for email in trusted.emails
         if email.rpartition("@")[2].lower() in provider.auto_link_domains
         and _is_spelled_so(email, claims.payload.values())
         and _has_exactly(user, email)
@@ -52,19 +49,19 @@ def automatic_owner(
     if identity is None:
         return user if _is_unused(user) else None
     accounts = set(_rows(Credential, identity).values_list("provider", flat=True))
-    if not identity.is_active or provider.id in accounts or not accounts <= _single_tenant_providers():
+    if not identity.is_active or provider.id in accounts or not accounts <= _single_tenants(context.config):
         return None
     is_theirs = _has_verified(identity, emails) or (not accounts and _is_unused(user))
     return user if is_theirs else None
 
 
-def _single_tenant_providers() -> set[str]:
-    """Name the providers of whose accounts it is known whose they may be.
+def _single_tenants(config: Config) -> set[str]:
+    """Return the ids of the providers whose people one known tenant vouches for.
 
-    By another one a careless mapper lets anybody in with any address, who then waits there for the owner of
+    By any other provider, a careless mapper lets people in with any address, who then wait for the owner of
     the address to be connected to them.
     """
-    return {provider.id for provider in conf.get_config().providers if provider.tenant.single}
+    return {provider.id for provider in config.providers if provider.tenant.single}
 
 
 def _is_spelled_so(email: str, values: Iterable[object]) -> bool:
@@ -77,7 +74,7 @@ def _is_spelled_so(email: str, values: Iterable[object]) -> bool:
 
 
 def _has_exactly(user: AbstractBaseUser, email: str) -> bool:
-    own = str(getattr(user, str(getattr(get_user_model(), "EMAIL_FIELD", "") or "pk"), "") or "")
+    own = str(getattr(user, email_field()) or "") if email_field() else ""
     if own.isascii() and own.lower() == email.lower():
         return True
     rows = VerifiableAddress.objects.using(router.db_for_write(Identity)).filter(identity__user=user.pk)
@@ -86,14 +83,13 @@ def _has_exactly(user: AbstractBaseUser, email: str) -> bool:
 
 
 def _is_unused(user: AbstractBaseUser) -> bool:
-    # Provisioned by an operator: nobody, and so no squatter, has ever been in.
+    # Provisioned by an operator and never used, so no squatter has ever signed in.
     return user.last_login is None and not user.has_usable_password()
 
 
 def _has_verified(identity: Identity, emails: list[str]) -> bool:
     rows = _rows(VerifiableAddress, identity).filter(via="email", verified_at__isnull=False)
-    # Compared here: some collations find more than they should.
-    return not {normalised(email) for email in emails}.isdisjoint(rows.values_list("normalised", flat=True))
+    return not set(map(exact, emails)).isdisjoint(map(exact, rows.values_list("value", flat=True)))
 
 
 def _rows(model: type[_Row], identity: Identity) -> QuerySet[_Row]:

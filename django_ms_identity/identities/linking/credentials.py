@@ -1,12 +1,11 @@
-"""Connects Microsoft accounts to people who are here already, and disconnects them: transaction scripts.
+"""Connect Microsoft accounts to existing users, and disconnect them: the transactions.
 
-Whoever calls ``link`` has made sure that the user wants it: signing in never links; DESIGN 5.6.
+The caller of ``link_credential`` makes sure that the user wants it: signing in alone never links.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, get_user_model, logout
@@ -16,9 +15,9 @@ from django.db import DataError, IntegrityError, router, transaction
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from django_ms_identity import conf, sessions
+from django_ms_identity import sessions
 from django_ms_identity.backends import IdentityBackend
-from django_ms_identity.entra.code_exchange import VerifiedLogin
+from django_ms_identity.conf import Config
 from django_ms_identity.exceptions import (
     CredentialMissing,
     CredentialTaken,
@@ -27,12 +26,20 @@ from django_ms_identity.exceptions import (
     UserInactive,
     UserInvalid,
 )
-from django_ms_identity.identities.registration import address_rows, refuse_unstorable, users_with_any
-from django_ms_identity.identities.user_fields import account_name
-from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress, credential_key
+from django_ms_identity.identities.registration import (
+    new_credential,
+    new_identity,
+    refuse_unstorable,
+    write_addresses,
+)
+from django_ms_identity.identities.trusted_addresses import trusted_addresses
+from django_ms_identity.models import Credential, Identity, SignIn
+from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.signals import credential_linked, credential_unlinked
 from django_ms_identity.traits.mapping_result import Address, MappingResult
 from django_ms_identity.transactions import retry_on_deadlock
+
+from .matching import users_with_any
 
 logger = logging.getLogger(__name__)
 
@@ -41,34 +48,23 @@ OTHERS_LINKS = ("social_auth", "socialaccount_set")
 
 
 def link_credential(
-    request: HttpRequest,
-    *,
-    user: AbstractBaseUser,
-    proof: VerifiedLogin,
-    mapped: MappingResult,
-    automatic: bool = False,
+    context: SignInContext, user: AbstractBaseUser, mapping: MappingResult, *, automatic: bool = False
 ) -> Credential:
-    """Connect a proved Microsoft account to a user, and return the credential; once is enough.
+    """Connect a verified Microsoft account to a user, and return the credential; repeating it is harmless.
 
-    The user's traits stay as they are; only who has no identity yet is given what was mapped. Unless the
+    The user's traits stay as they are; only a user without an identity is given what was mapped. Unless the
     link is ``automatic``, an account beside others shows no second factor from then on that this session
     did not have. Ends the user's other sessions that are known. Raises ``CredentialTaken``,
     ``IdentityInactive``, ``UserInactive``, ``UserInvalid`` or ``MapperResultInvalid``.
     """
-    refuse_unstorable(mapped)
-    database = router.db_for_write(Identity)
-    addresses = _free(mapped.verified_addresses, user)
+    refuse_unstorable(mapping)
+    request, database = context.request, router.db_for_write(Identity)
+    addresses = _free(trusted_addresses(context, mapping).verified, user)
+    mfa_trusted = automatic or sessions.has_second_factor(request)
     try:
-        credential, created = _connect(
-            user,
-            proof,
-            mapped,
-            addresses,
-            database,
-            assured=automatic or sessions.has_second_factor(request),
-        )
+        credential, created = _connect(context, user, mapping, addresses, database, mfa_trusted=mfa_trusted)
     except (IntegrityError, Identity.DoesNotExist):
-        # The reference is checked when the transaction ends; before that, nobody is found who is not there.
+        # The reference is checked when the transaction ends; before that, the user is simply not found.
         raise UserInactive("the user was deleted meanwhile") from None
     except DataError:
         raise UserInvalid(
@@ -78,9 +74,9 @@ def link_credential(
     if created:
         logger.info(
             "Linked provider %s (tid %s, oid %s) to identity %s",
-            proof.provider.id,
-            proof.claims.tid,
-            proof.claims.oid,
+            context.provider.id,
+            context.claims.tid,
+            context.claims.oid,
             identity.pk,
         )
         sessions.end_other_sessions(request, identity)
@@ -88,7 +84,9 @@ def link_credential(
     return credential
 
 
-def unlink_credential(request: HttpRequest, *, identity: Identity | None, credential: int) -> Credential:
+def unlink_credential(
+    request: HttpRequest, config: Config, *, identity: Identity | None, credential: int
+) -> Credential:
     """Disconnect a credential of an identity, and end the sessions that it opened, this one too.
 
     Returns what was deleted; the addresses that it vouched for go with it. Raises ``CredentialMissing``,
@@ -97,11 +95,12 @@ def unlink_credential(request: HttpRequest, *, identity: Identity | None, creden
     if identity is None:
         raise CredentialMissing("the user has no identity")
     if not identity.is_active:
-        # Else the Microsoft account could register anew, and be active.
+        # Else the Microsoft account could register again, and be active.
         raise IdentityInactive(f"identity {identity.pk} is inactive", hint="Activate it in the admin.")
     database = router.db_for_write(Identity, instance=identity)
-    signs_in_otherwise = _signs_in_otherwise(request, identity.user)
-    removed, opened = _disconnect(identity, credential, database, needs_another=not signs_in_otherwise)
+    # Without another way in, one of the other credentials has to be usable.
+    usable = None if _signs_in_otherwise(request, identity.user) else _usable_providers(config)
+    removed, opened = _disconnect(identity, credential, database, needs_one_of=usable)
     logger.info("Unlinked provider %s from identity %s", removed.provider, identity.pk)
     credential_unlinked.send_robust(Credential, request=request, identity=identity, credential=removed)
     sessions.end_sessions_by_key(opened, using=database)
@@ -110,52 +109,51 @@ def unlink_credential(request: HttpRequest, *, identity: Identity | None, creden
     return removed
 
 
-def may_unlink(request: HttpRequest, *, identity: Identity, credential: Credential) -> bool:
+def may_unlink(request: HttpRequest, config: Config, credential: Credential) -> bool:
     """Say whether the person could still sign in without this credential, as things are now."""
-    others = identity.credentials.exclude(pk=credential.pk)
-    return _usable(others) or _signs_in_otherwise(request, identity.user)
-
-
-def identity_of(user: AbstractBaseUser) -> Identity | None:
-    """Return the identity that a user has, if any."""
-    return Identity.objects.using(router.db_for_write(Identity)).filter(user=user.pk).first()
+    identity = credential.identity
+    others = identity.credentials.exclude(pk=credential.pk).values_list("provider", flat=True)
+    return not _usable_providers(config).isdisjoint(others) or _signs_in_otherwise(request, identity.user)
 
 
 @retry_on_deadlock
 def _connect(
+    context: SignInContext,
     user: AbstractBaseUser,
-    proof: VerifiedLogin,
-    mapped: MappingResult,
+    mapping: MappingResult,
     addresses: tuple[Address, ...],
     database: str,
     *,
-    assured: bool,
+    mfa_trusted: bool,
 ) -> tuple[Credential, bool]:
     with transaction.atomic(using=database):
-        identity, is_new = _locked_identity(user, mapped, database)
-        credential, created = _credential_of(identity, proof, database, assured=assured or is_new)
+        identity, is_new = _locked_identity(user, mapping, database)
+        wanted = new_credential(context, identity, mfa_trusted=mfa_trusted or is_new)
+        credential, created = _get_or_create(wanted, database)
         # With the user, and as it is now.
         credential.identity = identity
-        if created and (rows := address_rows(identity, addresses, credential=credential)):
-            VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
+        if created:
+            write_addresses(identity, addresses, credential=credential, database=database)
     return credential, created
 
 
 @retry_on_deadlock
 def _disconnect(
-    identity: Identity, credential: int, database: str, *, needs_another: bool
+    identity: Identity, credential: int, database: str, *, needs_one_of: set[str] | None
 ) -> tuple[Credential, list[int]]:
     """Delete the credential; return it and the keys of the sign-ins whose sessions it opened."""
     with transaction.atomic(using=database):
         # Two at once would each find the other's credential left.
         Identity.objects.using(database).filter(pk=identity.pk).lock()
-        # Who signs in by it at this moment waits, and finds it gone: their row must not refer to nothing.
+        # A sign-in by it at this moment waits, and finds it gone: its row must not refer to a missing one.
         rows = Credential.objects.using(database).select_for_update().filter(identity=identity)
         credentials = {each.pk: each for each in rows}
         removed = credentials.pop(credential, None)
         if removed is None:
             raise CredentialMissing(f"identity {identity.pk} has no credential {credential}")
-        if needs_another and not _usable(credentials.values()):
+        if needs_one_of is not None and needs_one_of.isdisjoint(
+            each.provider for each in credentials.values()
+        ):
             raise LastCredential(f"credential {credential} is the last way in of identity {identity.pk}")
         sign_ins = SignIn.objects.using(database).filter(credential=removed, ended_at=None)
         opened = list(sign_ins.values_list("pk", flat=True))
@@ -165,22 +163,16 @@ def _disconnect(
     return removed, opened
 
 
-def _locked_identity(user: AbstractBaseUser, mapped: MappingResult, database: str) -> tuple[Identity, bool]:
-    """Return the identity of a user, locked, and whether it was made for this."""
+def _locked_identity(user: AbstractBaseUser, mapping: MappingResult, database: str) -> tuple[Identity, bool]:
+    """Return the identity of a user, locked, and whether it was created for this."""
     rows = Identity.objects.using(database).filter(user=user.pk)
     is_new = not rows.lock()
     if is_new:
         try:
             with transaction.atomic(using=database):
-                Identity.objects.using(database).create(
-                    user=user,  # type: ignore[misc]  # AUTH_USER_MODEL, whatever it is
-                    traits=mapped.traits,
-                    metadata_public=mapped.metadata_public or {},
-                    metadata_admin=mapped.metadata_admin or {},
-                    self_asserted=list(mapped.self_asserted),
-                )
+                new_identity(user, mapping).save(using=database, force_insert=True)
         except IntegrityError:
-            # Another request made it at the same moment, or the user is gone.
+            # Another request created it at the same moment, or the user is gone.
             if not rows.lock():
                 raise
             is_new = False
@@ -192,26 +184,19 @@ def _locked_identity(user: AbstractBaseUser, mapped: MappingResult, database: st
     return identity, is_new
 
 
-def _credential_of(
-    identity: Identity, proof: VerifiedLogin, database: str, *, assured: bool
-) -> tuple[Credential, bool]:
-    provider, claims = proof.provider, proof.claims
-    credential, created = Credential.objects.using(database).get_or_create(
-        key=credential_key(provider.id, proof.subject),
-        defaults={
-            "identity": identity,
-            "provider": provider.id,
-            "subject": proof.subject,
-            "subject_source": provider.subject_source.value,
-            "tenant": claims.tid,
-            "object_id": claims.oid,
-            "account": account_name(claims),
-            "assured": assured,
-        },
-    )
-    if credential.identity_id != identity.pk:
-        raise CredentialTaken(f"the Microsoft account belongs to identity {credential.identity_id}")
-    return credential, created
+def _get_or_create(wanted: Credential, database: str) -> tuple[Credential, bool]:
+    rows = Credential.objects.using(database)
+    known = rows.filter(key=wanted.key).first()
+    if known is None:
+        try:
+            with transaction.atomic(using=database):
+                wanted.save(using=database, force_insert=True)
+            return wanted, True
+        except IntegrityError:
+            known = rows.get(key=wanted.key)
+    if known.identity_id != wanted.identity_id:
+        raise CredentialTaken(f"the Microsoft account belongs to identity {known.identity_id}")
+    return known, False
 
 
 def _free(addresses: tuple[Address, ...], user: AbstractBaseUser) -> tuple[Address, ...]:
@@ -222,10 +207,9 @@ def _free(addresses: tuple[Address, ...], user: AbstractBaseUser) -> tuple[Addre
     )
 
 
-def _usable(credentials: Iterable[Credential]) -> bool:
+def _usable_providers(config: Config) -> set[str]:
     # As in Kratos: an account of a provider that was taken out of the settings signs nobody in.
-    known = {provider.id for provider in conf.get_config().providers}
-    return any(credential.provider in known for credential in credentials)
+    return {provider.id for provider in config.providers}
 
 
 def _signs_in_otherwise(request: HttpRequest, user: AbstractBaseUser) -> bool:

@@ -1,6 +1,6 @@
-"""Under gevent a request can end at any switch: a reply of the sandbox never reaches the next one.
+"""Under gevent a request can end at any switch: a worker's late reply never reaches the next request.
 
-gevent patches a whole process, so each test has one of its own.
+gevent patches a whole process, so each test runs in a new one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def run(script: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_time_out_between_question_and_reply_leaves_no_reply_for_the_next():
+def test_worker_pool_keeps_no_reply_of_a_greenlet_that_timed_out():
     assert (
         run(
             """
@@ -42,7 +42,7 @@ ask("warm", pool)
 cut = 0
 for turn in range(10):
     try:
-        # Long enough to send, too short for the answer: the engine needs more.
+        # Long enough to send, too short for the reply.
         with gevent.Timeout(0.004):
             ask(f"first {turn}", pool)
     except gevent.Timeout:
@@ -57,7 +57,7 @@ print("each got their own")
     )
 
 
-def test_greenlets_that_are_killed_at_any_moment_disturb_nobody():
+def test_worker_pool_serves_greenlets_while_others_are_killed():
     assert (
         run(
             """

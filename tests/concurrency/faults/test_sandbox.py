@@ -1,4 +1,4 @@
-"""A worker that is killed, hangs, runs out of memory or is busy: one login is refused, the next one works."""
+"""A worker that is killed, hangs, is busy or lacks memory: one login is refused, the next one works."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def configure(settings, program=None, **top):
 
 
 def spin(ends):
-    """Keep one of the process's own workers busy, with a mapper that nobody has a bad word for yet."""
+    """Keep one of the process's workers busy, with a mapper that no other thread runs."""
     source = f"{SPIN} // {uuid4()}"
     with suppress(MapperFailed):
         worker_pool.evaluate(source, name="m", claims={}, identity={}, timeout=5)
@@ -45,10 +45,10 @@ def spin(ends):
 
 
 @pytest.mark.parametrize(("program", "codes"), FAULTS.values(), ids=list(FAULTS))
-def test_a_login_that_the_mapper_breaks_is_refused_and_the_next_one_works(
+def test_mapper_that_breaks_refuses_one_login_and_not_the_next(
     client, ms_identity_emulator, settings, program, codes
 ):
-    configure(settings, program, MAPPER_TIMEOUT=3)
+    configure(settings, program, MAPPER_TIMEOUT=2)
 
     response = ms_identity_emulator.sign_in(client)
 
@@ -61,15 +61,16 @@ def test_a_login_that_the_mapper_breaks_is_refused_and_the_next_one_works(
     assert ms_identity_emulator.callback(location).send(client).headers["Location"] == "/home/"
 
 
-def test_a_worker_that_was_killed_idle_is_not_noticed(client, ms_identity_emulator):
+def test_worker_that_was_killed_idle_does_not_disturb_a_login(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser(), "admin")
     for worker in list(worker_pool._own.workers):
         worker.process.kill()
+        worker.process.wait()
 
     assert ms_identity_emulator.sign_in(client).headers["Location"] == "/home/"
 
 
-def test_a_worker_that_is_killed_at_work_is_a_refusal(client, ms_identity_emulator, settings):
+def test_worker_that_is_killed_at_work_refuses_the_login(client, ms_identity_emulator, settings):
     configure(settings, SPIN, MAPPER_TIMEOUT=20)
     worker_pool._own.close()
     ended = threading.Event()
@@ -93,7 +94,7 @@ def test_a_worker_that_is_killed_at_work_is_a_refusal(client, ms_identity_emulat
     assert ms_identity_emulator.sign_in(client).headers["Location"] == "/home/"
 
 
-def test_while_all_workers_are_busy_somebody_new_is_told_so(client, ms_identity_emulator, settings):
+def test_worker_pool_that_is_busy_refuses_a_registration_with_503(client, ms_identity_emulator, settings):
     configure(settings, None, MAPPER_TIMEOUT=0.05)
     worker_pool._own.close()
     ended = []
@@ -113,14 +114,14 @@ def test_while_all_workers_are_busy_somebody_new_is_told_so(client, ms_identity_
     assert ms_identity_emulator.sign_in(client).headers["Location"] == "/home/"
 
 
-def test_who_is_known_signs_in_whatever_becomes_of_the_mapper(client, ms_identity_emulator, settings):
+def test_mapper_that_hangs_does_not_disturb_a_known_person(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(Browser())
     configure(settings, SPIN, MAPPER_TIMEOUT=0.05)
 
     assert ms_identity_emulator.sign_in(client).headers["Location"] == "/home/"
 
 
-def test_an_update_that_the_mapper_breaks_keeps_what_is_known(client, ms_identity_emulator, settings):
+def test_mapper_that_breaks_an_update_keeps_the_stored_traits(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(Browser())
     before = get_user_model().objects.get().ms_identity.traits
     provider = {"mapper_url": make_mapper(SPIN), "update_identity_on_login": "automatic"}
@@ -131,8 +132,8 @@ def test_an_update_that_the_mapper_breaks_keeps_what_is_known(client, ms_identit
     assert get_user_model().objects.get().ms_identity.traits == before
 
 
-def test_a_sign_in_that_is_cancelled_at_the_mapper_leaves_no_reply_for_the_next(ms_identity_emulator):
-    """As a server's time-out ends a request between the question to a worker and its reply."""
+def test_worker_pool_keeps_no_reply_of_a_cancelled_sign_in(ms_identity_emulator):
+    """A server's time-out may end a request after it was sent to a worker and before the reply."""
 
     class Cancelled(BaseException):
         pass
@@ -159,8 +160,8 @@ def evaluate(pool, name):
     return pool.evaluate(source, name="m", claims={"name": name}, identity={}, timeout=20).strip()
 
 
-def test_each_of_many_people_at_once_gets_their_own_mapping():
-    """Two workers, eight askers, a third of them killed under way: a reply is one's own or a refusal."""
+def test_worker_pool_gives_each_of_many_people_their_own_mapping():
+    """Two workers, eight threads, workers killed at work: each gets its own reply or a refusal."""
     pool = worker_pool.WorkerPool(engines.preferred())
     ended = threading.Event()
 

@@ -11,6 +11,7 @@ from django.contrib.auth.models import Group
 from django.db import connection
 
 from django_ms_identity.emulator.personas import PERSONAS, oid_for
+from django_ms_identity.identities.credential_lookup import find_credential
 from django_ms_identity.identities.registration import emails_in_use, users_with_any
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from tests.journeys.steps import code_of, pick, rows
@@ -79,7 +80,7 @@ def test_subjects_that_look_alike_find_their_own_credential():
     """Graph and imports name people too, and not in ASCII alone."""
     owners = {subject: make_identity(subject=subject, username=f"{n}") for n, subject in enumerate(ALIKE)}
 
-    found = {subject: Credential.objects.find("microsoft", subject) for subject in ALIKE}
+    found = {subject: find_credential("microsoft", subject, using="default") for subject in ALIKE}
 
     assert {subject: it.identity for subject, it in found.items()} == owners
     assert {subject: it.subject for subject, it in found.items()} == {subject: subject for subject in ALIKE}

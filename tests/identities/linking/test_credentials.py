@@ -8,12 +8,11 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
 from django.test import RequestFactory
 
-from django_ms_identity import sessions
-from django_ms_identity.entra.code_exchange import VerifiedLogin
+from django_ms_identity import conf, sessions
 from django_ms_identity.exceptions import CredentialMissing, LastCredential, UserInactive
 from django_ms_identity.identities.linking import credentials as linking
 from django_ms_identity.models import Credential, Identity
-from tests.support.builders import make_claims, make_identity, make_mapped, make_provider
+from tests.support.builders import make_claims, make_context, make_identity, make_mapped
 
 pytestmark = pytest.mark.django_db
 
@@ -26,16 +25,13 @@ def request_():
     return request
 
 
-def proof(subject="subject", **claims):
-    return VerifiedLogin(provider=make_provider(), claims=make_claims(sub=subject, **claims), subject=subject)
-
-
 def make_user(**fields):
     return get_user_model().objects.create_user("ines", **fields)
 
 
 def link(request, user, subject="subject"):
-    return linking.link_credential(request, user=user, proof=proof(subject), mapped=make_mapped())
+    context = make_context(claims=make_claims(sub=subject), subject=subject, request=request)
+    return linking.link_credential(context, user, make_mapped())
 
 
 def test_an_inactive_user_gets_no_link_and_no_identity(request_):
@@ -64,7 +60,7 @@ def test_linking_once_more_changes_nothing(request_):
 
 def test_nothing_is_unlinked_of_nobody(request_):
     with pytest.raises(CredentialMissing):
-        linking.unlink_credential(request_, identity=None, credential=1)
+        linking.unlink_credential(request_, conf.get_config(), identity=None, credential=1)
 
 
 class Tokens:
@@ -102,12 +98,14 @@ def test_the_backend_that_let_this_session_in_is_a_way_in(request_, settings, in
         request_.session[BACKEND_SESSION_KEY] = here
     credential = identity.credentials.get()
 
-    assert linking.may_unlink(request_, identity=identity, credential=credential) is counts
+    assert linking.may_unlink(request_, conf.get_config(), credential) is counts
     if counts:
-        linking.unlink_credential(request_, identity=identity, credential=credential.pk)
+        linking.unlink_credential(request_, conf.get_config(), identity=identity, credential=credential.pk)
     else:
         with pytest.raises(LastCredential):
-            linking.unlink_credential(request_, identity=identity, credential=credential.pk)
+            linking.unlink_credential(
+                request_, conf.get_config(), identity=identity, credential=credential.pk
+            )
     assert Credential.objects.count() == (0 if counts else 1)
 
 
@@ -117,6 +115,6 @@ def test_another_account_is_a_way_in(request_):
     link(request_, user, "second")
     first, second = identity.credentials.order_by("pk")
 
-    assert linking.may_unlink(request_, identity=identity, credential=first)
-    linking.unlink_credential(request_, identity=identity, credential=first.pk)
-    assert not linking.may_unlink(request_, identity=identity, credential=second)
+    assert linking.may_unlink(request_, conf.get_config(), first)
+    linking.unlink_credential(request_, conf.get_config(), identity=identity, credential=first.pk)
+    assert not linking.may_unlink(request_, conf.get_config(), second)

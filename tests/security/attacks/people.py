@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.http import HttpResponse
 from django.test import RequestFactory
 
+from django_ms_identity import conf
 from django_ms_identity.flows import pending_step
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from tests.journeys.steps import page
@@ -31,7 +32,8 @@ def ticket_of(harness: Harness) -> str:
     """Return what the form would hold that is not shown."""
     cookie = harness.browser.cookies["ms_identity_pending_token"].value
     return pending_step.form_token(
-        RequestFactory().get("/", headers={"Cookie": f"ms_identity_pending_token={cookie}"})
+        RequestFactory().get("/", headers={"Cookie": f"ms_identity_pending_token={cookie}"}),
+        conf.get_config(),
     )
 
 

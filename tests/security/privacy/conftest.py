@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import RequestFactory
 
+from django_ms_identity import conf
 from django_ms_identity.flows import pending_step
 from django_ms_identity.models import Identity
 from django_ms_identity.testing.emulator import Emulator
@@ -45,7 +46,9 @@ class World:
     def ticket(self):
         """Return what a form must name to finish what waits in this browser, shown on a page or not."""
         cookies = "; ".join(f"{name}={cookie.value}" for name, cookie in self.browser.cookies.items())
-        return pending_step.form_token(RequestFactory().get("/", headers={"Cookie": cookies}))
+        return pending_step.form_token(
+            RequestFactory().get("/", headers={"Cookie": cookies}), conf.get_config()
+        )
 
     def pass_time(self, seconds):
         now = time.time()

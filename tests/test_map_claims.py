@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-import base64
 import json
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from django_ms_identity import conf
+from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.exceptions import (
     ClaimsInvalid,
     MapperResultInvalid,
@@ -15,9 +17,11 @@ from django_ms_identity.exceptions import (
 )
 from django_ms_identity.jsonnet.json_values import JSONObject
 from django_ms_identity.jsonnet.worker_pool import WorkerPool
-from django_ms_identity.net.http import HttpClient
-from django_ms_identity.traits.mapper import EMPTY_IDENTITY, map_claims
+from django_ms_identity.runtime import EMPTY_IDENTITY, map_claims
 from django_ms_identity.traits.mapping_result import Address, MappingResult
+from tests.jsonnet.conftest import engine as engine
+from tests.jsonnet.conftest import sandbox as sandbox
+from tests.support.builders import TENANT, make_context, make_mapper, make_provider
 
 PERSON = {
     "tid": "8eaef023-2b34-4da1-9baa-8bc8c9d6a490",
@@ -31,15 +35,10 @@ PERSON = {
 
 
 def mapped(mapper: str = "", payload: dict[str, Any] | None = None, **options: Any) -> MappingResult:
-    return map_claims(
-        mapper_url=mapper and "base64://" + base64.b64encode(mapper.encode()).decode(),
-        payload=PERSON if payload is None else payload,
-        subject="s",
-        identity=EMPTY_IDENTITY,
-        transport=HttpClient(connect=1, read=1),
-        timeout=20,
-        **options,
-    )
+    provider = make_provider(mapper_url=mapper and make_mapper(mapper))
+    claims = Claims(tid=TENANT, sub="pairwise", oid="", payload=PERSON if payload is None else payload)
+    config = replace(conf.get_config(), mapper_timeout=20)
+    return map_claims(make_context(provider, claims, subject="s", config=config), **options)
 
 
 # The mapper that ships
