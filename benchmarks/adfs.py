@@ -1,4 +1,4 @@
-"""The callback of django-auth-adfs on the same database, turn by turn with ours."""
+"""Start and callback of django-auth-adfs on the same database, turn by turn with this app's."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ from django_ms_identity.testing.emulator import Emulator
 from . import microsoft
 from .browser import HOST, Browser
 from .journeys import HOME, Journeys
-from .measure import Budget, Row, Wire, compared, measured, p95
+from .measure import Budget, Prepare, Row, Wire, compared, measured, p95
+
+_LOGIN = f"http://{HOST}/adfs/login?next={HOME}"
 
 
 def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
-    """Measure both callbacks of a known person in a fresh browser, and how ours compares."""
-    ours = Journeys(emulator, WSGIHandler()).callback
-    its = partial(_callback, emulator, WSGIHandler())
+    """Measure start and callback of a known person in a fresh browser with both apps, turn by turn."""
+    site = WSGIHandler()
+    ours = Journeys(emulator, WSGIHandler())
+    compare = partial(_compared, wire=wire, rounds=rounds)
+    yield from compare("start", ours.start, partial(_start, site))
+    yield from compare("callback", ours.callback, partial(_callback, emulator, site))
+
+
+def _compared(step: str, ours: Prepare, its: Prepare, *, wire: Wire, rounds: int) -> Iterator[Row]:
     # Each project has its own backend only: Django asks them one by one.
     its_backends = override_settings(
         AUTHENTICATION_BACKENDS=[
@@ -30,7 +38,7 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
         ]
     )
     with its_backends:
-        counted = measured("callback of django-auth-adfs", its, wire=wire, rounds=2)
+        counted = measured(f"{step} of django-auth-adfs", its, wire=wire, rounds=2)
     our_times, its_times, ratio = compared(ours, its, other_under=its_backends, wire=wire, rounds=rounds)
     yield Row(
         step=counted.step,
@@ -40,7 +48,7 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
         requests=counted.requests,
     )
     yield Row(
-        step="callback of ours, turn by turn with it",
+        step=f"{step} of this app, turn by turn with it",
         median=statistics.median(our_times),
         p95=p95(our_times),
         ratio=ratio,
@@ -48,9 +56,13 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
     )
 
 
+def _start(site: WSGIHandler) -> Callable[[], object]:
+    return partial(Browser(site=site).redirected, _LOGIN)
+
+
 def _callback(emulator: Emulator, site: WSGIHandler) -> Callable[[], object]:
     browser = Browser(site=site)
-    browser.redirected(f"http://{HOST}/adfs/login?next={HOME}")
+    browser.redirected(_LOGIN)
     microsoft.access_token(emulator, "adfs")
     state = base64.urlsafe_b64encode(HOME.encode()).decode()
     return partial(browser.redirected, f"http://{HOST}/adfs/callback?code={microsoft.CODE}&state={state}")

@@ -18,7 +18,7 @@ def machine() -> str:
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
         f"{platform.python_implementation()} {platform.python_version()}, Django {version('Django')}, "
-        f"SQLite {sqlite3.sqlite_version}, MSAL {version('msal')}, PyJWT {version('PyJWT')}, "
+        f"SQLite {sqlite3.sqlite_version}, PyJWT {version('PyJWT')}, "
         f"cryptography {version('cryptography')}"
     )
 

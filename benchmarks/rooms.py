@@ -14,8 +14,9 @@ from pathlib import Path
 from django.http import HttpRequest
 
 from django_ms_identity import conf, runtime
-from django_ms_identity.entra import client, jwks
 from django_ms_identity.entra import id_token as tokens
+from django_ms_identity.entra import jwks, token_endpoint
+from django_ms_identity.entra.authorization_url import Authorization, authorize
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.jsonnet.engines import Engine, installed
@@ -36,7 +37,7 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
     """Measure the verification of an ID token, and the mapper with every engine that is installed."""
     provider = conf.get_config().provider("microsoft")
     documents = runtime.documents(conf.get_config())
-    begun = client.begin(provider, redirect_uri=_REDIRECT_URI, prompt="", emulator_url="")
+    begun = authorize(provider, redirect_uri=_REDIRECT_URI, prompt="", emulator_url="")
     token = _redeemed(emulator, begun)
     verify = partial(
         tokens.verify,
@@ -54,15 +55,13 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
     yield measured(MAPPER, lambda: partial(_map, claims), wire=wire, rounds=rounds, clock=Clock.WALL)
 
 
-def _redeemed(emulator: Emulator, begun: client.Authorization) -> str:
-    return client.redeem(
+def _redeemed(emulator: Emulator, begun: Authorization) -> str:
+    return token_endpoint.redeem(
         conf.get_config().provider("microsoft"),
         code=emulator.callback(begun.url).url.partition("code=")[2].partition("&")[0],
-        state=begun.state,
-        nonce=begun.nonce,
         verifier=begun.verifier,
         redirect_uri=_REDIRECT_URI,
-        transport=runtime.http_client(conf.get_config()),
+        http=runtime.http_client(conf.get_config()),
     ).id_token
 
 

@@ -93,7 +93,7 @@ def identity_schema(config: Config) -> IdentitySchema | None:
     """
     if not config.identity_schema_url:
         return None
-    # The validator takes its time to import, and most projects have no schema.
+    # jsonschema-rs takes its time to import, and most projects have no schema.
     from .traits.schema import load_schema
 
     return load_schema(config.identity_schema_url, sources=sources(config))

@@ -10,13 +10,12 @@ from django.utils import translation
 from django_ms_identity import env, exceptions
 from django_ms_identity.checks import ids
 from django_ms_identity.conf.hook_settings import BUILT_IN
+from django_ms_identity.conf.provider_settings import IGNORED, KEYS
 from django_ms_identity.conf.settings import KEYS as TOP_LEVEL_KEYS
 from django_ms_identity.conf.settings import parse_settings
 from django_ms_identity.conf.web_hook_settings import KEYS as WEB_HOOK_KEYS
 from django_ms_identity.entra.clouds import Cloud, TenantKind
 from django_ms_identity.entra.providers import (
-    IGNORED,
-    KEYS,
     AccountLinkingMode,
     Pkce,
     ResponseMode,
@@ -136,7 +135,7 @@ def test_the_required_keys_are_those_without_which_nothing_works():
         name for name, (default, _) in rows("settings.md", "Provider keys").items() if default == "required"
     }
 
-    assert {fault.where.rpartition(".")[2] for fault in missing} == required
+    assert {fault.path.rpartition(".")[2] for fault in missing} == required
 
 
 def test_every_error_is_described_in_order_and_no_other():

@@ -275,4 +275,4 @@ def test_whatever_the_array_holds_is_a_value_or_a_list_of_faults(text):
 
         parsed = conf.parse()
 
-    assert all(fault.problem for fault in parsed.faults)
+    assert all(fault.message for fault in parsed.faults)

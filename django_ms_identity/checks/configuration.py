@@ -19,8 +19,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **_: object) -> list
     """Report every fault and doubt of the settings, and what they leave open."""
     parsed = conf.parse()
     found: list[CheckMessage] = [
-        *(Error(f"MS_IDENTITY: {it}", hint=it.remedy or _SEE, id=ids.E_SETTINGS) for it in parsed.faults),
-        *(Warning(f"MS_IDENTITY: {it}", hint=it.remedy or _SEE, id=ids.W_SETTINGS) for it in parsed.warnings),
+        *(Error(f"MS_IDENTITY: {it}", hint=it.hint or _SEE, id=ids.E_SETTINGS) for it in parsed.faults),
+        *(Warning(f"MS_IDENTITY: {it}", hint=it.hint or _SEE, id=ids.W_SETTINGS) for it in parsed.warnings),
     ]
     if parsed.config.enabled:
         found.extend(_open_to_all(parsed.config))

@@ -34,7 +34,7 @@ def parse_hooks(
             "HOOKS", "must be a dict of stages.", '"HOOKS": {"after_registration": [{"hook": "session"}]}'
         )
         return MappingProxyType(stages)
-    inner = DictReader(raw, where="HOOKS", faults=read.faults)
+    inner = DictReader(raw, path="HOOKS", faults=read.faults)
     inner.refuse_unknown(STAGES)
     for stage in STAGES:
         if inner.has(stage):
@@ -72,7 +72,7 @@ def _hook(
     debug: bool,
 ) -> Hook | None:
     calls_web = name == "web_hook"
-    DictReader(entry, where=where, faults=faults).refuse_unknown(
+    DictReader(entry, path=where, faults=faults).refuse_unknown(
         ("hook", "config") if calls_web else ("hook",)
     )
     if not calls_web:

@@ -1,4 +1,4 @@
-"""Reads values out of mappings that somebody else wrote, and lists every fault instead of the first."""
+"""Read typed values out of a configuration, and list every fault instead of the first."""
 
 from __future__ import annotations
 
@@ -15,30 +15,48 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 class ConfigIssue:
     """Something wrong in a configuration."""
 
-    where: str
-    """The path of the value, as in ``PROVIDERS[0].client_id``."""
-    problem: str
-    remedy: str = ""
+    path: str
+    """Names the value, as in ``PROVIDERS[0].client_id``."""
+    message: str
+    """Continues the path to a sentence."""
+    hint: str = ""
     """What to type instead."""
 
     def __str__(self) -> str:
-        return f"{self.where} {self.problem}"
+        return f"{self.path} {self.message}"
 
 
 class DictReader:
-    """Read typed values by key; a class because it gathers the faults met on the way."""
+    """Read typed values by key; a class because it gathers issues on the way.
 
-    def __init__(self, source: Mapping[str, object], *, where: str, faults: list[ConfigIssue]) -> None:
+    ``path`` names the mapping in the configuration. ``faults`` make it invalid, ``warnings`` do not; both
+    lists are appended to.
+    """
+
+    def __init__(
+        self,
+        source: Mapping[str, object],
+        *,
+        path: str,
+        faults: list[ConfigIssue],
+        warnings: list[ConfigIssue] | None = None,
+    ) -> None:
         self._source = source
-        self._where = where
+        self._path = path
         self.faults = faults
+        self.warnings = [] if warnings is None else warnings
 
     def at(self, key: str) -> str:
         """Name the path of ``key``."""
-        return f"{self._where}.{key}" if self._where else key
+        return f"{self._path}.{key}" if self._path else key
 
-    def fault(self, key: str, problem: str, remedy: str = "") -> None:
-        self.faults.append(ConfigIssue(self.at(key), problem, remedy))
+    def fault(self, key: str, message: str, hint: str = "") -> None:
+        """Note that ``key`` is wrong."""
+        self.faults.append(ConfigIssue(self.at(key), message, hint))
+
+    def warn(self, key: str, message: str, hint: str = "") -> None:
+        """Note that ``key`` is valid but does not do what it seems to."""
+        self.warnings.append(ConfigIssue(self.at(key), message, hint))
 
     def has(self, key: str) -> bool:
         return self._source.get(key) is not None
@@ -55,10 +73,10 @@ class DictReader:
             return default
         return value.strip()
 
-    def required(self, key: str, remedy: str) -> str:
+    def required(self, key: str, hint: str) -> str:
         text = self.text(key)
         if not text and not (self.has(key) and not isinstance(self.raw(key), str)):
-            self.fault(key, "is missing.", remedy)
+            self.fault(key, "is missing.", hint)
         return text
 
     def flag(self, key: str, default: bool) -> bool:
@@ -94,9 +112,9 @@ class DictReader:
         for key in self._source:
             if key not in known:
                 near = get_close_matches(str(key).lower(), by_lower, n=1)
-                remedy = (
+                hint = (
                     f"Did you mean {by_lower[near[0]]!r}?"
                     if near
                     else f"Known keys: {', '.join(sorted(known))}."
                 )
-                self.fault(str(key), "is not a key that exists.", remedy)
+                self.fault(str(key), "is not a key that exists.", hint)

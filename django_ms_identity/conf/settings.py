@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from django_ms_identity.entra.providers import Provider, parse_provider
+from django_ms_identity.entra.providers import Provider
 from django_ms_identity.jsonnet.source_urls import schema_url_faults, url_faults
 from django_ms_identity.net.urls import HttpUrl, parse_http_url
 
 from .config import Config, Parsed
 from .hook_settings import parse_hooks
+from .provider_settings import parse_provider
 from .reader import ConfigIssue, DictReader
 
 KEYS = (
@@ -34,7 +35,7 @@ def parse_settings(raw: Mapping[str, object], *, debug: bool) -> Parsed:
     """Parse a settings dict whole; ``debug`` is Django's DEBUG."""
     faults: list[ConfigIssue] = []
     warnings: list[ConfigIssue] = []
-    read = DictReader(raw, where="", faults=faults)
+    read = DictReader(raw, path="", faults=faults)
     read.refuse_unknown(KEYS)
     config = Config(
         enabled=read.flag("ENABLED", True),
@@ -66,7 +67,7 @@ def _providers(read: DictReader, warnings: list[ConfigIssue], *, debug: bool) ->
     providers: dict[str, Provider] = {}
     for index, entry in enumerate(raw):
         where = f"PROVIDERS[{index}]"
-        provider = parse_provider(entry, where=where, faults=read.faults, warnings=warnings)
+        provider = parse_provider(entry, path=where, faults=read.faults, warnings=warnings)
         if provider is None:
             continue
         for problem in url_faults(provider.mapper_url, allow_http=debug):
@@ -137,7 +138,7 @@ def _http_timeout(read: DictReader) -> tuple[float, float]:
         return default
     pair: Sequence[object] = value if isinstance(value, list | tuple) else (value, value)
     inner = DictReader(
-        dict(zip(("connect", "read"), pair, strict=False)), where="HTTP_TIMEOUT", faults=read.faults
+        dict(zip(("connect", "read"), pair, strict=False)), path="HTTP_TIMEOUT", faults=read.faults
     )
     if len(pair) != 2:
         read.fault("HTTP_TIMEOUT", "must be (connect, read) in seconds.", '"HTTP_TIMEOUT": (3, 10)')

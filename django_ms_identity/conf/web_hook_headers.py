@@ -43,7 +43,7 @@ _COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 def headers_of(read: DictReader, *, has_body: bool) -> tuple[Header, ...]:
     """Return what ``headers`` and ``auth`` ask for, and what goes without saying."""
     configured = _object(read, "headers")
-    values = DictReader(configured, where=read.at("headers"), faults=read.faults)
+    values = DictReader(configured, path=read.at("headers"), faults=read.faults)
     headers = [*(_header(values, name) for name in configured), *_auth(read)]
     names = [name.lower() for name, _ in headers]
     for name in sorted({name for name in names if names.count(name) > 1}):
@@ -122,7 +122,7 @@ def _media_type(value: str) -> str:
 
 def inner(read: DictReader, key: str) -> DictReader:
     """Read the object at ``key``; an empty one when there is none."""
-    return DictReader(_object(read, key), where=read.at(key), faults=read.faults)
+    return DictReader(_object(read, key), path=read.at(key), faults=read.faults)
 
 
 def _object(read: DictReader, key: str) -> Mapping[str, object]:

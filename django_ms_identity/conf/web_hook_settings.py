@@ -87,7 +87,7 @@ def parse_web_hook(
     if not isinstance(config, Mapping):
         faults.append(ConfigIssue(where, "must be an object.", '{"url": "https://…", "method": "POST"}'))
         return None
-    read = DictReader(config, where=where, faults=faults)
+    read = DictReader(config, path=where, faults=faults)
     read.refuse_unknown(KEYS)
     allow_private = read.flag("allow_private", False)
     body = _body(read, allow_http=allow_http)

@@ -118,7 +118,7 @@ def _reply(query: QueryDict, authority: Authority, microsoft: Microsoft) -> Repl
 
 
 def _ask(query: QueryDict) -> Ask:
-    """Read the rest; what MSAL always sends is required, so that a client that forgets it is noticed."""
+    """Read the rest; state, nonce and PKCE are required, so that a client that forgets one is noticed."""
     for name in ("response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method"):
         if not query.get(name):
             raise Refused(errors.missing(name))

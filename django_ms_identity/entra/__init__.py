@@ -1,1 +1,1 @@
-"""Microsoft's protocol: providers, clouds, keys, client, token verification, Graph, refusals."""
+"""Microsoft's protocol: authorize URL, code exchange, keys, ID token, Graph. No ORM, no settings."""

@@ -1,4 +1,4 @@
-"""How surely Microsoft knows somebody: second factors, and when they last proved themselves.
+"""Read from the claims which factors a person used, and when they last authenticated.
 
 Ory Kratos, selfservice/strategy/oidc/provider_config.go: AALForClaims. ``acrs`` is Microsoft's own:
 learn.microsoft.com, "Developer guide to Conditional Access authentication context".
@@ -16,7 +16,7 @@ from .id_token import Claims, storable
 from .providers import Provider
 
 AUTH_TIME_LEEWAY = 10
-"""Seconds by which our clock may be ahead of Microsoft's when somebody proves anew who they are."""
+"""Seconds by which this server's clock may be ahead of Microsoft's at a re-authentication."""
 
 
 class AAL(StrEnum):
@@ -27,8 +27,8 @@ class AAL(StrEnum):
 
 
 def aal_of(provider: Provider, claims: Claims) -> AAL:
-    """Say which level a sign-in reached, by what the provider says counts as a second factor."""
-    # An empty acr never counts, even where somebody lists it.
+    """Return the level of a sign-in, by what the provider counts as a second factor."""
+    # An empty acr never counts, even where the configuration lists it.
     acr = claims.text("acr")
     reached = (
         (bool(acr) and acr in provider.aal2_acr_values)
@@ -44,7 +44,7 @@ def amr_of(claims: Claims) -> list[str]:
 
 
 def auth_time_of(claims: Claims) -> float | None:
-    """Return when the person last proved who they are, in seconds since the epoch; None if it is not said."""
+    """Return when the person last authenticated, in seconds since the epoch; None without ``auth_time``."""
     value = claims.payload.get("auth_time")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -57,9 +57,9 @@ def auth_time_of(claims: Claims) -> float | None:
 
 
 def refuse_stale(claims: Claims, *, started_at: float) -> None:
-    """Raise ``ReauthenticationFailed`` unless the person proved themselves after ``started_at`` (seconds).
+    """Raise ``ReauthenticationFailed`` unless the person authenticated after ``started_at`` (seconds).
 
-    OpenID Connect Core 3.1.2.1: ``max_age``; a prompt alone proves nothing, since a visitor can take it away.
+    OpenID Connect Core 3.1.2.1: ``max_age``; a prompt alone proves nothing, since a visitor can remove it.
     """
     auth_time = auth_time_of(claims)
     if auth_time is None:
@@ -75,20 +75,20 @@ def refuse_stale(claims: Claims, *, started_at: float) -> None:
 
 
 def second_factor_claims(provider: Provider) -> Mapping[str, object]:
-    """Return what to ask of the ID token so that it shows a second factor; empty if nothing would count.
+    """Return the claims to request so that the ID token shows a second factor; empty if none would count.
 
     OpenID Connect Core 5.5.1.
     """
-    asked = {
+    wanted = {
         "acrs": provider.aal2_auth_contexts,
         "acr": tuple(value for value in provider.aal2_acr_values if value),
         "amr": provider.aal2_amr_values,
     }
-    return {name: _essential(values) for name, values in asked.items() if values}
+    return {name: _essential(values) for name, values in wanted.items() if values}
 
 
 AUTH_TIME_CLAIMS: Mapping[str, object] = {"auth_time": {"essential": True}}
-"""What to ask of the ID token so that it shows when the person proved themselves."""
+"""The claims to request so that the ID token shows when the person authenticated."""
 
 
 def _essential(values: tuple[str, ...]) -> dict[str, object]:

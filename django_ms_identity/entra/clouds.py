@@ -60,7 +60,7 @@ class Tenant:
 
     @classmethod
     def parse(cls, text: str) -> Tenant | None:
-        """Read ``microsoft_tenant``; nothing if it is none of the forms that Microsoft knows."""
+        """Parse ``microsoft_tenant``; None if it has none of the forms that Microsoft knows."""
         value = text.lower()
         if value in (TenantKind.ORGANIZATIONS, TenantKind.CONSUMERS, TenantKind.COMMON):
             return cls(value, TenantKind(value))
@@ -74,7 +74,7 @@ class Tenant:
 
     @property
     def single(self) -> bool:
-        """Whether only one organisation's accounts can come."""
+        """Whether only accounts of one organisation can sign in."""
         return self.kind in (TenantKind.GUID, TenantKind.DOMAIN)
 
 
@@ -95,7 +95,7 @@ def end_session_url(cloud: Cloud, tenant: Tenant) -> str:
 
 
 def keys_url(cloud: Cloud, tenant: Tenant) -> str:
-    """Derive where the signing keys are; ``/common/`` names the issuer of each (Microsoft: access-tokens)."""
+    """Return the URL of the signing keys; ``common`` names the issuer of each (Microsoft: access-tokens)."""
     segment = tenant.value if tenant.single else TenantKind.COMMON
     return f"{cloud.login}/{segment}/discovery/v2.0/keys"
 
@@ -105,11 +105,11 @@ def metadata_url(cloud: Cloud, tenant: Tenant) -> str:
 
 
 def issuer(cloud: Cloud, tid: str) -> str:
-    """Name the issuer of a tenant's v2.0 tokens."""
+    """Return the issuer of a tenant's v2.0 tokens."""
     return f"{cloud.login}/{tid}/v2.0"
 
 
 def issuer_tenant(cloud: Cloud, text: str) -> str | None:
-    """Read the tenant's GUID out of an issuer, if it is one."""
+    """Return the tenant's GUID from an issuer of this cloud, else None."""
     tid = text.removeprefix(f"{cloud.login}/").removesuffix("/v2.0")
     return tid if GUID.fullmatch(tid) and text == issuer(cloud, tid) else None

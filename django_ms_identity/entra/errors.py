@@ -1,4 +1,4 @@
-"""What Microsoft's errors mean: AADSTS codes to our exceptions, with a hint for the operator.
+"""Map Microsoft's error codes (AADSTS) to exceptions, each with a hint for the operator.
 
 Source: learn.microsoft.com, "Microsoft Entra authentication and authorization error codes". Microsoft
 asks not to branch on them, so an unknown code falls back to what OAuth's own ``error`` says.
@@ -28,9 +28,7 @@ _TRACE = re.compile(
     r"Trace ID: ([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})", re.ASCII | re.IGNORECASE
 )
 
-Leaf = type[MSIdentityError]
-
-_CATALOGUE: tuple[tuple[Leaf, str, tuple[int, ...]], ...] = (
+_CATALOGUE: tuple[tuple[type[MSIdentityError], str, tuple[int, ...]], ...] = (
     (
         AccountNotAllowed,
         "This account is not in the tenant that signs people in here. The visitor should choose another "
@@ -211,11 +209,12 @@ _CATALOGUE: tuple[tuple[Leaf, str, tuple[int, ...]], ...] = (
     ),
 )
 
-CODES: dict[int, tuple[Leaf, str]] = {
-    code: (leaf, hint) for leaf, hint, codes in _CATALOGUE for code in codes
+CODES: dict[int, tuple[type[MSIdentityError], str]] = {
+    code: (exception, hint) for exception, hint, codes in _CATALOGUE for code in codes
 }
+"""Exception class and hint by AADSTS code."""
 
-_ERRORS: dict[str, tuple[Leaf, str]] = {
+_ERRORS: dict[str, tuple[type[MSIdentityError], str]] = {
     "access_denied": (SignInCancelled, "The visitor or an administrator declined."),
     "consent_required": (ConsentRequired, "Grant admin consent under API permissions in Entra."),
     "interaction_required": (InteractionRequired, "An interactive sign-in is needed."),
@@ -232,17 +231,20 @@ _ERRORS: dict[str, tuple[Leaf, str]] = {
     "temporarily_unavailable": (MicrosoftUnavailable, "Microsoft has a passing fault."),
 }
 
+_UNKNOWN = (MicrosoftRefused, "Look the code up at login.microsoftonline.com/error.")
+
 
 def error_for(error: object, description: object) -> MSIdentityError:
-    """Translate an OAuth error answer; the texts in it come from outside and are never shown or logged."""
+    """Return the exception for an OAuth error answer (RFC 6749 sections 4.1.2.1 and 5.2).
+
+    The texts of the answer come from outside and are never shown or logged.
+    """
     name = error if isinstance(error, str) and _ERROR.fullmatch(error) else "unknown"
     text = description[:4096] if isinstance(description, str) else ""
     trace = _TRACE.search(text)
     trace_id = trace.group(1).lower() if trace else ""
     code = _CODE.match(text)
-    if code and (known := CODES.get(int(code.group(1)))):
-        leaf, hint = known
-        return leaf(f"Microsoft answered {name} (AADSTS{code.group(1)})", hint=hint, trace_id=trace_id)
-    leaf, hint = _ERRORS.get(name, (MicrosoftRefused, "Look the code up at login.microsoftonline.com/error."))
     shown = f"{name} (AADSTS{code.group(1)})" if code else name
-    return leaf(f"Microsoft answered {shown}", hint=hint, trace_id=trace_id)
+    known = CODES.get(int(code.group(1))) if code else None
+    exception, hint = known or _ERRORS.get(name, _UNKNOWN)
+    return exception(f"Microsoft answered {shown}", hint=hint, trace_id=trace_id)

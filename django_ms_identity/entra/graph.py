@@ -1,4 +1,4 @@
-"""Asks Microsoft Graph who holds an access token, for ``subject_source: me``."""
+"""Ask Microsoft Graph whose access token this is, for ``subject_source: me``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .clouds import CONSUMER_TENANT, Cloud
 from .id_token import Claims
 
 
-def me(access_token: str, *, claims: Claims, cloud: Cloud, transport: HttpClient) -> str:
+def me(access_token: str, *, claims: Claims, cloud: Cloud, http: HttpClient) -> str:
     """Return the ``id`` of Graph's ``/v1.0/me`` after comparing it with the verified ``oid``.
 
     Raises ``SubjectMismatch`` if Graph names another person, ``SubjectMissing``, ``ClientMisconfigured``,
@@ -23,7 +23,7 @@ def me(access_token: str, *, claims: Claims, cloud: Cloud, transport: HttpClient
     """
     if not access_token:
         raise MicrosoftAnswerInvalid("no access token came with the ID token")
-    response = transport.get(
+    response = http.get(
         f"{cloud.graph}/v1.0/me",
         headers={"Authorization": f"Bearer {access_token}", "Accept": "application/json"},
     )

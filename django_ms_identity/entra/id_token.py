@@ -1,4 +1,4 @@
-"""Decides whether an ID token is genuine and may come in; DESIGN 5.3. No network of its own."""
+"""Verify ID tokens: signature, issuer, audience, times, nonce and tenant. No network of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from types import MappingProxyType
 
 import jwt
@@ -21,7 +20,7 @@ from .providers import Provider, SubjectSource
 
 ALGORITHMS = ["RS256"]  # Never taken from the token.
 LEEWAY = 120
-"""Seconds by which Microsoft's clock and ours may differ."""
+"""Seconds by which Microsoft's clock and this server's may differ."""
 REQUIRED = ["aud", "exp", "iat", "iss", "nbf", "nonce", "sub", "tid", "ver"]
 MAX_TOKEN = 128 * 1024
 """Characters of an ID token; the largest real ones (200 groups) have about 12,000."""
@@ -42,17 +41,17 @@ class Claims:
 
     @property
     def is_guest(self) -> bool:
-        """Whether another tenant vouches for this person (``acct``, a foreign ``idp``)."""
+        """Whether the account's home is another tenant (``acct``, another ``idp``)."""
         own = (self.payload.get("iss"), f"https://sts.windows.net/{self.tid}/", None)
         return self.payload.get("acct") in (1, "1") or self.payload.get("idp") not in own
 
     @property
     def denies_address(self) -> bool:
-        """Whether Microsoft says that nobody vouches for the e-mail address (``xms_edov``)."""
+        """Whether Microsoft says that the e-mail's domain is not verified (``xms_edov``)."""
         return str(self.payload.get("xms_edov", "")).lower() in ("false", "0")
 
     def text(self, name: str) -> str:
-        """Return a claim that is text, fit to be stored, or an empty one."""
+        """Return a text claim, fit to be stored; empty if it is absent or not text."""
         value = self.payload.get(name)
         return storable(value) if isinstance(value, str) else ""
 
@@ -65,9 +64,10 @@ def verify(
     nonce: str,
     key_for: Callable[[str], SigningKey],
 ) -> Claims:
-    """Return the claims of a genuine ID token, or refuse it.
+    """Return the claims of a genuine ID token.
 
-    ``tenant`` is the provider's tenant with a domain resolved to its GUID, ``nonce`` the one MSAL stored.
+    ``tenant`` is the provider's tenant with a domain resolved to its GUID, ``nonce`` the one that the
+    sign-in started with; ``key_for`` returns the signing key of a ``kid``, or raises ``TokenRejected``.
     Raises ``TokenRejected`` or ``TenantNotAllowed``.
     OpenID Connect Core 3.1.3.7; Microsoft: access-tokens, claims-validation.
     """
@@ -79,7 +79,7 @@ def verify(
     if iss != issuer(provider.cloud, tid):
         raise TokenRejected("iss is not the issuer of tid")
     if key.issuer is None:
-        # Only a single tenant's own key set may leave out whose keys they are.
+        # Only the key set of a single tenant may leave out the issuer of its keys.
         if not provider.tenant.single:
             raise TokenRejected("the signing key names no issuer")
     elif key.issuer.replace("{tenantid}", tid) != iss:
@@ -88,9 +88,7 @@ def verify(
         raise TokenRejected(
             "ver is not 2.0", hint="Set accessTokenAcceptedVersion to 2 in the app's manifest."
         )
-    # MSAL sends the hash of the nonce that it keeps.
-    expected = sha256(nonce.encode()).hexdigest()
-    if not hmac.compare_digest(str(payload["nonce"]).encode("utf-8", "replace"), expected.encode()):
+    if not hmac.compare_digest(str(payload["nonce"]).encode("utf-8", "replace"), nonce.encode()):
         raise TokenRejected("nonce does not belong to this sign-in")
     if payload.get("azp", provider.client_id) != provider.client_id:
         raise TokenRejected("azp is another client")
@@ -105,7 +103,7 @@ def verify(
 
 
 def subject_of(claims: Claims, source: SubjectSource) -> str:
-    """Return the subject that the ID token itself names; for ``me`` Graph is asked instead."""
+    """Return the subject that the ID token names; for ``me`` Graph is asked instead."""
     subject = claims.oid if source is SubjectSource.OID else claims.sub
     if not subject:
         raise SubjectMissing(
@@ -116,7 +114,7 @@ def subject_of(claims: Claims, source: SubjectSource) -> str:
 
 
 def is_subject(text: str) -> bool:
-    """Say whether a text can be a subject: what cannot could neither be hashed nor stored."""
+    """Say whether a text has the form of a subject; any other could not be hashed or stored."""
     # OpenID Connect Core section 2.
     return 0 < len(text) <= 255 and text.isascii() and text.isprintable()
 
@@ -163,7 +161,7 @@ def _decode(token: str, client_id: str, key: SigningKey) -> dict[str, object]:
         fault = f"verification failed: {type(error).__name__}"
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         fault = f"cannot be read: {type(error).__name__}"
-    # Out here it has no context: the library's exceptions may hold the whole payload.
+    # Outside the except block, so that ``__context__`` carries no claims.
     raise TokenRejected(fault)
 
 
@@ -180,7 +178,7 @@ def _check_types(payload: Mapping[str, object]) -> None:
 
 
 def check_tenant(tid: str, *, provider: Provider, tenant: str) -> None:
-    """Raise ``TenantNotAllowed`` unless people of the verified tenant ``tid`` may come in; as ``verify``."""
+    """Raise ``TenantNotAllowed`` unless the provider signs people of the verified tenant ``tid`` in."""
     match provider.tenant.kind:
         case TenantKind.GUID | TenantKind.DOMAIN:
             allowed = tid == tenant

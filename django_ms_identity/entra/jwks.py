@@ -1,4 +1,4 @@
-"""Signing keys and tenant ids out of Microsoft's documents."""
+"""Read signing keys and tenant ids from Microsoft's documents."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ MIN_KEY_BITS = 2048
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
+    """A key of Microsoft, and whose tokens it may sign."""
+
     key: RSAPublicKey
     issuer: str | None
-    """The only issuer whose tokens it may sign; may hold ``{tenantid}``."""
+    """The only issuer whose tokens it may sign; may hold ``{tenantid}``. None where the set names none."""
 
 
 @lru_cache(maxsize=32)
 def parse_keys(text: str) -> Mapping[str, SigningKey]:
     """Parse a JWK set (RFC 7517) to keys by ``kid``; entries that cannot verify RS256 are left out.
 
-    Raises ``MicrosoftAnswerInvalid`` if nothing usable is in it.
+    Raises ``MicrosoftAnswerInvalid`` without a usable key.
     """
     entries = parse_object(text).get("keys")
     if not isinstance(entries, list):
@@ -62,13 +64,13 @@ def _signing_key(entry: dict[str, object]) -> SigningKey | None:
 def signing_key(provider: Provider, kid: str, documents: RemoteDocuments) -> SigningKey:
     """Return the provider's key ``kid``, or raise ``TokenRejected``.
 
-    An unknown ``kid`` fetches the set anew, at most every 5 minutes (Microsoft: signing-key-rollover).
+    An unknown ``kid`` fetches the set again, at most every 5 minutes (Microsoft: signing-key-rollover).
     """
     url = keys_url(provider.cloud, provider.tenant)
     key = documents.read(url, parse_keys).get(kid)
     if key is None:
-        anew = documents.refetch(url, parse_keys, requested_by=provider.id)
-        key = anew.get(kid) if anew else None
+        newer = documents.refetch(url, parse_keys, requested_by=provider.id)
+        key = newer.get(kid) if newer else None
     if key is None:
         raise TokenRejected("signed with a key that is not in Microsoft's key set")
     return key
@@ -91,7 +93,7 @@ def _parse_tenant(text: str, *, cloud: Cloud) -> str:
     if tid is None:
         raise MicrosoftAnswerInvalid("the tenant's metadata names no issuer of this cloud")
     if tid == CONSUMER_TENANT:
-        # Everybody's personal account would count as a member of one trusted organisation.
+        # Every personal account would count as a member of one trusted organisation.
         raise MicrosoftAnswerInvalid(
             "the domain belongs to personal accounts", hint="Set microsoft_tenant to 'consumers'."
         )

@@ -1,32 +1,18 @@
-"""Provider objects in Kratos' shape, parsed into frozen values; all faults at once."""
+"""The values that describe a provider: one app registration at Microsoft. Parses nothing."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from django_ms_identity.conf.reader import ConfigIssue, DictReader
-
-from .clouds import CONSUMER_TENANT, GUID, Cloud, Tenant, TenantKind
+from .clouds import Cloud, Tenant
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
 
 PROVIDER_ID = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
-IGNORED = (
-    "issuer_url",
-    "auth_url",
-    "token_url",
-    "claims_source",
-    "fedcm_config_url",
-    "net_id_token_origin_header",
-    "organization_id",
-)
-"""Kratos' keys that mean nothing for its microsoft provider: accepted, with a warning."""
 RESERVED_SCOPES = frozenset({"openid", "profile", "offline_access"})
 
 
@@ -63,7 +49,7 @@ class ResponseMode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """One app registration at Microsoft; fields as in DESIGN 2.2."""
+    """One app registration at Microsoft; docs/settings.md describes each key."""
 
     id: str
     label: _StrOrPromise
@@ -74,7 +60,7 @@ class Provider:
     subject_source: SubjectSource
     scope: tuple[str, ...]
     mapper_url: str = field(repr=False)
-    """Empty: the mapper that ships. Not shown: it may hold the whole program or a signed URL."""
+    """Empty: the mapper that ships. Not in the repr: it may hold the whole program or a signed URL."""
     requested_claims: str
     """JSON text for the ``claims`` parameter, or empty."""
     pkce: Pkce
@@ -93,6 +79,14 @@ class Provider:
     prompt: str
     domain_hint: str
 
+    @property
+    def scope_parameter(self) -> str:
+        """The ``scope`` to request: ``openid`` and ``profile`` always, ``offline_access`` never.
+
+        ``oid`` and ``tid`` need ``profile`` (Microsoft: id-token-claims-reference); no token is kept.
+        """
+        return " ".join(("openid", "profile", *(name for name in self.scope if name not in RESERVED_SCOPES)))
+
     def is_privileged(self, tid: str, *, guest: bool) -> bool:
         """Say whether people of the verified tenant ``tid`` may be given privileges here.
 
@@ -101,195 +95,3 @@ class Provider:
         if self.privileged_tenants is None:
             return self.tenant.single and not guest
         return tid in self.privileged_tenants
-
-
-KEYS = (
-    "provider",
-    "microsoft_tenant",
-    *(name for name in Provider.__dataclass_fields__ if name not in ("tenant",)),
-    *IGNORED,
-)
-
-
-def parse_provider(
-    raw: object, *, where: str, faults: list[ConfigIssue], warnings: list[ConfigIssue]
-) -> Provider | None:
-    """Parse a provider object; what is wrong goes to ``faults``, what is doubtful to ``warnings``."""
-    before = len(faults)
-    if not isinstance(raw, Mapping):
-        faults.append(
-            ConfigIssue(where, "must be an object (a dict).", '{"id": "microsoft", "client_id": "…", …}')
-        )
-        return None
-    read = DictReader(raw, where=where, faults=faults)
-    read.refuse_unknown(KEYS)
-    if read.text("provider", "microsoft") != "microsoft":
-        read.fault("provider", "must be 'microsoft'; other providers of Kratos are not served by this app.")
-    provider_id = read.required("id", '"id": "microsoft"')
-    # Browsers drop the path segments "." and ".." before they ask.
-    if provider_id and (not PROVIDER_ID.fullmatch(provider_id) or provider_id in (".", "..")):
-        read.fault("id", "may only hold letters, digits, '.', '_' and '-'.", '"id": "microsoft"')
-    tenant = _tenant(read)
-    scope = read.texts("scope", ("profile", "email"))
-    subject_source = read.choice("subject_source", SubjectSource.USERINFO)
-    provider = Provider(
-        id=provider_id,
-        label=_label(read),
-        client_id=read.required(
-            "client_id", "Copy the Application (client) ID from the app's Overview page in Entra."
-        ),
-        client_secret=read.required(
-            "client_secret", "Copy the Value (not the Secret ID) of a client secret in Entra."
-        ),
-        tenant=tenant,
-        cloud=read.choice("cloud", Cloud.GLOBAL),
-        subject_source=subject_source,
-        scope=_scope(scope, subject_source),
-        mapper_url=read.text("mapper_url"),
-        requested_claims=_requested_claims(read),
-        pkce=read.choice("pkce", Pkce.AUTO),
-        account_linking_mode=read.choice("account_linking_mode", AccountLinkingMode.CONFIRM),
-        update_identity_on_login=read.choice("update_identity_on_login", UpdateOnLogin.NEVER),
-        aal2_acr_values=read.texts("aal2_acr_values"),
-        aal2_amr_values=read.texts("aal2_amr_values"),
-        aal2_auth_contexts=read.texts("aal2_auth_contexts"),
-        additional_id_token_audiences=read.texts("additional_id_token_audiences"),
-        allowed_tenants=_allowed_tenants(read, tenant),
-        privileged_tenants=_privileged_tenants(read),
-        auto_link_domains=tuple(domain.lower() for domain in read.texts("auto_link_domains")),
-        response_mode=read.choice("response_mode", ResponseMode.QUERY),
-        prompt=read.text("prompt"),
-        domain_hint=read.text("domain_hint"),
-    )
-    _doubt(provider, read, warnings)
-    return provider if len(faults) == before else None
-
-
-def _tenant(read: DictReader) -> Tenant:
-    remedy = (
-        "Use the Directory (tenant) ID from the app's Overview page in Entra, a domain of the tenant, "
-        "or 'organizations', 'consumers' or 'common'."
-    )
-    text = read.required("microsoft_tenant", remedy)
-    tenant = Tenant.parse(text) if text else None
-    if text and tenant is None:
-        read.fault("microsoft_tenant", f"cannot be {text!r}.", remedy)
-    return tenant or Tenant("", TenantKind.COMMON)
-
-
-def _label(read: DictReader) -> _StrOrPromise:
-    value = read.raw("label")
-    if value is None or value == "":
-        return "Microsoft"
-    if isinstance(value, bool | int | float | bytes | Mapping | list | tuple | set | frozenset):
-        read.fault("label", f"must be text, not {type(value).__name__}.")
-        return "Microsoft"
-    # What is left is text or a lazy translation, which is no str and must stay lazy.
-    return cast("_StrOrPromise", value)
-
-
-def _scope(scope: tuple[str, ...], subject_source: SubjectSource) -> tuple[str, ...]:
-    names = ["openid", *scope]
-    graph = any(name.rpartition("/")[2].lower() == "user.read" for name in scope)
-    if subject_source is SubjectSource.ME and not graph:
-        names.append("User.Read")
-    return tuple(dict.fromkeys(names))
-
-
-def _requested_claims(read: DictReader) -> str:
-    value = read.raw("requested_claims")
-    if value is None:
-        return ""
-    if not isinstance(value, Mapping) or not set(value) <= {"id_token", "userinfo"}:
-        read.fault(
-            "requested_claims",
-            "must be an object with 'id_token' or 'userinfo'.",
-            "See OpenID Connect Core 5.5.",
-        )
-        return ""
-    try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        read.fault("requested_claims", "cannot be written as JSON.")
-        return ""
-
-
-def _guids(read: DictReader, key: str) -> frozenset[str] | None:
-    if not read.has(key):
-        return None
-    values = frozenset(value.lower() for value in read.texts(key))
-    for value in sorted(values):
-        if not GUID.fullmatch(value):
-            read.fault(key, f"holds {value!r}, which is not a tenant's GUID.", "Use Directory (tenant) IDs.")
-    return values
-
-
-def _allowed_tenants(read: DictReader, tenant: Tenant) -> frozenset[str] | None:
-    tenants = _guids(read, "allowed_tenants")
-    if tenants is None:
-        return None
-    never = {
-        TenantKind.GUID: tenants - {tenant.value},
-        TenantKind.CONSUMERS: tenants - {CONSUMER_TENANT},
-        TenantKind.DOMAIN: tenants & {CONSUMER_TENANT},
-        TenantKind.ORGANIZATIONS: tenants & {CONSUMER_TENANT},
-    }.get(tenant.kind, frozenset())
-    if not tenants and not any(fault.where == read.at("allowed_tenants") for fault in read.faults):
-        read.fault("allowed_tenants", "is empty, so nobody could sign in.", "Leave it out, or name tenants.")
-    for value in sorted(never):
-        read.fault(
-            "allowed_tenants",
-            f"names {value}, which microsoft_tenant never lets in.",
-            "Remove it, or widen microsoft_tenant.",
-        )
-    return tenants
-
-
-def _privileged_tenants(read: DictReader) -> frozenset[str] | None:
-    tenants = _guids(read, "privileged_tenants")
-    if tenants and CONSUMER_TENANT in tenants:
-        read.fault(
-            "privileged_tenants",
-            "names the tenant of personal accounts, which is everybody.",
-            "Name organisations only.",
-        )
-    return tenants
-
-
-def _doubt(provider: Provider, read: DictReader, warnings: list[ConfigIssue]) -> None:
-    for key in IGNORED:
-        if read.has(key):
-            warnings.append(
-                ConfigIssue(
-                    read.at(key), "means nothing for provider 'microsoft' and is ignored.", "Remove it."
-                )
-            )
-    if provider.pkce is Pkce.NEVER:
-        warnings.append(
-            ConfigIssue(read.at("pkce"), "'never' is not honoured: PKCE (S256) is always used.", "Remove it.")
-        )
-    if provider.account_linking_mode is AccountLinkingMode.AUTOMATIC:
-        if not provider.tenant.single:
-            warnings.append(
-                ConfigIssue(
-                    read.at("account_linking_mode"),
-                    "'automatic' is for a single tenant only: here visitors confirm.",
-                    "Set microsoft_tenant to a tenant's ID, or remove the key.",
-                )
-            )
-        elif not provider.auto_link_domains:
-            warnings.append(
-                ConfigIssue(
-                    read.at("auto_link_domains"),
-                    "is empty, so 'automatic' links nobody: visitors confirm.",
-                    '"auto_link_domains": ["contoso.com"]',
-                )
-            )
-    if provider.aal2_acr_values or provider.aal2_amr_values:
-        warnings.append(
-            ConfigIssue(
-                read.at("aal2_acr_values" if provider.aal2_acr_values else "aal2_amr_values"),
-                "will rarely match: Microsoft's v2.0 tokens carry neither acr nor amr.",
-                "Use aal2_auth_contexts with a Conditional Access authentication context.",
-            )
-        )

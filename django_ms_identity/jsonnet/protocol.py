@@ -58,13 +58,6 @@ def request_for(
     return request_id, json.dumps(request).encode()
 
 
-def search_for(pattern: str, text: str) -> tuple[str, bytes]:
-    """Return a random id and the frame that asks whether a regular expression is found in a text."""
-    request_id = secrets.token_hex(8)
-    request = {"id": request_id, "pattern": pattern, "text": text}
-    return request_id, json.dumps(request).encode()
-
-
 def _encoded(what: str, value: Mapping[str, JSON]) -> str:
     try:
         text = encode(dict(value))

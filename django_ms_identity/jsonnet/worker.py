@@ -114,10 +114,7 @@ def restrict_with_landlock() -> None:
 def answer(engine: ModuleType, request: dict[str, object], settings: dict[str, int]) -> dict[str, object]:
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, settings["cpu"])
-    if "pattern" in request:
-        outcome = search(request)
-    else:
-        outcome = evaluate(engine, request, max_output=settings["max_output"])
+    outcome = evaluate(engine, request, max_output=settings["max_output"])
     return {"id": request["id"], **outcome}
 
 
@@ -144,11 +141,6 @@ def evaluate(engine: ModuleType, request: dict[str, object], *, max_output: int)
     if len(output.encode()) > max_output:
         return {"outcome": "large"}
     return {"output": output}
-
-
-def search(request: dict[str, object]) -> dict[str, object]:
-    found = re.search(str(request["pattern"]), str(request["text"]), re.ASCII)
-    return {"matched": found is not None}
 
 
 def failure(outcome: str, text: str, *, explain: bool) -> dict[str, object]:

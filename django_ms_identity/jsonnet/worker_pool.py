@@ -1,4 +1,4 @@
-"""Evaluate Jsonnet, and regular expressions, in a small pool of worker processes.
+"""Evaluate Jsonnet in a small pool of worker processes.
 
 An engine can abort its process, so it never runs in this one. A worker that did not send its whole reply is
 killed, so a late reply cannot reach another caller. Workers start on first use, once per process.
@@ -59,16 +59,6 @@ class WorkerPool:
         request_id, request = protocol.request_for(source, claims=claims, identity=identity, explain=explain)
         reply = self._reply(request, request_id, name=name, timeout=timeout, key=hash(source))
         return protocol.output_of(reply, name=name)
-
-    def matches(self, pattern: str, text: str, *, timeout: float) -> bool:
-        """Say whether a valid Python regular expression is found in a text; ``\\d`` and the like are ASCII.
-
-        Raises ``MapperTimedOut``, ``MapperBusy`` or ``MapperCrashed`` as ``evaluate`` does.
-        """
-        request_id, request = protocol.search_for(pattern, text)
-        name = "a pattern of the identity schema"
-        reply = self._reply(request, request_id, name=name, timeout=timeout, key=hash(pattern))
-        return reply.get("matched") is True
 
     def close(self) -> None:
         """Kill all workers; the next evaluation starts new ones."""
@@ -138,21 +128,11 @@ class WorkerPool:
 
 
 _own = WorkerPool()
-_patterns = WorkerPool(size=1)
 
 evaluate = _own.evaluate
 """Evaluate in this process's own pool."""
 
 
-def matches(pattern: str, text: str, *, timeout: float) -> bool:
-    """Search in this process's pool for patterns.
-
-    It has one worker, apart from the mappers': a visitor who keeps it busy holds up no sign-in.
-    """
-    return _patterns.matches(pattern, text, timeout=timeout)
-
-
-for pool in (_own, _patterns):
-    atexit.register(pool.close)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=pool.detach_after_fork)
+atexit.register(_own.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_own.detach_after_fork)

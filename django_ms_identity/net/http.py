@@ -1,4 +1,4 @@
-"""The only sockets: pooled HTTP with our limits. Knows nothing of protocols or Django."""
+"""Send HTTP requests over pooled connections, within limits of time and size. Knows no Django."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import requests
+from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
+from requests.utils import default_headers, get_environ_proxies
 from urllib3.exceptions import HTTPError
 from urllib3.util.retry import Retry
 
@@ -47,6 +49,7 @@ _RETRY = Retry(
     raise_on_status=False,
     respect_retry_after_header=False,
 )
+_DEFAULT_HEADERS = dict(default_headers())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,31 +71,34 @@ def parse_json(text: str | bytes) -> object:
     with suppress(ValueError, RecursionError):
         parsed: object = json.loads(text)
         return parsed
-    # Out here it has no context: the parser's exception holds everything that it read.
+    # Outside the except block, so that ``__context__`` does not carry what was parsed.
     raise MicrosoftAnswerInvalid("the answer is not JSON")
 
 
 def rewrite(url: str, emulator_url: str) -> str:
-    """Point an https URL of Microsoft's at the emulator: its host becomes the first path segment."""
+    """Point an https URL of Microsoft at the emulator: its host becomes the first path segment."""
     if not emulator_url or urlsplit(url).netloc not in EMULATED:
         return url
     return f"{emulator_url.rstrip('/')}/{url.removeprefix('https://')}"
 
 
 class HttpClient:
-    """Send requests within our limits; a class because it owns a pool of connections.
+    """Send requests within limits; a class because it owns a pool of connections.
 
     ``connect`` and ``read`` are seconds; a body that is not complete after their sum is given up. The limit
     on the head is per packet, so a server that drips its headers can hold a thread for longer.
-    Proxies and CA bundles come from the environment; redirects, cookies and netrc are never used.
+    Proxies and CA bundles come from the environment, as it is when a host is first asked.
+    Uses requests' adapter without a session, which would follow redirects, keep cookies and read netrc.
     """
 
     def __init__(self, *, connect: float, read: float, emulator_url: str = "") -> None:
         self._timeout = (connect, read)
         self._emulator_url = emulator_url
+        # The emulator is on the loopback interface, which no proxy serves.
+        self._route = lru_cache(maxsize=64)(_direct_route if emulator_url else _environment_route)
         self._lock = threading.Lock()
         self._owner = 0
-        self._session: requests.Session
+        self._adapter: HTTPAdapter
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = MAX_BODY) -> Response:
         """GET ``url``; at most ``limit`` bytes. One retry.
@@ -116,52 +122,61 @@ class HttpClient:
         data: Mapping[str, str] | None,
         limit: int,
     ) -> Response:
-        host = urlsplit(url).hostname
+        parts = urlsplit(url)
         deadline = time.monotonic() + sum(self._timeout)
         try:
-            with self._pool().request(
+            request = PreparedRequest()
+            request.prepare(
                 method,
                 rewrite(url, self._emulator_url),
-                headers=dict(headers or {}),
+                headers={**_DEFAULT_HEADERS, **(headers or {})},
                 data=data,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
+                # Else a password in the URL would be sent.
+                auth=_no_auth,
+            )
+            route = self._route(f"{parts.scheme}://{parts.netloc}")
+            with self._pool().send(
+                request, stream=True, timeout=self._timeout, verify=route.verify, proxies=route.proxies
             ) as answer:
                 body = _read(answer, limit=limit, deadline=deadline)
             return Response(status=answer.status_code, headers=MappingProxyType(answer.headers), body=body)
         except (HTTPError, OSError, ValueError) as error:  # requests raises OSErrors.
             fault = type(error).__name__
-        # Out here it has no context: the library's exceptions hold the request, with code and secret.
+        # Outside the except block, so that ``__context__`` does not carry the request with code and secret.
         raise MicrosoftUnavailable(
-            f"{method} to {host} failed: {fault}",
+            f"{method} to {parts.hostname} failed: {fault}",
             hint="Check that this server reaches Microsoft: DNS, firewall, HTTPS_PROXY, REQUESTS_CA_BUNDLE.",
         )
 
-    def _pool(self) -> requests.Session:
+    def _pool(self) -> HTTPAdapter:
         # Sockets must not be shared with a forked child.
         if self._owner != os.getpid():
             with self._lock:
                 if self._owner != os.getpid():
-                    self._session = _new_session(trust_env=not self._emulator_url)
+                    self._adapter = HTTPAdapter(pool_maxsize=32, max_retries=_RETRY)
                     self._owner = os.getpid()
-        return self._session
+        return self._adapter
 
 
-def _new_session(*, trust_env: bool) -> requests.Session:
-    session = requests.Session()
-    # The emulator is on the loopback interface, where a proxy has no business.
-    session.trust_env = trust_env
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    # Any callable keeps requests from looking into ~/.netrc.
-    session.auth = _no_auth
-    adapter = HTTPAdapter(pool_maxsize=32, max_retries=_RETRY)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Route:
+    """How to reach an origin, as requests names it."""
+
+    proxies: dict[str, str] = field(default_factory=dict)
+    verify: bool | str = True
+    """A CA bundle, or ``True`` for the one that requests brings."""
 
 
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _environment_route(origin: str) -> _Route:
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    return _Route(proxies=get_environ_proxies(origin), verify=bundle or True)
+
+
+def _direct_route(origin: str) -> _Route:
+    return _Route()
+
+
+def _no_auth(request: PreparedRequest) -> PreparedRequest:
     return request
 
 

@@ -8,11 +8,9 @@ With pytest, take the fixture ``ms_identity_emulator`` (needs pytest-django and 
 
 What goes wrong at Microsoft can be tested too::
 
-    # Refuse: "disabled", "cancel" or "admin-consent". Fail: a response, or exception=requests.Timeout().
-    ms_identity_emulator.sign_in(client, persona="disabled")
-    ms_identity_emulator.answer_next("token", status=503)
-    # Change who signs in, or single claims.
-    ms_identity_emulator.persona("work", groups=("finance",), claims={"acct": 1})
+    ms_identity_emulator.sign_in(client, persona="disabled")  # refuse: also "cancel", "admin-consent"
+    ms_identity_emulator.answer_next("token", status=503)  # fail: or exception=requests.Timeout()
+    ms_identity_emulator.persona("work", groups=("...",), claims={"acct": 1})  # change who signs in
 
 With unittest, enter ``django_ms_identity.testing.emulator.Emulator()`` as a context manager.
 """

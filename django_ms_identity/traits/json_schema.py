@@ -1,230 +1,163 @@
-"""The door to jsonschema: a document of some draft, its own references, and what it says of a value.
+"""Adapter of jsonschema-rs: the drafts, references and patterns of a schema, and what it finds in a value.
 
-Nothing is ever fetched, and no pattern meets ``re`` here: each validation brings the function that matches.
+Nothing is ever fetched. Patterns are ECMA-262 without look-around and back-references, so that each takes
+time in proportion to the text.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any, TypeAlias, cast
+from typing import TypeAlias, cast
 
-from jsonschema import (
-    Draft4Validator,
-    Draft6Validator,
-    Draft7Validator,
-    Draft201909Validator,
-    Draft202012Validator,
-    FormatChecker,
-    ValidationError,
-)
-from jsonschema.validators import extend
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import specification_with
+import jsonschema_rs as rs
 
 from django_ms_identity.jsonnet.json_values import JSON, JSONObject
 
-from .formats import is_date, is_email, is_uri
-from .patterns import Matches
+from .formats import is_email
+from .problems import ProblemKind, TraitProblem, excerpt
 
-# What jsonschema hands to a keyword's function, and what that gives back.
-_Validator: TypeAlias = Any
-_Errors: TypeAlias = Iterator[ValidationError]
-
-_FORMATS: dict[str, tuple[Callable[[object], bool], type[Exception] | tuple[type[Exception], ...]]] = {
-    "email": (is_email, ()),
-    "uri": (is_uri, ()),
-    "date": (is_date, ()),
-}
 MAX_MESSAGE = 200
+"""Characters of the library's words for a fault."""
+DEFAULT_DRAFT = "http://json-schema.org/draft-07/schema#"
+"""As in Kratos."""
+
+Lookup: TypeAlias = Callable[[str], JSON]
+"""Returns what a local reference leads to; raises ``BrokenReference``."""
+Kind = rs.ValidationErrorKind
+
+_DRAFTS = (
+    *(f"http://json-schema.org/draft-0{number}/schema#" for number in (4, 6, 7)),
+    *(f"https://json-schema.org/draft/{number}/schema" for number in ("2019-09", "2020-12")),
+)
+_PATTERNS = rs.RegexOptions()
+_FLAGS = re.compile(r"\(\?([ims]+)\)(.*)", re.DOTALL)
+_PIECE = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\(\?P<", re.DOTALL)
+_KINDS = {
+    "required": ProblemKind.MISSING,
+    "type": ProblemKind.WRONG_TYPE,
+    "minLength": ProblemKind.TOO_SHORT,
+    "maxLength": ProblemKind.TOO_LONG,
+    "minimum": ProblemKind.TOO_SMALL,
+    "exclusiveMinimum": ProblemKind.TOO_SMALL,
+    "maximum": ProblemKind.TOO_LARGE,
+    "exclusiveMaximum": ProblemKind.TOO_LARGE,
+    "pattern": ProblemKind.PATTERN,
+    "format": ProblemKind.FORMAT,
+    "enum": ProblemKind.ENUM,
+    "const": ProblemKind.CONST,
+}
 
 
 class BrokenReference(Exception):
     """A reference that leads nowhere in its document."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """One thing that a document says against a value, without the value."""
-
-    path: tuple[str | int, ...]
-    """Leads to the value; for ``required`` to the one that is missing."""
-    keyword: str
-    """Empty where the schema is ``false``."""
-    limit: JSON
-    """What the document says after the keyword."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Draft:
-    """A version of JSON Schema."""
-
-    keeps_siblings: bool
-    """Whether keywords beside ``$ref`` count; before 2019 they do not."""
-    id_keyword: str
-    _plain: _Validator = field(repr=False)
-    _guarded: _Validator = field(repr=False)
-
-    def faults(self, schema: JSON) -> Iterator[tuple[tuple[str | int, ...], str]]:
-        """Say where a schema is none by this draft, and why."""
-        for error in self._plain(self._plain.META_SCHEMA, registry=Registry()).iter_errors(schema):
-            yield tuple(error.absolute_path), error.message[:MAX_MESSAGE]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Document:
-    """A schema that ``Draft.faults`` accepts, made by ``document``."""
+    """A schema that can be used, made by ``compile_document``."""
 
     root: JSONObject
-    draft: Draft
-    _resolver: Any = field(repr=False)
-    _validator: _Validator = field(repr=False)
+    lookup: Lookup = field(repr=False)
+    keeps_siblings: bool
+    """Whether keywords beside ``$ref`` count; before 2019 they do not."""
+    _validator: rs.Validator = field(repr=False)
 
-    def lookup(self, reference: str) -> JSON:
-        """Return what a local reference leads to, or raise ``BrokenReference``."""
+    def problems(self, value: JSONObject) -> list[TraitProblem]:
+        """Say what is wrong with ``{"traits": …}``; of a long array or object only the first entries."""
+        if self._validator.is_valid(value):
+            return []
+        # The library makes all errors at once, each with a copy of the value that it is about.
+        errors = self._validator.iter_errors(excerpt(value))
+        found = [problem for error in errors for problem in _problems_of(error)]
+        return found or [TraitProblem(path=(), kind=ProblemKind.OTHER)]
+
+
+def draft_named(uri: str) -> str:
+    """Return the true name of the draft that ``$schema`` names, or an empty string."""
+    return next((draft for draft in _DRAFTS if _bare(draft) == _bare(uri)), "")
+
+
+def id_keyword(draft: str) -> str:
+    """Return the keyword by which a draft names a schema."""
+    return "id" if "draft-04" in draft else "$id"
+
+
+def draft_faults(root: JSONObject, draft: str) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Say where a document is no schema by a draft, and why."""
+    validator = rs.validator_for({"$schema": draft, "$ref": draft}, validate_formats=False, offline=True)
+    for error in validator.iter_errors(root):
+        yield tuple(error.instance_path), error.message[:MAX_MESSAGE]
+
+
+def references(root: JSONObject) -> Lookup:
+    """Prepare to follow references; raises ``ValueError`` for a document where none can be followed."""
+    resolver = rs.Registry([("urn:schema", root)]).resolver("urn:schema")
+
+    def lookup(reference: str) -> JSON:
         try:
-            return cast("JSON", self._resolver.lookup(reference).contents)
-        except (Unresolvable, AttributeError, TypeError, ValueError):
-            # referencing walks into numbers and texts as if they were objects and arrays.
+            return cast("JSON", resolver.lookup(reference).contents)
+        except rs.ReferencingError:
             raise BrokenReference from None
 
-    def violations(self, value: JSON, *, matches: Matches) -> Iterator[Violation]:
-        """Say what is wrong with a value; raises ``RecursionError`` for one, or a document, without end."""
-        for error in self._validator.evolve(format_checker=_Call(matches)).iter_errors(value):
-            yield Violation(
-                path=tuple(error.absolute_path), keyword=error.validator or "", limit=error.validator_value
-            )
+    return lookup
 
 
-def draft_named(uri: str) -> Draft | None:
-    """Return the draft that ``$schema`` names, or None."""
-    return _DRAFTS.get(_bare(uri))
-
-
-def document(root: JSONObject, draft: Draft) -> Document:
-    """Prepare a schema for validation.
-
-    Its own ``$schema`` is left out: jsonschema obeys it again at every ``$ref: "#"`` and would take its own
-    keywords instead of ours. So is its identifier, which local references do not need.
-    """
-    root = {key: value for key, value in root.items() if key not in ("$schema", draft.id_keyword)}
-    resource = specification_with(draft._plain.META_SCHEMA["$schema"]).create_resource(root)
-    # A Registry without `retrieve` refuses to fetch; jsonschema's default one does fetch.
-    registry: Registry[Any] = Registry()
+def compile_document(root: JSONObject, lookup: Lookup) -> Document:
+    """Prepare to validate; raises ``ValueError`` for what only the compiler notices."""
     return Document(
         root=root,
-        draft=draft,
-        _resolver=registry.resolver_with_root(resource),
-        _validator=draft._guarded(root, registry=registry),
+        lookup=lookup,
+        keeps_siblings="draft/20" in str(root["$schema"]),
+        _validator=rs.validator_for(
+            root, formats={"email": is_email}, validate_formats=True, pattern_options=_PATTERNS, offline=True
+        ),
     )
 
 
-class _Call(FormatChecker):
-    """The one object of a call that jsonschema carries to every keyword, so it carries ``matches`` too."""
-
-    def __init__(self, matches: Matches) -> None:
-        super().__init__(formats=())
-        self.checkers = _FORMATS
-        self.matches = matches
-
-
-def _pattern(validator: _Validator, pattern: str, value: JSON, _: object) -> _Errors:
-    if isinstance(value, str) and not validator.format_checker.matches(pattern, value):
-        yield ValidationError("the pattern does not match")
+def is_pattern(pattern: str) -> bool:
+    """Say whether a pattern can be used."""
+    try:
+        rs.Draft7Validator({"pattern": pattern}, pattern_options=_PATTERNS, offline=True)
+    except ValueError:
+        return False
+    return True
 
 
-def _pattern_properties(
-    validator: _Validator, patterns: Mapping[str, JSON], value: JSON, _: object
-) -> _Errors:
-    if isinstance(value, dict):
-        for pattern, schema in patterns.items():
-            for key, item in value.items():
-                if validator.format_checker.matches(pattern, key):
-                    yield from validator.descend(item, schema, path=key, schema_path=pattern)
+def with_ecma_patterns(schema: JSONObject) -> JSONObject:
+    """Rewrite in one object what Go's RE2, and so Kratos, spells otherwise: leading flags, named groups."""
+    pattern, properties = schema.get("pattern"), schema.get("patternProperties")
+    if isinstance(pattern, str):
+        schema["pattern"] = _ecma(pattern)
+    if isinstance(properties, dict):
+        schema["patternProperties"] = {_ecma(key): inner for key, inner in properties.items()}
+    return schema
 
 
-def _additional_properties(
-    validator: _Validator, additional: JSON, value: JSON, schema: JSONObject
-) -> _Errors:
-    if isinstance(value, dict):
-        known = cast("JSONObject", schema.get("properties", {}))
-        patterns = cast("JSONObject", schema.get("patternProperties", {}))
-        matches: Matches = validator.format_checker.matches
-        for key, item in value.items():
-            if key in known or any(matches(pattern, key) for pattern in patterns):
-                continue
-            if additional is False:
-                yield ValidationError("there may be no other", path=[key])
-            else:
-                yield from validator.descend(item, additional, path=key)
+def _ecma(pattern: str) -> str:
+    pattern = _PIECE.sub(lambda piece: "(?<" if piece[0] == "(?P<" else piece[0], pattern)
+    flags = _FLAGS.fullmatch(pattern)
+    return f"(?{flags[1]}:{flags[2]})" if flags else pattern
 
 
-def _required(_validator: _Validator, names: list[str], value: JSON, _: object) -> _Errors:
-    if isinstance(value, dict):
-        for name in names:
-            if name not in value:
-                yield ValidationError("it is missing", path=[name])
-
-
-def _multiple_of(_validator: _Validator, factor: float, value: JSON, _: object) -> _Errors:
-    # As the decimals that were written, like Kratos: 0.3 is a multiple of 0.1.
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and Fraction(repr(value)) % Fraction(repr(factor)):
-        yield ValidationError("it is no multiple")
-
-
-def _unique_items(_validator: _Validator, unique: bool, value: JSON, _: object) -> _Errors:
-    # jsonschema compares each with each where items cannot be sorted.
-    if unique and isinstance(value, list) and len(set(map(_canonical, value))) < len(value):
-        yield ValidationError("items repeat")
-
-
-def _canonical(value: JSON) -> str:
-    return json.dumps(_with_integers(value), sort_keys=True)
-
-
-def _with_integers(value: JSON) -> JSON:
-    match value:
-        case float() if value.is_integer():
-            return int(value)  # 1.0 and 1 are the same number
-        case list():
-            return [_with_integers(item) for item in value]
-        case dict():
-            return {key: _with_integers(item) for key, item in value.items()}
-    return value
-
-
-_KEYWORDS = {
-    "additionalProperties": _additional_properties,
-    "multipleOf": _multiple_of,
-    "pattern": _pattern,
-    "patternProperties": _pattern_properties,
-    "required": _required,
-    "uniqueItems": _unique_items,
-}
+def _problems_of(error: rs.ValidationError) -> Iterator[TraitProblem]:
+    # By the kind and never by the message, which holds values.
+    kind, paths = error.kind, [tuple(error.instance_path)]
+    match kind:
+        case Kind.Required(property=name):
+            paths = [(*paths[0], name)]
+        case Kind.AdditionalProperties(unexpected=names) | Kind.UnevaluatedProperties(unexpected=names):
+            paths = [(*paths[0], name) for name in names]
+        case Kind.PropertyNames(error=inner):
+            kind = inner.kind
+    limit = kind.value if isinstance(kind.value, int | float) and not isinstance(kind.value, bool) else None
+    for path in paths:
+        # A keyword at the root of the schema may complain of more than its traits.
+        below = path[1:] if path[:1] == ("traits",) else ()
+        found = _KINDS.get(kind.name, ProblemKind.OTHER) if below else ProblemKind.OTHER
+        yield TraitProblem(path=below, kind=found, limit=None if found is ProblemKind.CONST else limit)
 
 
 def _bare(uri: str) -> str:
     return uri.removeprefix("https://").removeprefix("http://").removesuffix("#")
-
-
-_DRAFTS = {
-    _bare(plain.META_SCHEMA["$schema"]): Draft(
-        keeps_siblings=plain in (Draft201909Validator, Draft202012Validator),
-        id_keyword="id" if plain is Draft4Validator else "$id",
-        _plain=plain,
-        _guarded=extend(plain, _KEYWORDS),  # type: ignore[no-untyped-call]  # it has no types
-    )
-    for plain in (
-        Draft4Validator,
-        Draft6Validator,
-        Draft7Validator,
-        Draft201909Validator,
-        Draft202012Validator,
-    )
-}
-DEFAULT_DRAFT = _DRAFTS[_bare(Draft7Validator.META_SCHEMA["$schema"])]
-"""Draft 7, as in Kratos."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import Any
 
 from django_ms_identity.jsonnet.json_values import JSON, MAX_DEPTH, JSONObject, NotJSON, clean
 
 from .paths import TraitPath
 
-if TYPE_CHECKING:
-    # It imports jsonschema, which takes its time; who has no schema does without.
-    from .json_schema import Violation
-
+MAX_ENTRIES = 100
+MAX_COPIED = 2000
 ITEM = "[]"
 """Stands for every item of an array in the path of a schema."""
 
@@ -47,47 +47,39 @@ class TraitProblem:
     """Of lengths in characters, of numbers as they are."""
 
 
-_KINDS = {
-    "required": ProblemKind.MISSING,
-    "type": ProblemKind.WRONG_TYPE,
-    "minLength": ProblemKind.TOO_SHORT,
-    "maxLength": ProblemKind.TOO_LONG,
-    "minimum": ProblemKind.TOO_SMALL,
-    "exclusiveMinimum": ProblemKind.TOO_SMALL,
-    "maximum": ProblemKind.TOO_LARGE,
-    "exclusiveMaximum": ProblemKind.TOO_LARGE,
-    "pattern": ProblemKind.PATTERN,
-    "format": ProblemKind.FORMAT,
-    "enum": ProblemKind.ENUM,
-    "const": ProblemKind.CONST,
-}
-
-
-def problem_of(violation: Violation) -> TraitProblem:
-    """Translate what was said of ``{"traits": …}``."""
-    # A keyword at the root of the schema may complain of more than its traits.
-    path = violation.path[1:] if violation.path[:1] == ("traits",) else ()
-    kind = _KINDS.get(violation.keyword, ProblemKind.OTHER) if path else ProblemKind.OTHER
-    is_number = isinstance(violation.limit, int | float) and not isinstance(violation.limit, bool)
-    return TraitProblem(
-        path=path,
-        kind=kind,
-        # mypy does not carry is_number over to the attribute.
-        limit=violation.limit if is_number and kind is not ProblemKind.CONST else None,  # type: ignore[arg-type]
-    )
-
-
 def no_json(value: object, path: TraitPath = ()) -> Iterator[TraitPath]:
     """Find what is no JSON, too deep, or a number that no double holds."""
     if isinstance(value, dict | list) and len(path) < MAX_DEPTH:
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, item in items:
+        for key, item in _entries(value):
             yield from no_json(item, (*path, key))
         return
     try:
         clean(value, depth=len(path))
     except NotJSON:
         yield path
+
+
+def excerpt(value: JSONObject) -> JSONObject:
+    """Copy ``MAX_ENTRIES`` of every array and object, the outer ones first, and ``MAX_COPIED`` in all."""
+    copied: JSONObject = {}
+    waiting: deque[tuple[Any, Any]] = deque([(value, copied)])
+    left = MAX_COPIED
+    while waiting:
+        source, target = waiting.popleft()
+        for key, item in islice(_entries(source), min(left, MAX_ENTRIES)):
+            left -= 1
+            part = type(item)() if isinstance(item, dict | list) else item
+            if isinstance(item, dict | list):
+                waiting.append((item, part))
+            if isinstance(target, dict):
+                target[key] = part
+            else:
+                target.append(part)
+    return copied
+
+
+def _entries(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value)
 
 
 def merge(traits: JSONObject, typed: Mapping[tuple[str, ...], JSON]) -> JSONObject:

@@ -2,7 +2,7 @@
 
 Ory Kratos, embedx/identity_meta.schema.json and identity_extension.schema.json: a JSON Schema whose
 ``properties.traits`` describes the traits, with marks by ``ory.sh/kratos``. Nothing is fetched but the
-schema itself, and no pattern of it can hang this process.
+schema itself, and each pattern takes time in proportion to the text.
 """
 
 from __future__ import annotations
@@ -13,22 +13,20 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from django_ms_identity.exceptions import MapperUnavailable, SchemaInvalid, SchemaUnavailable
-from django_ms_identity.jsonnet.json_values import JSONObject
+from django_ms_identity.exceptions import MapperUnavailable, SchemaUnavailable
+from django_ms_identity.jsonnet.json_values import JSONObject, clean
 from django_ms_identity.jsonnet.source_urls import schema_url_faults
 
-from . import patterns
 from .fields import FieldKind as FieldKind
 from .fields import TraitField as TraitField
 from .fields import fields_for
 from .json_schema import Document
 from .mapping_result import Address, normalise_email
 from .paths import TraitPath as TraitPath
-from .patterns import Matches
 from .problems import ProblemKind as ProblemKind
 from .problems import TraitProblem as TraitProblem
 from .problems import merge as merge
-from .problems import no_json, problem_of, values_at
+from .problems import no_json, values_at
 from .schema_document import read_document
 from .schema_nodes import Mark as Mark
 from .schema_nodes import marks_of
@@ -54,22 +52,12 @@ class IdentitySchema:
     recovery: tuple[Mark, ...]
     _document: Document = field(repr=False)
 
-    def problems(
-        self, traits: JSONObject, *, matches: Matches = patterns.matches
-    ) -> tuple[TraitProblem, ...]:
-        """Say what is wrong with traits, in the schema's order; at most ``MAX_PROBLEMS``.
-
-        ``matches`` applies a pattern to a text without hanging. Raises what it raises, and
-        ``SchemaInvalid`` for a schema that refers to itself without end.
-        """
+    def problems(self, traits: JSONObject) -> tuple[TraitProblem, ...]:
+        """Say what is wrong with traits, at most ``MAX_PROBLEMS`` and each once."""
         if broken := tuple(islice(no_json(traits), MAX_PROBLEMS)):
             return tuple(TraitProblem(path=path, kind=ProblemKind.WRONG_TYPE) for path in broken)
-        violations = self._document.violations({"traits": traits}, matches=patterns.patiently(matches))
-        try:
-            found = [problem_of(violation) for violation in islice(violations, MAX_PROBLEMS)]
-        except RecursionError:
-            raise SchemaInvalid("#: it refers to itself without end, or too deep for these traits") from None
-        return tuple(dict.fromkeys(found))
+        found = self._document.problems({"traits": clean(traits)})
+        return tuple(islice(dict.fromkeys(found), MAX_PROBLEMS))
 
     def fields(self, paths: Iterable[TraitPath]) -> tuple[TraitField, ...]:
         """Return what a form must ask for the traits at these paths, or raise ``TraitNotAskable``."""
@@ -91,13 +79,7 @@ class IdentitySchema:
 def parse_schema(text: str) -> IdentitySchema:
     """Read an identity schema, or raise ``SchemaInvalid`` with all its faults."""
     document = read_document(text)
-    marks = marks_of(document)
-    return IdentitySchema(
-        identifiers=marks.identifiers,
-        verification=marks.verification,
-        recovery=marks.recovery,
-        _document=document,
-    )
+    return IdentitySchema(_document=document, **marks_of(document))
 
 
 def load_schema(url: str, *, sources: Sources) -> IdentitySchema:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
-from contextlib import suppress
 from itertools import islice
 from typing import TypeAlias
 
@@ -12,38 +12,66 @@ from django_ms_identity.exceptions import SchemaInvalid
 from django_ms_identity.jsonnet.json_values import JSON, MAX_DEPTH, JSONObject, clean, kind_of
 from django_ms_identity.jsonnet.source_urls import MAX_SOURCE
 
-from . import patterns
-from .json_schema import DEFAULT_DRAFT, BrokenReference, Document, Draft, document, draft_named
-from .schema_nodes import EXTENSION, VIAS, NoNode, node_of, texts_in, traits_of
+from .json_schema import (
+    DEFAULT_DRAFT,
+    MAX_MESSAGE,
+    BrokenReference,
+    Document,
+    Lookup,
+    compile_document,
+    draft_faults,
+    draft_named,
+    id_keyword,
+    is_pattern,
+    references,
+    with_ecma_patterns,
+)
+from .schema_nodes import EXTENSION, VIAS, node_of, texts_in, traits_of
 
 MAX_FAULTS = 20
+MAX_CHAIN = 32
+"""Schemas that apply in a row to one and the same value."""
 
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_BRANCHES = ("allOf", "anyOf", "oneOf", "dependencies", "dependentSchemas")
+_BAD_PATTERN = "the pattern is none of ECMA-262, is too large, or looks around or back"
 _Path: TypeAlias = "tuple[str | int, ...]"
-_Entry: TypeAlias = tuple[_Path, str, JSON]
 
 
 def read_document(text: str) -> Document:
-    """Read an identity schema, or raise ``SchemaInvalid`` with its faults, at most ``MAX_FAULTS``."""
+    """Read an identity schema, or raise ``SchemaInvalid`` with its faults, up to ``MAX_FAULTS`` of a kind."""
     root = _loaded(text)
-    draft = _draft_of(root)
-    entries = list(_entries(root, ()))
-    _refuse(_draft_faults(draft, root), _faults(entries, draft))
-    read = document(root, draft)
-    _refuse(_reference_faults(read, entries), _traits_faults(read))
+    named = root.get("$schema")
+    if not (draft := draft_named(named) if isinstance(named, str) else DEFAULT_DRAFT):
+        raise SchemaInvalid(f"#/$schema: it names no known draft: use {DEFAULT_DRAFT}, or leave it out")
+    _refuse(draft_faults(root, draft), _faults(root, draft))
+    # Local references need no identifier of the whole.
+    root = {key: value for key, value in root.items() if key != id_keyword(draft)} | {"$schema": draft}
+    try:
+        lookup = references(root)
+        _refuse(_reference_faults(root, lookup))
+        read = compile_document(root, lookup)
+    except ValueError as error:
+        said = str(getattr(error, "message", error))[:MAX_MESSAGE]
+        raise SchemaInvalid(f"{_place(getattr(error, 'instance_path', ()))}: {said}") from None
+    _refuse(_traits_faults(read))
     return read
 
 
-def _refuse(*sources: Iterator[str]) -> None:
-    if faults := [fault for faults in sources for fault in islice(faults, MAX_FAULTS)]:
+def _refuse(*sources: Iterator[tuple[_Path, str]]) -> None:
+    if faults := [f"{_place(path)}: {said}" for found in sources for path, said in islice(found, MAX_FAULTS)]:
         raise SchemaInvalid(*dict.fromkeys(faults))
+
+
+def _place(path: _Path) -> str:
+    return "/".join(["#", *map(str, path)])
 
 
 def _loaded(text: str) -> JSONObject:
     if len(text.encode("utf-8", "replace")) > MAX_SOURCE:
         raise SchemaInvalid(f"#: the schema is larger than {MAX_SOURCE} bytes")
     try:
-        root = clean(json.loads(text))
+        root = clean(json.loads(text, object_hook=with_ecma_patterns))
     except RecursionError:
         raise SchemaInvalid(f"#: the schema holds more than {MAX_DEPTH} levels of nesting") from None
     except ValueError as error:
@@ -53,63 +81,35 @@ def _loaded(text: str) -> JSONObject:
     return root
 
 
-def _draft_of(root: JSONObject) -> Draft:
-    named = root.get("$schema")
-    draft = draft_named(named) if isinstance(named, str) else DEFAULT_DRAFT
-    if draft is None:
-        raise SchemaInvalid(
-            "#/$schema: it names no known draft: use http://json-schema.org/draft-07/schema#, or leave it out"
-        )
-    return draft
+def _entries(value: JSON, path: _Path) -> Iterator[tuple[_Path, str, JSON]]:
+    """List every key of every object: a reference may lead to any place."""
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            if isinstance(key, str):
+                yield (*path, key), key, item
+            yield from _entries(item, (*path, key))
 
 
-def _entries(value: JSON, path: _Path) -> Iterator[_Entry]:
-    """List every key of every object, wherever it stands: a reference may lead to any place."""
-    match value:
-        case dict():
-            for key, item in value.items():
-                yield path, key, item
-                yield from _entries(item, (*path, key))
-        case list():
-            for index, item in enumerate(value):
-                yield from _entries(item, (*path, index))
+def _faults(root: JSONObject, draft: str) -> Iterator[tuple[_Path, str]]:
+    for path, key, value in _entries(root, ()):
+        for fault in _faults_of(key, value, draft, at_root=len(path) == 1):
+            yield path, fault
 
 
-def _draft_faults(draft: Draft, schema: JSON) -> Iterator[str]:
-    for path, message in draft.faults(schema):
-        yield f"{_place(path)}: {message}"
-
-
-def _faults(entries: list[_Entry], draft: Draft) -> Iterator[str]:
-    has_patterns = any(key == "patternProperties" for _, key, _ in entries)
-    for path, key, value in entries:
-        for message in _faults_of(key, value, draft, at_root=not path):
-            yield f"{_place((*path, key))}: {message}"
-        if key == "unevaluatedProperties" and has_patterns:
-            # jsonschema would apply the patterns by itself.
-            yield f"{_place((*path, key))}: it cannot stand in a schema with patternProperties"
-
-
-def _faults_of(key: str, value: JSON, draft: Draft, *, at_root: bool) -> Iterator[str]:
+def _faults_of(key: str, value: JSON, draft: str, *, at_root: bool) -> Iterator[str]:
     match key, value:
         case _, str() if key in _REFERENCES and not value.startswith("#"):
             yield "it refers to another document, which is never fetched: copy it here, under definitions"
         case "$schema", str() if not at_root:
             yield "only the whole schema may name its draft"
-        case _, str() if key == draft.id_keyword and not at_root and not value.startswith("#"):
+        case _, str() if key == id_keyword(draft) and not at_root and not value.startswith("#"):
             yield "only the whole schema may have an identifier"
-        case "pattern", str():
-            yield from _pattern_faults(value)
-        case "patternProperties", dict():
-            for pattern in value:
-                yield from _pattern_faults(pattern)
+        case "pattern", str() if not is_pattern(value):
+            yield _BAD_PATTERN
+        case "patternProperties", dict() if not all(map(is_pattern, value)):
+            yield _BAD_PATTERN
         case _ if key == EXTENSION:
             yield from _extension_faults(value)
-
-
-def _pattern_faults(pattern: str) -> Iterator[str]:
-    if fault := patterns.fault_of(pattern):
-        yield f"the pattern {fault}"
 
 
 def _extension_faults(extension: JSON) -> Iterator[str]:
@@ -120,79 +120,63 @@ def _extension_faults(extension: JSON) -> Iterator[str]:
     if not isinstance(credentials, dict) or not all(isinstance(kind, dict) for kind in credentials.values()):
         yield "credentials: expected is an object of objects"
     for key in ("verification", "recovery"):
-        if key in extension:
-            address = extension[key]
-            if not isinstance(address, dict) or address.get("via") not in VIAS:
-                yield f"{key}: expected is an object whose via is one of {', '.join(VIAS)}"
+        address = extension.get(key, {"via": VIAS[0]})
+        if not isinstance(address, dict) or address.get("via") not in VIAS:
+            yield f"{key}: expected is an object whose via is one of {', '.join(VIAS)}"
 
 
-def _reference_faults(read: Document, entries: list[_Entry]) -> Iterator[str]:
-    known: set[str] = set()
-    for path, key, value in entries:
-        if key in _REFERENCES and isinstance(value, str) and value not in known:
-            known.add(value)
-            for message in _target_faults(read, value):
-                yield f"{_place((*path, key))}: {message}"
-
-
-def _target_faults(read: Document, reference: str) -> Iterator[str]:
-    try:
-        target = read.lookup(reference)
-    except BrokenReference:
-        yield f"{reference} leads nowhere"
-        return
-    if _loops(read, reference):
-        # Validation would follow it until Python's stack ends, in native code with a crash.
-        yield f"{reference} leads back to itself for one and the same value"
-    # It may lead to where the draft expects no schema and so has not looked.
-    for _, message in read.draft.faults(target):
-        yield f"{reference} leads to no schema: {message}"
-
-
-def _loops(read: Document, reference: str) -> bool:
-    seen: set[str] = set()
-    left = [reference]
-    while left:
-        with suppress(BrokenReference):
-            for found in _applied_in_place(read.lookup(left.pop())):
-                if found == reference:
-                    return True
-                if found not in seen:
-                    seen.add(found)
-                    left.append(found)
-    return False
-
-
-def _applied_in_place(schema: JSON) -> Iterator[str]:
-    """List the references that a schema applies to the very value that it is applied to."""
-    if not isinstance(schema, dict):
-        return
-    for key, value in schema.items():
+def _reference_faults(root: JSONObject, lookup: Lookup) -> Iterator[tuple[_Path, str]]:
+    known: dict[str, float] = {}
+    for path, key, value in _entries(root, ()):
         if key in _REFERENCES and isinstance(value, str):
-            yield value
+            try:
+                lookup(value)
+                chain = _chain(value, lookup, known)
+            except BrokenReference:
+                yield path, f"{value} leads nowhere"
+                continue
+            except RecursionError:
+                chain = math.inf
+            if chain > MAX_CHAIN:
+                # The validator recurses natively, for each level of the value: its stack would overflow.
+                yield path, f"{value} leads back to itself, or too far, for one and the same value"
+
+
+def _chain(reference: str, lookup: Lookup, known: dict[str, float]) -> float:
+    """Count the schemas that a reference applies in a row to one value; infinite for a circle."""
+    if reference not in known:
+        known[reference] = math.inf
+        try:
+            schema = lookup(reference)
+        except BrokenReference:
+            schema = True  # a fault of the place that says it
+        known[reference] = max(
+            depth + (_chain(found, lookup, known) if found else 0) for found, depth in _applied(schema)
+        )
+    return known[reference]
+
+
+def _applied(schema: JSON, depth: int = 1) -> Iterator[tuple[str, int]]:
+    """List the references that a schema applies to its own value, each with its depth; empty for itself."""
+    yield "", depth
+    for key, value in schema.items() if isinstance(schema, dict) else ():
+        if key in _REFERENCES and isinstance(value, str):
+            yield value, depth
         elif key in ("not", "if", "then", "else"):
-            yield from _applied_in_place(value)
-        elif key in ("allOf", "anyOf", "oneOf") and isinstance(value, list):
-            for part in value:
-                yield from _applied_in_place(part)
-        elif key in ("dependencies", "dependentSchemas") and isinstance(value, dict):
-            for part in value.values():
-                yield from _applied_in_place(part)
+            yield from _applied(value, depth + 1)
+        elif key in _BRANCHES and isinstance(value, dict | list):
+            for part in value.values() if isinstance(value, dict) else value:
+                yield from _applied(part, depth + 1)
 
 
-def _traits_faults(read: Document) -> Iterator[str]:
-    try:
-        traits = traits_of(read)
-        if traits is None:
-            yield "#/properties/traits: it is missing; it describes the traits"
-            return
-        types = texts_in(node_of(read, traits), "type")
-    except NoNode as error:
-        yield f"#/properties/traits: {error}"
-        return
-    if types and "object" not in types:
-        yield "#/properties/traits: its type must be object"
-
-
-def _place(path: _Path) -> str:
-    return "/".join(["#", *map(str, path)])
+def _traits_faults(read: Document) -> Iterator[tuple[_Path, str]]:
+    path = ("properties", "traits")
+    traits = traits_of(read)
+    node = node_of(read, traits)
+    types = texts_in(node, "type")
+    if traits is None:
+        yield path, "it is missing; it describes the traits"
+    elif node.get("not") == {}:
+        yield path, "nothing is valid there"
+    elif types and "object" not in types:
+        yield path, "its type must be object"

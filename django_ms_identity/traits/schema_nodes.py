@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from django_ms_identity.jsonnet.json_values import JSON, JSONObject
 
-from .json_schema import BrokenReference, Document
+from .json_schema import Document
 from .problems import ITEM
 
 EXTENSION = "ory.sh/kratos"
@@ -26,10 +25,6 @@ ANNOTATIONS = frozenset({"title", "description", "default", EXTENSION})
 _Path: TypeAlias = tuple[str, ...]
 
 
-class NoNode(Exception):
-    """Nothing can be said of a place; holds why, in words that continue a trait's name."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A trait that Kratos' extension marks."""
@@ -40,58 +35,47 @@ class Mark:
     """Of an address ``email`` or ``sms``; of an identifier the kind of credential, ``password``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Marks:
-    """All that Kratos' extension marks in a schema."""
-
-    identifiers: tuple[Mark, ...] = ()
-    verification: tuple[Mark, ...] = ()
-    recovery: tuple[Mark, ...] = ()
-
-
 def traits_of(document: Document) -> JSON:
     """Return the schema of the traits, None when there is none."""
     return object_in(node_of(document, document.root), "properties").get("traits")
 
 
-def node_of(document: Document, schema: JSON, *, above: frozenset[str] = frozenset()) -> JSONObject:
-    """Return all that a place says, references and ``allOf`` included, or raise ``NoNode``.
+def node_of(document: Document, schema: JSON) -> JSONObject:
+    """Return all that a place says, references and ``allOf`` included.
 
-    ``above`` holds the references that led here.
+    Says ``false`` as ``{"not": {}}``. A document has no broken and no circular references.
     """
-    if schema is True:
-        return {}
     if not isinstance(schema, dict):
-        raise NoNode("nothing is valid there")
+        return {} if schema is True else {"not": {}}
     own = dict(schema)
-    reference, branches = own.pop("$ref", None), own.pop("allOf", [])
-    parts = list(branches) if isinstance(branches, list) else []
+    reference, parts = own.pop("$ref", None), own.pop("allOf", [])
     joined: JSONObject = {}
     if isinstance(reference, str):
-        joined = _referred(document, reference, above)
-        if not document.draft.keeps_siblings:
+        joined = node_of(document, document.lookup(reference))
+        if not document.keeps_siblings:
             own, parts = {key: own[key] for key in ANNOTATIONS & own.keys()}, []
-    for part in parts:
-        joined = _join(joined, node_of(document, part, above=above))
+    for part in parts if isinstance(parts, list) else []:
+        joined = _join(joined, node_of(document, part))
     return _join(joined, own)
 
 
-def marks_of(document: Document) -> Marks:
-    """Read Kratos' extension below properties, items, references and ``allOf``.
+def marks_of(document: Document) -> dict[str, tuple[Mark, ...]]:
+    """Read Kratos' extension below properties, items, references and ``allOf``: marks by kind.
 
     Branches that hold only for some values (``anyOf``, ``if``) are left out.
     """
     found = list(_extensions(document))
-    return Marks(
-        identifiers=tuple(
-            Mark(path=path, via=kind)
-            for path, extension in found
-            for kind, credential in object_in(extension, "credentials").items()
-            if isinstance(credential, dict) and credential.get("identifier") is True
-        ),
-        verification=tuple(_addresses(found, "verification")),
-        recovery=tuple(_addresses(found, "recovery")),
+    identifiers = (
+        Mark(path=path, via=kind)
+        for path, extension in found
+        for kind, credential in object_in(extension, "credentials").items()
+        if isinstance(credential, dict) and credential.get("identifier") is True
     )
+    return {
+        "identifiers": tuple(identifiers),
+        "verification": tuple(_addresses(found, "verification")),
+        "recovery": tuple(_addresses(found, "recovery")),
+    }
 
 
 def object_in(node: JSONObject, key: str) -> JSONObject:
@@ -104,16 +88,6 @@ def texts_in(node: JSONObject, key: str) -> list[str]:
     """Return the texts of an array, or the one text, below a key."""
     value = node.get(key)
     return [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
-
-
-def _referred(document: Document, reference: str, above: frozenset[str]) -> JSONObject:
-    if reference in above:
-        raise NoNode("the identity schema refers to itself there")
-    try:
-        schema = document.lookup(reference)
-    except BrokenReference:
-        raise NoNode(f"{reference} leads nowhere") from None
-    return node_of(document, schema, above=above | {reference})
 
 
 def _join(first: JSONObject, second: JSONObject) -> JSONObject:
@@ -134,14 +108,13 @@ def _extensions(document: Document) -> Iterator[tuple[_Path, JSONObject]]:
         if not places:
             return
         path, schema = places.popleft()
-        with suppress(NoNode):
-            node = node_of(document, schema)
-            if extension := object_in(node, EXTENSION):
-                yield path, extension
-            if len(path) < MAX_LEVELS:
-                places += (((*path, key), inner) for key, inner in object_in(node, "properties").items())
-                if "items" in node:
-                    places.append(((*path, ITEM), node["items"]))
+        node = node_of(document, schema)
+        if extension := object_in(node, EXTENSION):
+            yield path, extension
+        if len(path) < MAX_LEVELS:
+            places += (((*path, key), inner) for key, inner in object_in(node, "properties").items())
+            if "items" in node:
+                places.append(((*path, ITEM), node["items"]))
 
 
 def _addresses(found: list[tuple[_Path, JSONObject]], key: str) -> Iterator[Mark]:

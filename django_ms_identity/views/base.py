@@ -90,7 +90,7 @@ def private_page(*methods: str, csrf: bool = False) -> Callable[[_Inner[_Args]],
 
 def refuse_embedded(request: HttpRequest) -> None:
     """Raise ``EmbeddedRefused`` in a frame, an image or a script of a page (Fetch Metadata)."""
-    if request.headers.get("Sec-Fetch-Dest", "document") != "document":
+    if request.META.get("HTTP_SEC_FETCH_DEST", "document") != "document":
         raise EmbeddedRefused("Sec-Fetch-Dest is not document")
 
 

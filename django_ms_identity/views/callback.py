@@ -198,11 +198,10 @@ class CallbackHandler:
         login = exchange(
             self._provider,
             code=code,
-            state=started.state,
             nonce=started.nonce,
             verifier=started.verifier,
             redirect_uri=started.redirect_uri,
-            transport=runtime.http_client(self._config),
+            http=runtime.http_client(self._config),
             documents=runtime.documents(self._config),
         )
         return SignInContext(

@@ -105,7 +105,7 @@ def ask(
 ) -> tuple[TraitForm, MappingResult | None]:
     """Return the form, and what was mapped with what was typed once the identity schema accepts it.
 
-    Raises ``TraitNotAskable`` where a form cannot correct what the schema says.
+    Raises ``TraitNotAskable`` where no form can ask for what the schema wants.
     """
     problems = missing_traits.problems_in(mapping.traits, config)
     asked: dict[tuple[str, ...], TraitField] = {}
@@ -137,7 +137,7 @@ def _field(trait: TraitField) -> forms.Field:
 
 
 def _kind_of_field(trait: TraitField) -> forms.Field:
-    # Here, because it imports jsonschema; whoever has a form to show has a schema.
+    # Imported late: it brings jsonschema-rs, which projects without an identity schema do not need.
     from django_ms_identity.traits.schema import FieldKind
 
     match trait.kind:

@@ -14,8 +14,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from django_ms_identity import runtime, sessions
 from django_ms_identity.conf import Config
-from django_ms_identity.entra import client
 from django_ms_identity.entra.authentication_context import AUTH_TIME_CLAIMS, second_factor_claims
+from django_ms_identity.entra.authorization_url import PROMPTS, authorize
 from django_ms_identity.entra.providers import Provider, ResponseMode
 from django_ms_identity.flows import authorization_request, return_urls
 from django_ms_identity.sign_in_context import Intent
@@ -37,7 +37,7 @@ def start(request: HttpRequest, config: Config, provider: str) -> HttpResponse:
     refuse_unreadable(request)
     asked = request.POST if request.method == "POST" else request.GET
     return_to = return_urls.safe_return_to(request, asked.get("next", ""), config=config)
-    prompt = asked.get("prompt", "") if asked.get("prompt", "") in client.PROMPTS else ""
+    prompt = asked.get("prompt", "") if asked.get("prompt", "") in PROMPTS else ""
     if request.user.is_authenticated and not prompt:
         return HttpResponseRedirect(return_to or return_urls.default_return_to())
     if _is_elsewhere(request, config):
@@ -59,7 +59,7 @@ def to_microsoft(
     redirect_uri = return_urls.redirect_uri(provider.id, config=config, request=request)
     secure = return_urls.is_secure(redirect_uri)
     now = int(time.time())
-    begun = client.begin(
+    begun = authorize(
         provider,
         redirect_uri=redirect_uri,
         prompt=prompt,

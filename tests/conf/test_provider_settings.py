@@ -11,18 +11,16 @@ from django.utils.translation import gettext_lazy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from django_ms_identity.conf.provider_settings import IGNORED, KEYS, parse_provider
 from django_ms_identity.conf.reader import ConfigIssue
 from django_ms_identity.entra.clouds import CONSUMER_TENANT, Cloud, TenantKind
 from django_ms_identity.entra.providers import (
-    IGNORED,
-    KEYS,
     AccountLinkingMode,
     Pkce,
     Provider,
     ResponseMode,
     SubjectSource,
     UpdateOnLogin,
-    parse_provider,
 )
 from tests.entra import forge
 from tests.entra.forge import CLIENT_ID, OTHER_TID, SECRET, TID
@@ -33,7 +31,7 @@ MINIMAL = {"id": "microsoft", "client_id": CLIENT_ID, "client_secret": SECRET, "
 def parse(raw: object) -> tuple[Provider | None, list[ConfigIssue], list[ConfigIssue]]:
     faults: list[ConfigIssue] = []
     warnings: list[ConfigIssue] = []
-    provider = parse_provider(raw, where="PROVIDERS[0]", faults=faults, warnings=warnings)
+    provider = parse_provider(raw, path="PROVIDERS[0]", faults=faults, warnings=warnings)
     assert (provider is None) is bool(faults)
     return provider, faults, warnings
 
@@ -147,7 +145,7 @@ def test_a_provider_object_of_kratos_works_as_it_is():
     )
 
     assert provider, faults
-    assert [warning.where for warning in warnings] == ["PROVIDERS[0].issuer_url", "PROVIDERS[0].auth_url"]
+    assert [warning.path for warning in warnings] == ["PROVIDERS[0].issuer_url", "PROVIDERS[0].auth_url"]
 
 
 def test_the_secret_is_not_shown():
@@ -181,15 +179,15 @@ def test_a_required_key_that_is_missing_is_named_with_what_to_type(key, value):
 
     _, faults, _ = parse(raw)
 
-    assert [fault.where for fault in faults] == [f"PROVIDERS[0].{key}"]
-    assert faults[0].problem == "is missing."
-    assert faults[0].remedy
+    assert [fault.path for fault in faults] == [f"PROVIDERS[0].{key}"]
+    assert faults[0].message == "is missing."
+    assert faults[0].hint
 
 
 def test_all_faults_come_at_once():
     _, faults, _ = parse({"client_secert": "x", "cloud": "mars", "scope": "email", "pkce": 1})
 
-    assert [fault.where.removeprefix("PROVIDERS[0].") for fault in faults] == [
+    assert [fault.path.removeprefix("PROVIDERS[0].") for fault in faults] == [
         "client_secert",
         "id",
         "microsoft_tenant",
@@ -216,13 +214,13 @@ def test_a_misspelt_key_is_named_with_the_nearest(typed, meant):
     _, faults, _ = parse({**MINIMAL, typed: "x"})
 
     assert str(faults[0]) == f"PROVIDERS[0].{typed} is not a key that exists."
-    assert repr(meant) in faults[0].remedy
+    assert repr(meant) in faults[0].hint
 
 
 def test_a_key_like_none_that_exists_comes_with_the_list():
     _, faults, _ = parse({**MINIMAL, "zzz": 1})
 
-    assert faults[0].remedy.startswith("Known keys: aal2_acr_values,")
+    assert faults[0].hint.startswith("Known keys: aal2_acr_values,")
 
 
 @pytest.mark.parametrize("key", IGNORED)
@@ -315,7 +313,7 @@ def test_what_has_no_effect_earns_a_warning(changes, word):
         pytest.param({"privileged_tenants": ["x"]}, "which is not a tenant's GUID", id="privileged no GUID"),
     ],
 )
-def test_a_wrong_value_is_a_fault(changes, problem):
+def test_wrong_provider_value_is_a_fault(changes, problem):
     found = faults_of(**changes)
 
     assert problem in found[0]
@@ -410,10 +408,10 @@ def test_openid_is_always_asked_and_user_read_when_graph_is(scope, source, expec
 
 
 @pytest.mark.parametrize("raw", [None, 7, "x", [], [("id", "x")], {1}])
-def test_what_is_no_object_is_one_fault(raw):
+def test_provider_that_is_no_object_is_one_fault(raw):
     _, faults, _ = parse(raw)
 
-    assert [fault.where for fault in faults] == ["PROVIDERS[0]"]
+    assert [fault.path for fault in faults] == ["PROVIDERS[0]"]
 
 
 values = st.recursive(
@@ -438,7 +436,7 @@ values = st.recursive(
 def test_any_object_is_a_provider_or_faults(changes):
     provider, faults, _ = parse({**MINIMAL, **changes})
 
-    assert provider or all(fault.where and fault.problem for fault in faults)
+    assert provider or all(fault.path and fault.message for fault in faults)
     if provider:
         assert hash(provider) == hash(provider)
 

@@ -14,8 +14,8 @@ class Colour(StrEnum):
     BLUE = "blue"
 
 
-def reader(source: dict[str, object], where: str = "BOX") -> DictReader:
-    return DictReader(source, where=where, faults=[])
+def reader(source: dict[str, object], path: str = "BOX") -> DictReader:
+    return DictReader(source, path=path, faults=[])
 
 
 def problems(read: DictReader) -> list[str]:
@@ -26,9 +26,9 @@ def test_a_fault_reads_as_a_sentence():
     assert str(ConfigIssue("PROVIDERS[0].id", "is missing.")) == "PROVIDERS[0].id is missing."
 
 
-@pytest.mark.parametrize(("where", "path"), [("BOX", "BOX.key"), ("", "key")])
-def test_a_path_begins_where_the_mapping_is(where, path):
-    assert reader({}, where).at("key") == path
+@pytest.mark.parametrize(("path", "expected"), [("BOX", "BOX.key"), ("", "key")])
+def test_path_of_a_configuration_key_begins_with_that_of_its_mapping(path, expected):
+    assert reader({}, path).at("key") == expected
 
 
 def test_values_of_the_right_type_are_read():
@@ -79,7 +79,7 @@ def test_a_required_text_that_is_missing_comes_with_its_remedy():
 
     assert read.required("absent", "type this") == read.required("blank", "type that") == ""
     assert problems(read) == ["BOX.absent is missing.", "BOX.blank is missing."]
-    assert [fault.remedy for fault in read.faults] == ["type this", "type that"]
+    assert [fault.hint for fault in read.faults] == ["type this", "type that"]
 
 
 def test_a_choice_that_does_not_exist_names_those_that_do():
@@ -87,7 +87,7 @@ def test_a_choice_that_does_not_exist_names_those_that_do():
 
     assert read.choice("colour", Colour.RED) is Colour.RED
     assert problems(read) == ["BOX.colour cannot be 'green'."]
-    assert read.faults[0].remedy == "Choose one of: red, blue."
+    assert read.faults[0].hint == "Choose one of: red, blue."
 
 
 def test_a_list_with_one_wrong_item_is_refused_whole():
@@ -113,4 +113,4 @@ def test_an_unknown_key_is_named_with_the_nearest(key, remedy):
     read.refuse_unknown(["SIZE", "colour"])
 
     assert problems(read) == [f"BOX.{key} is not a key that exists."]
-    assert read.faults[0].remedy == remedy
+    assert read.faults[0].hint == remedy

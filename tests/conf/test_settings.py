@@ -262,8 +262,8 @@ def test_settings_faults_say_what_to_type():
 
     # HTTP_TIMEOUT is two times.
     assert len(parsed.faults) == 6
-    assert all(fault.remedy for fault in parsed.faults)
-    assert [fault.remedy for fault in parsed.faults if fault.where == "PROVIDRS"] == [
+    assert all(fault.hint for fault in parsed.faults)
+    assert [fault.hint for fault in parsed.faults if fault.path == "PROVIDRS"] == [
         "Did you mean 'PROVIDERS'?"
     ]
 
@@ -333,7 +333,7 @@ def test_settings_that_are_no_dict_are_a_fault():
 def test_settings_warnings_do_not_stop_sign_in():
     with override_settings(MS_IDENTITY={"PROVIDERS": [{**PROVIDER, "issuer_url": "https://example.com"}]}):
         assert conf.get_config().provider("microsoft")
-        assert [doubt.where for doubt in conf.parse().warnings] == ["PROVIDERS[0].issuer_url"]
+        assert [doubt.path for doubt in conf.parse().warnings] == ["PROVIDERS[0].issuer_url"]
 
 
 def test_unknown_provider_id_is_refused():
@@ -394,7 +394,7 @@ def test_a_key_that_a_web_hook_does_not_need_is_a_warning():
 def test_an_unknown_hook_is_answered_with_the_nearest(name, remedy):
     (fault,) = parse_settings({"HOOKS": {"after_login": [{"hook": name}]}}, debug=False).faults
 
-    assert remedy in fault.remedy
+    assert remedy in fault.hint
 
 
 def test_a_stage_replaces_only_its_own_default():
@@ -479,7 +479,7 @@ def test_any_settings_are_a_config_or_faults(settings, debug):
     parsed = parse_settings(settings, debug=debug)
 
     assert isinstance(parsed.config, Config)
-    assert all(fault.problem for fault in parsed.faults)
+    assert all(fault.message for fault in parsed.faults)
     hash(parsed.config)
 
 

@@ -107,7 +107,7 @@ def test_web_hook_fault_is_named_once_with_its_path(config, problem):
 def test_unknown_web_hook_key_is_a_fault_that_names_the_nearest(config, where, near):
     (fault,) = faults_of({"url": URL, "method": "POST"} | config)
 
-    assert (fault.where, fault.remedy) == (where, f"Did you mean {near!r}?")
+    assert (fault.path, fault.hint) == (where, f"Did you mean {near!r}?")
 
 
 # Where to
@@ -174,9 +174,9 @@ def test_public_web_hook_url_is_accepted(url):
 def test_other_web_hook_url_is_refused_without_repeating_it(url):
     (fault,) = faults_of({"url": url, "method": "POST"})
 
-    assert fault.where == "HOOK.url"
-    assert url not in f"{fault} {fault.remedy}"
-    assert "planted" not in f"{fault} {fault.remedy}"
+    assert fault.path == "HOOK.url"
+    assert url not in f"{fault} {fault.hint}"
+    assert "planted" not in f"{fault} {fault.hint}"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
@@ -326,7 +326,7 @@ def test_kratos_web_hook_key_without_use_is_a_warning():
     config = {"url": URL, "method": "POST", "can_interrupt": True, "emit_analytics_event": False}
 
     assert parse_web_hook(config, where="HOOK", faults=[], warnings=warnings)
-    assert [warning.where for warning in warnings] == ["HOOK.can_interrupt", "HOOK.emit_analytics_event"]
+    assert [warning.path for warning in warnings] == ["HOOK.can_interrupt", "HOOK.emit_analytics_event"]
 
 
 # Secrets and hostile input

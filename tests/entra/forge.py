@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import json
 import time
@@ -15,11 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from django_ms_identity.cache import SharedCache
+from django_ms_identity.conf.provider_settings import parse_provider
 from django_ms_identity.conf.reader import ConfigIssue
 from django_ms_identity.crypto import Keyring
 from django_ms_identity.entra import id_token, jwks
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.entra.providers import Provider, parse_provider
+from django_ms_identity.entra.providers import Provider
 from django_ms_identity.net.http import HttpClient
 from django_ms_identity.net.remote_documents import RemoteDocuments
 
@@ -34,7 +34,6 @@ KEYS_URL = f"{LOGIN}/{TID}/discovery/v2.0/keys"
 COMMON_KEYS_URL = f"{LOGIN}/common/discovery/v2.0/keys"
 TEMPLATED = f"{LOGIN}/{{tenantid}}/v2.0"
 NONCE = "raw-nonce-that-only-the-flow-knows"
-NONCE_HASH = hashlib.sha256(NONCE.encode()).hexdigest()
 
 
 def issuer(tid: str = TID) -> str:
@@ -100,7 +99,7 @@ def payload(**changes: object) -> dict[str, object]:
         "tid": TID,
         "sub": "pairwise-subject",
         "oid": OID,
-        "nonce": NONCE_HASH,
+        "nonce": NONCE,
         "name": "planted-name",
         "preferred_username": "planted@contoso.example",
         **changes,
@@ -167,7 +166,7 @@ def provider(**changes: object) -> Provider:
     faults: list[ConfigIssue] = []
     parsed = parse_provider(
         {name: value for name, value in raw.items() if value is not LEFT_OUT},
-        where="PROVIDERS[0]",
+        path="PROVIDERS[0]",
         faults=faults,
         warnings=[],
     )

@@ -22,7 +22,7 @@ from django_ms_identity.exceptions import (
 )
 
 TRACE = "3e1d9e52-5b0b-4cbb-9c2e-2d4b0a1f0e00"
-# Leaf, a word of the operator's hint, codes: "Microsoft Entra authentication and authorization error codes".
+# Exception class, a word of the hint, codes ("Microsoft Entra authentication and authorization error codes").
 CODES = [
     (AccountNotAllowed, "tenant", [16000, 50020]),
     (ClientMisconfigured, "redirect URI", [50011]),

@@ -34,9 +34,7 @@ def claims(oid: str = OID, tid: str = TID) -> Claims:
 
 
 def me(who: Claims | None = None, *, access_token: str = ACCESS_TOKEN, cloud: Cloud = Cloud.GLOBAL) -> str:
-    return graph.me(
-        access_token, claims=who or claims(), cloud=cloud, transport=HttpClient(connect=1, read=1)
-    )
+    return graph.me(access_token, claims=who or claims(), cloud=cloud, http=HttpClient(connect=1, read=1))
 
 
 def test_a_work_accounts_id_is_its_oid(wire):

@@ -468,7 +468,10 @@ def with_tid(tid: object) -> dict[str, object]:
         pytest.param({"nbf": now(300)}, "verification failed: ImmatureSignatureError", id="nbf future"),
         pytest.param({"iat": now(300)}, "verification failed: ImmatureSignatureError", id="iat future"),
         pytest.param({"nonce": "f" * 64}, "nonce does not belong to this sign-in", id="nonce other"),
-        pytest.param({"nonce": NONCE}, "nonce does not belong to this sign-in", id="nonce raw"),
+        pytest.param(
+            {"nonce": NONCE.upper()}, "nonce does not belong to this sign-in", id="nonce in upper case"
+        ),
+        pytest.param({"nonce": NONCE[:-1]}, "nonce does not belong to this sign-in", id="nonce cut short"),
         pytest.param({"nonce": "\ud800"}, "nonce does not belong to this sign-in", id="nonce a surrogate"),
         pytest.param({"nonce": ""}, "nonce is not text or is empty", id="nonce empty"),
         pytest.param({"nonce": 7}, "nonce is not text or is empty", id="nonce a number"),

@@ -265,7 +265,7 @@ def test_people_are_never_found_by_email(client, ms_identity_emulator):
         pytest.param("token", {"body": "[]"}, "microsoft_answer_invalid", 502, id="token no object"),
         pytest.param("token", {"body": "{}"}, "microsoft_answer_invalid", 502, id="no ID token"),
         pytest.param(
-            "token", {"body": '{"id_token": "x"}'}, "microsoft_answer_invalid", 502, id="ID token is no token"
+            "token", {"body": '{"id_token": "x"}'}, "token_rejected", 403, id="ID token is no token"
         ),
         pytest.param(
             "token",

@@ -240,6 +240,14 @@ def test_netrc_is_not_read(monkeypatch, tmp_path):
     assert [received.headers.get("Authorization") for received in server.received] == [None, "Bearer token"]
 
 
+def test_password_in_a_url_is_not_sent():
+    with serve(ok) as server:
+        client().get(server.url.replace("http://", "http://planted:planted@"))
+
+    (received,) = server.received
+    assert "Authorization" not in received.headers
+
+
 def test_one_connection_serves_many_requests():
     with serve(ok) as server:
         one = client()

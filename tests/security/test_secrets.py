@@ -14,7 +14,8 @@ from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
 from django_ms_identity import conf, runtime, signals
-from django_ms_identity.entra import client as entra_client
+from django_ms_identity.entra.authorization_url import authorize
+from django_ms_identity.entra.token_endpoint import Tokens
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.flows import authorization_request
 from django_ms_identity.flows.pending_step import StepKind, StoredStep
@@ -348,7 +349,7 @@ def test_the_admin_shows_no_secret(microsoft):
 
 def test_no_value_shows_a_secret_when_it_is_printed(microsoft, client):
     provider = make_provider(mapper_url=make_mapper("'planted-program'"))
-    begun = entra_client.begin(provider, redirect_uri="https://a.example/", prompt="", emulator_url="")
+    begun = authorize(provider, redirect_uri="https://a.example/", prompt="", emulator_url="")
     started = authorization_request.AuthorizationRequest(
         provider="microsoft",
         state=begun.state,
@@ -367,7 +368,7 @@ def test_no_value_shows_a_secret_when_it_is_printed(microsoft, client):
         authorization_request.AuthorizationResponse(
             code="planted-code", error="x", description="planted-description"
         ),
-        entra_client.Tokens(id_token="planted-token", access_token="planted-token"),
+        Tokens(id_token="planted-token", access_token="planted-token"),
         make_claims(email=EMAIL),
         make_mapped(verified=(EMAIL,), email=EMAIL, user={"email": EMAIL}),
         runtime.keyring(),

@@ -12,10 +12,11 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from django_ms_identity import conf
+from django_ms_identity.conf.provider_settings import parse_provider
 from django_ms_identity.conf.reader import ConfigIssue
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.entra.providers import Provider, parse_provider
+from django_ms_identity.entra.providers import Provider
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key, normalised
 from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.mapping_result import Address, MappedUser, MappingResult
@@ -54,7 +55,7 @@ def make_schema(traits: Mapping[str, object], *, required: Sequence[str] = (), *
 
 def make_provider(**changes: object) -> Provider:
     faults: list[ConfigIssue] = []
-    provider = parse_provider(MICROSOFT | changes, where="PROVIDERS[0]", faults=faults, warnings=[])
+    provider = parse_provider(MICROSOFT | changes, path="PROVIDERS[0]", faults=faults, warnings=[])
     assert provider is not None, faults
     return provider
 

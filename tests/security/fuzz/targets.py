@@ -17,8 +17,8 @@ from django.test import override_settings
 from hypothesis import strategies as st
 
 from django_ms_identity import conf
+from django_ms_identity.conf.provider_settings import parse_provider
 from django_ms_identity.crypto import Keyring
-from django_ms_identity.entra.providers import parse_provider
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.flows import authorization_request
 from django_ms_identity.importers import kratos_export
@@ -213,7 +213,7 @@ SETTINGS = st.sampled_from(
 
 def check_provider(_: object, changes: dict[str, Any]) -> None:
     faults: list[Any] = []
-    parsed = parse_provider(MICROSOFT | changes, where="PROVIDERS[0]", faults=faults, warnings=[])
+    parsed = parse_provider(MICROSOFT | changes, path="PROVIDERS[0]", faults=faults, warnings=[])
     assert (parsed is None) == bool(faults)
     assert MICROSOFT["client_secret"] not in f"{parsed!r} {faults!r}"
 
@@ -387,7 +387,7 @@ def check_schema(_: object, traits_schema: Any, root: dict[str, Any], traits: di
     schema = refused(lambda: parse_schema.__wrapped__(json.dumps(document)))
     if schema is None:
         return
-    problems = refused(lambda: schema.problems(traits, matches=lambda pattern, text: True))
+    problems = refused(lambda: schema.problems(traits))
     paths = [problem.path for problem in problems or ()]
     refused(lambda: schema.fields(paths))
     schema.addresses(traits)
