@@ -19,7 +19,7 @@ from django_ms_identity import conf, runtime
 from django_ms_identity.exceptions import SchemaInvalid, SchemaUnavailable, TraitNotAskable
 from django_ms_identity.traits.json_schema import compile_document
 from django_ms_identity.traits.mapping_result import Address
-from django_ms_identity.traits.problems import ITEM
+from django_ms_identity.traits.problems import ITEM, MAX_COPIED, MAX_ENTRIES, excerpt
 from django_ms_identity.traits.schema import (
     MAX_PROBLEMS,
     IdentitySchema,
@@ -292,12 +292,33 @@ def test_a_remote_reference_is_refused_and_never_fetched(keyword: str, reference
     assert len(responses.calls) == 0
 
 
-@responses.activate
-def test_schema_library_fetches_no_reference_that_was_overlooked() -> None:
-    with pytest.raises(ValueError, match="not present in a registry"):
-        compile_document({"$schema": DRAFT_7, "$ref": "https://x.example/s.json"}, lambda reference: {})
+def test_schema_library_fetches_no_reference_that_was_overlooked(tmp_path: Path) -> None:
+    file = tmp_path / "other.json"
+    file.write_text("{}")
 
-    assert len(responses.calls) == 0
+    with pytest.raises(ValueError, match="not present in a registry"):
+        compile_document({"$schema": DRAFT_7, "$ref": file.as_uri()}, lambda reference: {})
+
+
+def test_schema_library_takes_no_pattern_that_backtracks() -> None:
+    with pytest.raises(ValueError, match="regex"):
+        compile_document({"$schema": DRAFT_7, "pattern": "(?=a)"}, lambda reference: {})
+
+
+@pytest.mark.parametrize("identifier", ["https://x.example/schemas/", "person.json", "urn:x:y"])
+def test_schema_identifier_changes_no_reference(identifier: str) -> None:
+    schema = schema_with(
+        {"$ref": "#/definitions/a"}, definitions={"a": {"title": "A"}}, **{"$id": identifier}
+    )
+
+    assert schema.fields([("t",)])[0].title == "A"
+
+
+@pytest.mark.parametrize("draft", [DRAFT_7, "https://json-schema.org/draft/2020-12/schema"])
+def test_format_is_checked_in_every_draft(draft: str) -> None:
+    assert kinds(schema_with({"format": "date"}, **{"$schema": draft}), "today") == [
+        (ProblemKind.FORMAT, None)
+    ]
 
 
 def test_a_relative_reference_does_not_escape_by_the_identifier() -> None:
@@ -440,13 +461,14 @@ def test_what_no_json_carries_is_of_a_wrong_type(value: Any) -> None:
 # It never hangs and never crashes
 
 
-def chain_of(references: int, nested: int = 0) -> dict[str, Any]:
+def chain_of(references: int, nested: int = 0, keyword: str = "allOf") -> dict[str, Any]:
     """Describe lists in lists, where each is reached through so many references, nested so deep."""
     definitions: dict[str, Any] = {"a0": {"items": {"$ref": f"#/definitions/a{references}"}}}
     for number in range(references):
         definitions[f"a{number + 1}"] = {"$ref": f"#/definitions/a{number}"}
         for _ in range(nested):
-            definitions[f"a{number + 1}"] = {"allOf": [definitions[f"a{number + 1}"]]}
+            inner = definitions[f"a{number + 1}"]
+            definitions[f"a{number + 1}"] = {keyword: [inner] if keyword == "allOf" else inner}
     return definitions
 
 
@@ -456,10 +478,12 @@ def test_schema_chain_of_references_is_followed_as_deep_as_traits_may_be() -> No
     assert schema.problems({"t": deep(90)}) == ()
 
 
-@pytest.mark.parametrize(("references", "nested"), [(40, 0), (3, 20), (1000, 0)])
-def test_schema_chain_that_would_overflow_the_stack_is_refused(references: int, nested: int) -> None:
+@pytest.mark.parametrize(
+    "shape", [(40, 0, "allOf"), (3, 20, "allOf"), (3, 20, "not"), (3, 20, "if"), (1000, 0, "allOf")]
+)
+def test_schema_chain_that_would_overflow_the_stack_is_refused(shape: tuple[int, int, str]) -> None:
     with pytest.raises(SchemaInvalid, match="too far"):
-        schema_with({"$ref": f"#/definitions/a{references}"}, definitions=chain_of(references, nested))
+        schema_with({"$ref": f"#/definitions/a{shape[0]}"}, definitions=chain_of(*shape))
 
 
 def deep(levels: int) -> Any:
@@ -514,14 +538,25 @@ def test_problem_far_into_a_large_list_is_not_overlooked() -> None:
     assert problem == TraitProblem(path=(), kind=ProblemKind.OTHER)
 
 
-def test_problem_is_found_behind_a_large_list() -> None:
-    lists = {f"list{number}": [*range(1000)] for number in range(30)}
-    schema = schema_of({"required": ["email"], "properties": {"name": {"required": ["first"]}}})
+def test_problem_is_found_behind_large_lists() -> None:
+    lists = {f"list{number}": [*range(1000)] for number in range(10)}
+    schema = schema_of({"properties": {"name": {"properties": {"first": {"type": "string"}}}}})
 
-    assert [problem.path for problem in schema.problems({**lists, "name": {}})] == [
-        ("email",),
-        ("name", "first"),
-    ]
+    (problem,) = schema.problems({**lists, "name": {"first": 5}})
+    assert problem.path == ("name", "first")
+
+
+def test_problems_of_large_traits_are_cut() -> None:
+    schema = schema_of({"additionalProperties": {"items": {"type": "string"}}})
+
+    assert len(schema.problems({"a": [1] * 100, "b": [1] * 100})) == MAX_PROBLEMS
+
+
+def test_excerpt_of_traits_is_bounded_in_all() -> None:
+    cube: Any = {str(number): [[0] * 200] * 200 for number in range(200)}
+
+    assert json.dumps(excerpt(cube)).count("[") <= MAX_COPIED
+    assert len(excerpt(cube)) == MAX_ENTRIES
 
 
 # By URL
