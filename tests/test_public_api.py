@@ -37,7 +37,7 @@ INTERNAL = {
 """Names of public modules that the package itself imports elsewhere: no promise to a project."""
 INTERNAL_ATTRIBUTES = {
     # What a project wrote into a provider key it knows already, and the parsed form may change.
-    Provider: {*KEYS, "tenant"},
+    Provider: {*KEYS, "tenant", "scope_parameter"},
     Claims: set(),
     MappingResult: {
         "as_dict",
