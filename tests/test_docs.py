@@ -1,6 +1,9 @@
 """The reference pages name what is in the code, and nothing else."""
 
+import ast
 import re
+import tomllib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from django_ms_identity.exceptions import MSIdentityError
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 
 
 def rows(page, heading):
@@ -179,3 +183,55 @@ def test_a_check_that_a_page_mentions_exists(page):
     mentioned = re.findall(r"ms_identity\.[EW]\d+", page.read_text(encoding="utf-8"))
 
     assert set(mentioned) <= set(CHECKS)
+
+
+def definitions(path: Path) -> set[str]:
+    """Return the functions, classes, methods and constants of a module by their dotted names."""
+
+    def walk(body: list[ast.stmt], prefix: str) -> Iterator[str]:
+        for node in body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield prefix + node.name
+            if isinstance(node, ast.ClassDef):
+                yield from walk(node.body, f"{prefix}{node.name}.")
+            if isinstance(node, ast.Assign):
+                yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+    return set(walk(ast.parse(path.read_text(encoding="utf-8")).body, ""))
+
+
+def test_architecture_page_has_at_most_300_lines():
+    assert len(ARCHITECTURE.splitlines()) <= 300
+
+
+def test_architecture_page_lists_the_layers_that_import_linter_holds():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    table = ARCHITECTURE.partition("## The packages")[2].partition("\n## ")[0]
+
+    listed = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines() if row.startswith("| ")]
+
+    assert [sorted(names) for names in listed if names] == [sorted(layer.split(" | ")) for layer in layers]
+
+
+@pytest.mark.parametrize(
+    "cited", sorted(set(re.findall(r"[\w/]+\.py::[\w.]*\w", ARCHITECTURE))), ids=lambda cited: cited
+)
+def test_architecture_page_names_tests_and_functions_that_exist(cited: str):
+    path, _, name = cited.partition("::")
+    home = ROOT if path.startswith("tests/") else ROOT / "django_ms_identity"
+
+    assert (home / path).is_file()
+    assert name in definitions(home / path)
+
+
+def test_every_decision_of_the_architecture_page_names_a_test():
+    decisions = ARCHITECTURE.partition("\n## Decisions\n")[2].split("\n### ")[1:]
+
+    assert len(decisions) > 15
+    assert [
+        decision.splitlines()[0]
+        for decision in decisions
+        if not re.search(r"`tests/[\w/]+\.py::test_\w+`", decision)
+    ] == []
