@@ -72,7 +72,7 @@ def tapped() -> Iterator[Wire]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What DESIGN section 6 allows; nothing said is nothing checked."""
+    """The most that a step may take; None is not checked."""
 
     milliseconds: float | None = None
     statements: int | None = None

@@ -41,7 +41,8 @@ PROVIDER = "_ms_identity_provider"
 LOGOUT_HINT = "_ms_identity_logout_hint"
 """Session key: the claim ``login_hint``, by which Microsoft knows whom to sign out."""
 BINDING = "_ms_identity_binding"
-"""Session key: a random value that flows started by somebody who is signed in hold too; DESIGN 5.1."""
+"""Session key: a random value. A flow that a signed-in user starts holds it too, so that it cannot be finished
+in another session."""
 SIGN_IN = "_ms_identity_sign_in"
 """Session key: the primary key of the SignIn row that this session belongs to."""
 _CLOCK = 10.0
@@ -118,7 +119,7 @@ def binding(request: HttpRequest) -> str:
 
 
 def is_bound(request: HttpRequest, *, user: str, binding: str) -> bool:
-    """Say whether this session is the one of this user that has this random value; DESIGN 5.1."""
+    """Say whether this is the session of this user in which a flow with this random value was started."""
     held, present = request.session.get(BINDING), user_of(request)
     return (
         present is not None

@@ -104,7 +104,6 @@ def test_citation_of_a_missing_file_is_noticed() -> None:
     assert not is_here("nothing_of_the_kind.py", ROOT / "README.md")
 
 
-@pytest.mark.xfail(strict=False, reason="some docstrings still cite a page that is not in the repository")
 def test_no_file_cites_a_page_outside_the_repository() -> None:
     outside = re.compile(r"\bDESIGN\b(?!\\)")
 

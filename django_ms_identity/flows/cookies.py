@@ -1,4 +1,4 @@
-"""Reads the Cookie header by exact bytes: Django's parser makes look-alike names equal; DESIGN 5.1."""
+"""Read the Cookie header by exact bytes: Django's parser makes look-alike names equal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sign-in costs: statements and requests to Microsoft, exactly; DESIGN section 6."""
+"""What a sign-in costs: the exact numbers of statements and of requests to Microsoft."""
 
 from __future__ import annotations
 

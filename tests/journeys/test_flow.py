@@ -1,4 +1,4 @@
-"""The way to Microsoft and back: one browser, one provider, one host, once; DESIGN 5.1."""
+"""The way to Microsoft and back: a flow ends once, in the browser, at the provider and host of its start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a project hears, with which arguments and in which order; DESIGN 2.6."""
+"""What a project's receivers hear, with which arguments and in which order."""
 
 from __future__ import annotations
 
