@@ -66,7 +66,7 @@ def keyring() -> Keyring:
 
 def shared_cache() -> SharedCache:
     """Return Django's default cache, signed and forgiving."""
-    return SharedCache(cache, keyring())
+    return _shared_cache(keyring())
 
 
 def http_client(config: Config) -> HttpClient:
@@ -102,6 +102,7 @@ def identity_schema(config: Config) -> IdentitySchema | None:
 def reset() -> None:
     """Drop every copy and connection of this process, as in a new process."""
     _keyring.cache_clear()
+    _shared_cache.cache_clear()
     _http_client.cache_clear()
     _documents.cache_clear()
     _fetched_sources.cache_clear()
@@ -110,6 +111,11 @@ def reset() -> None:
 @lru_cache(maxsize=4)
 def _keyring(secrets: tuple[str, ...]) -> Keyring:
     return Keyring(secrets)
+
+
+@lru_cache(maxsize=4)
+def _shared_cache(keys: Keyring) -> SharedCache:
+    return SharedCache(cache, keys)
 
 
 @lru_cache(maxsize=4)

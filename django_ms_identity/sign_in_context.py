@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from django.http import HttpRequest
 
@@ -12,7 +11,6 @@ from .conf import Config
 from .entra.code_exchange import VerifiedLogin
 from .entra.id_token import Claims
 from .entra.providers import Provider
-from .models import Credential
 
 
 class Intent(StrEnum):
@@ -66,13 +64,3 @@ class SignInContext:
         Any other tenant's administrators can write any address into it (nOAuth).
         """
         return self.provider.tenant.single and not self.claims.is_guest
-
-    def signal_arguments(self, credential: Credential) -> dict[str, Any]:
-        """Return the keyword arguments of public signals and of dotted-path hooks: a contract."""
-        return {
-            "request": self.request,
-            "provider": self.provider,
-            "identity": credential.identity,
-            "credential": credential,
-            "claims": self.claims,
-        }

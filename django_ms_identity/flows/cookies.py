@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-HOST = "__Host-"
-"""Only this host, over https, can set a cookie of this prefix (RFC 6265bis section 4.1.3.2)."""
+PREFIX = {True: "__Host-", False: ""}
+"""How the names of this app's cookies begin, by whether they are for https only.
+
+Only this host, over https, can set a cookie of that prefix (RFC 6265bis section 4.1.3.2).
+"""
 
 
 def pairs(header: str) -> Iterator[tuple[str, str]]:
@@ -18,10 +21,5 @@ def pairs(header: str) -> Iterator[tuple[str, str]]:
 
 
 def values_of(header: str, name: str) -> list[str]:
-    """Return every value of a name; of two, a sibling domain tossed one, so neither is to be believed."""
+    """Return every value of a name; of two, a sibling domain set one, so neither can be trusted."""
     return [value for key, value in pairs(header) if key == name]
-
-
-def prefix(*, secure: bool) -> str:
-    """Return how the names of our cookies begin."""
-    return HOST if secure else ""

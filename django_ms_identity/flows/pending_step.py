@@ -149,7 +149,7 @@ def clear(request: HttpRequest) -> None:
 
 
 def _cookie(*, secure: bool) -> str:
-    return f"{cookies.prefix(secure=secure)}{_COOKIE}"
+    return f"{cookies.PREFIX[secure]}{_COOKIE}"
 
 
 def _browser_secret(request: HttpRequest, config: Config) -> str:

@@ -59,13 +59,13 @@ def safe_return_to(request: HttpRequest, url: str, *, config: Config) -> str:
     whole segments; ``*.`` matches one or more subdomains).
     """
     # Browsers drop some control characters and outer space, and read a backslash as a slash: another URL.
-    if not url.isprintable() or url != url.strip() or "\\" in url or url.startswith("//"):
+    if not url or not url.isprintable() or url != url.strip() or "\\" in url or url.startswith("//"):
         return ""
     if url_has_allowed_host_and_scheme(
         url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     ):
         return url
-    target = parse_http_url(url)
+    target = parse_http_url(url) if config.allowed_return_urls else None
     if target is None or not any(_covers(allowed, target) for allowed in config.allowed_return_urls):
         return ""
     return url

@@ -6,6 +6,7 @@ from .registry import (
     after_login,
     after_registration,
     after_settings,
+    arguments,
     asks_before_registration,
     before_registration,
 )
@@ -14,6 +15,7 @@ __all__ = [
     "after_login",
     "after_registration",
     "after_settings",
+    "arguments",
     "asks_before_registration",
     "before_registration",
 ]

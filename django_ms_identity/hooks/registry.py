@@ -21,6 +21,17 @@ from . import builtin, web_hook
 logger = logging.getLogger(__name__)
 
 
+def arguments(context: SignInContext, credential: Credential) -> dict[str, Any]:
+    """Return the keyword arguments of public signals and of dotted-path hooks: a contract."""
+    return {
+        "request": context.request,
+        "provider": context.provider,
+        "identity": credential.identity,
+        "credential": credential,
+        "claims": context.claims,
+    }
+
+
 def asks_before_registration(config: Config) -> bool:
     """Say whether a web hook may change or refuse a person before they are registered."""
     return bool(_asked_before_registration(config))
@@ -44,7 +55,7 @@ def after_registration(context: SignInContext, credential: Credential) -> bool:
         if hook.name == "session":
             opens_session = True
         elif hook.web_hook is None:
-            _call(hook.name, context.signal_arguments(credential))
+            _call(hook.name, arguments(context, credential))
         elif hook.web_hook.response is not ResponseUse.PARSE:
             # The others were asked before the identity was written.
             _web_hook(hook, context.request, context.config, "after_registration", credential)
@@ -59,7 +70,7 @@ def after_login(context: SignInContext, credential: Credential) -> None:
         elif hook.name == "require_verified_address":
             builtin.require_verified_address(credential.identity)
         elif hook.web_hook is None:
-            _call(hook.name, context.signal_arguments(credential))
+            _call(hook.name, arguments(context, credential))
         else:
             # It may refuse; what it wants changed counts at a registration alone, as in Kratos.
             _web_hook(hook, context.request, context.config, "after_login", credential)
@@ -71,8 +82,9 @@ def after_settings(request: HttpRequest, config: Config, credential: Credential,
         if hook.name == "revoke_active_sessions":
             builtin.revoke_active_sessions(request, credential.identity)
         elif hook.web_hook is None:
-            arguments = {"identity": credential.identity, "credential": credential, "linked": linked}
-            _call(hook.name, {"request": request, **arguments})
+            identity = credential.identity
+            given = {"request": request, "identity": identity, "credential": credential, "linked": linked}
+            _call(hook.name, given)
         else:
             _web_hook(hook, request, config, "after_settings", credential)
 
@@ -97,9 +109,9 @@ def _web_hook(hook: Hook, request: HttpRequest, config: Config, stage: str, cred
     )
 
 
-def _call(name: str, arguments: Mapping[str, Any]) -> None:
+def _call(name: str, given: Mapping[str, Any]) -> None:
     try:
-        import_string(name)(**arguments)
+        import_string(name)(**given)
     except MSIdentityError:
         raise
     except Exception as error:  # A project's own function: anything can come out of it.
@@ -107,7 +119,7 @@ def _call(name: str, arguments: Mapping[str, Any]) -> None:
         logger.exception(
             "Hook %s failed for identity %s",
             name,
-            arguments["identity"].pk,
-            extra={"request": arguments["request"]},
+            given["identity"].pk,
+            extra={"request": given["request"]},
         )
         raise HookFailed(f"hook {name} failed: {type(error).__name__}") from None

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import connections, models
+from django.db import connections, models, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Expression
 
 from django_ms_identity.models import Credential, Identity, credential_key
+from django_ms_identity.sign_in_context import SignInContext
 
 _KEY = "the key of the credential"
 """Takes the place of the parameter while the statement is composed."""
@@ -42,6 +43,12 @@ class _Statement:
     """The columns of a row, which know the converters of their fields."""
     models: tuple[_Columns, _Columns, _Columns]
     """Which columns are of the credential, its identity and its user."""
+
+
+def credential_of(context: SignInContext) -> Credential | None:
+    """Return the credential of a verified login with identity and user, if it is known here."""
+    using = router.db_for_write(Credential)
+    return find_credential(context.provider.id, context.subject, using=using)
 
 
 def find_credential(provider: str, subject: str, *, using: str) -> Credential | None:

@@ -27,10 +27,11 @@ from django_ms_identity.traits.mapping_result import MappingResult
 from django_ms_identity.traits.problems import TraitProblem
 
 from . import credential_updates, missing_traits, registration, trait_updates
+from .credential_lookup import credential_of
 from .decision import Action, Decision, decide
 from .linking import credentials
 from .linking.automatic import automatic_owner
-from .linking.matching import credential_of, identity_of, users_with_any
+from .linking.matching import identity_of, users_with_any
 from .registration import SubjectTaken
 from .sign_in_result import ResultKind, SignInResult
 from .trusted_addresses import TrustedAddresses, trusted_addresses
@@ -84,7 +85,8 @@ def open_session(context: SignInContext, credential: Credential, *, registered: 
         raise decision.refusals[0]
     if context.provider.update_identity_on_login is UpdateOnLogin.AUTOMATIC and not registered:
         trait_updates.update_identity(context, credential)
-    identity_signing_in.send(Identity, **context.signal_arguments(credential))
+    arguments = hooks.arguments(context, credential)
+    identity_signing_in.send(Identity, **arguments)
     if not registered:
         # Before the session, as in Kratos: a hook that refuses must not find a session open.
         hooks.after_login(context, credential)
@@ -105,7 +107,7 @@ def open_session(context: SignInContext, credential: Credential, *, registered: 
         raise IdentityInactive("the credential was deleted while it signed in") from None
     _log("Signed in", context, credential)
     # Django logs a receiver that fails.
-    identity_signed_in.send_robust(Identity, **context.signal_arguments(credential), registered=registered)
+    identity_signed_in.send_robust(Identity, **arguments, registered=registered)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +146,11 @@ def _route_newcomer(context: SignInContext, mapping: MappingResult) -> SignInRes
 def _look_up(context: SignInContext, mapping: MappingResult) -> _Newcomer:
     registration.refuse_unstorable(mapping)
     trusted = trusted_addresses(context, mapping)
-    owners = users_with_any(trusted.emails)
+    owners = users_with_any(trusted.emails) if trusted.emails else ()
     if owners and registration.is_registered(context.provider, context.subject):
         raise SubjectTaken
     problems = missing_traits.problems_in(mapping.traits, context.config)
-    owner = automatic_owner(context, trusted, owners)
+    owner = automatic_owner(context, trusted, owners) if owners else None
     if owner is not None and problems and identity_of(owner) is None:
         owner = None
     return _Newcomer(
@@ -183,7 +185,7 @@ def _register(context: SignInContext, newcomer: _Newcomer) -> SignInResult:
     credential = registration.register(context, plan)
     _log("Registered", context, credential)
     pending_step.clear(context.request)
-    identity_registered.send_robust(Identity, **context.signal_arguments(credential))
+    identity_registered.send_robust(Identity, **hooks.arguments(context, credential))
     if not hooks.after_registration(context, credential):
         return SignInResult(kind=ResultKind.REGISTERED)
     open_session(context, credential, registered=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import DataError, IntegrityError, router, transaction
 
-from django_ms_identity import runtime
+from django_ms_identity import hooks, runtime
 from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.exceptions import (
     IdentityInactive,
@@ -95,7 +95,7 @@ def update_identity(context: SignInContext, credential: Credential) -> None:
     credential.identity = identity
     logger.info("Updated identity %s by provider %s", identity.pk, context.provider.id)
     if not _DATA.isdisjoint(changes.columns):
-        identity_updated.send_robust(Identity, **context.signal_arguments(credential))
+        identity_updated.send_robust(Identity, **hooks.arguments(context, credential))
 
 
 def describe_update(

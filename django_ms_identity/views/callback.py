@@ -31,16 +31,24 @@ from django_ms_identity.exceptions import (
     FlowReplayed,
     MSIdentityError,
 )
-from django_ms_identity.flows import authorization_request as flow
 from django_ms_identity.flows import return_urls
-from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse
+from django_ms_identity.flows.authorization_request import (
+    PARAMETERS,
+    AuthorizationRequest,
+    AuthorizationResponse,
+)
+from django_ms_identity.flows.flow_cookies import FlowCookies
 from django_ms_identity.identities.linking.confirmation import connect
 from django_ms_identity.identities.sign_in import reauthenticate, sign_in
 from django_ms_identity.identities.sign_in_result import ResultKind, SignInResult
 from django_ms_identity.sign_in_context import Intent, SignInContext
 
-from . import authorization_response, responses
-from .base import public_page, refuse
+from . import responses
+from .base import UNREADABLE, public_page, refuse
+from .error_reports import empty_query
+
+RESPONSE_SECONDS = 60
+"""How long the answer of a form_post waits for the GET that picks it up."""
 
 
 @csrf_exempt
@@ -51,17 +59,17 @@ def callback(request: HttpRequest, config: Config, provider: str) -> HttpRespons
     GET answers ``response_mode=query``; for ``form_post`` the POST keeps the answer in a cookie and
     redirects to a GET, because the cross-site POST carries no session.
     """
-    query = authorization_response.pop_query(request)
+    query = _pop_query(request)
     chosen = config.provider(provider)
     form_post = chosen.response_mode is ResponseMode.FORM_POST
     posted = request.method == "POST"
     if posted is not form_post and not (form_post and "code" not in query):
         return HttpResponseNotAllowed(["POST" if form_post else "GET"])
-    handler = CallbackHandler(request, chosen, config)
+    handler = CallbackHandler(request, chosen, config, query)
     try:
         if posted:
-            return handler.form_post_redirect(query)
-        response = handler.finish(query)
+            return handler.form_post_redirect()
+        response = handler.finish()
     except MSIdentityError as error:
         response = refuse(
             request, error, provider=provider, next_url=handler.return_to, retry_url=handler.retry_url
@@ -69,52 +77,66 @@ def callback(request: HttpRequest, config: Config, provider: str) -> HttpRespons
     return handler.without_cookies(response)
 
 
-class CallbackHandler:
-    """Handle one answer of Microsoft's; a class because errors need what was known till then."""
+def _pop_query(request: HttpRequest) -> QueryDict:
+    """Take what Microsoft sent out of the request, so that no template, report or later code shows it."""
+    try:
+        query = request.POST if request.method == "POST" else request.GET
+    except UNREADABLE as error:
+        raise CallbackInvalid(f"the request cannot be read: {type(error).__name__}") from None
+    finally:
+        empty_query(request)
+    return query
 
-    def __init__(self, request: HttpRequest, provider: Provider, config: Config) -> None:
+
+class CallbackHandler:
+    """Handle one answer of Microsoft's; a class because errors need what was known till then.
+
+    Raises ``CallbackInvalid`` where the answer does not name its flow.
+    """
+
+    def __init__(self, request: HttpRequest, provider: Provider, config: Config, query: QueryDict) -> None:
+        for name in PARAMETERS:
+            if len(query.getlist(name)) > 1:
+                raise CallbackInvalid(f"{name} came more than once")
         self._request = request
         self._provider = provider
         self._config = config
+        self._query = query
         self._redirect_uri = return_urls.redirect_uri(provider.id, config=config, request=request)
-        self._secure = return_urls.is_secure(self._redirect_uri)
-        self._cookies = request.META.get("HTTP_COOKIE", "")
-        self._state = ""
+        self._header = request.META.get("HTTP_COOKIE", "")
+        self._cookies = FlowCookies(
+            state=query.get("state", ""),
+            provider=provider.id,
+            secure=return_urls.is_secure(self._redirect_uri),
+            keyring=runtime.keyring(),
+        )
         self.return_to = ""
         self.retry_url = ""
         """Where to try again for other intents than login: only the page that asked for it can start it."""
 
-    def form_post_redirect(self, query: QueryDict) -> HttpResponse:
+    def form_post_redirect(self) -> HttpResponse:
         """Keep a form_post's answer for the GET that follows; the sign-in is not finished yet."""
-        self._read_state(query)
         self._load_request()
-        answer = authorization_response.parse(query)
-        value = flow.seal_response(
-            replace(answer, expires_at=int(time.time()) + flow.ANSWER_SECONDS),
-            runtime.keyring(),
-            state=self._state,
-            provider=self._provider.id,
-            secure=self._secure,
-        )
+        cookies, expires_at = self._cookies, int(time.time()) + RESPONSE_SECONDS
+        answer = replace(AuthorizationResponse.parse(self._query), expires_at=expires_at)
         path = reverse("ms_identity:callback", args=[self._provider.id])
-        response = HttpResponseRedirect(f"{path}?state={self._state}", status=303)
+        response = HttpResponseRedirect(f"{path}?state={cookies.state}", status=303)
         response.set_cookie(
-            flow.response_cookie(self._state, secure=self._secure),
-            value,
-            max_age=flow.ANSWER_SECONDS,
-            secure=self._secure,
+            cookies.response_name,
+            cookies.seal_response(answer),
+            max_age=RESPONSE_SECONDS,
+            secure=cookies.secure,
             httponly=True,
             samesite="Lax",
         )
         return response
 
-    def finish(self, query: QueryDict) -> HttpResponse:
+    def finish(self) -> HttpResponse:
         """Load the request, redeem the code, verify the login, and sign the person in."""
-        self._read_state(query)
-        digest = flow.digest(self._state)
+        digest = self._cookies.digest
         try:
             started = self._load_request()
-            code = self._code(query)
+            code = self._code()
             self._use_state(digest, until=started.expires_at)
         except (FlowMissing, FlowReplayed):
             # The back button, or a reload, of the very visitor whom this flow signed in.
@@ -131,32 +153,13 @@ class CallbackHandler:
 
     def without_cookies(self, response: HttpResponse) -> HttpResponse:
         """Delete what the browser kept of this flow: it is over, whatever came of it."""
-        for name in (
-            flow.request_cookie(self._state, secure=self._secure),
-            flow.response_cookie(self._state, secure=self._secure),
-        ):
-            if f"{name}=" in self._cookies:
+        for name in (self._cookies.request_name, self._cookies.response_name):
+            if f"{name}=" in self._header:
                 response.delete_cookie(name)
         return response
 
-    def _read_state(self, query: QueryDict) -> None:
-        for name in authorization_response.PARAMETERS:
-            if len(query.getlist(name)) > 1:
-                raise CallbackInvalid(f"{name} came more than once")
-        state = query.get("state", "")
-        if not flow.is_state(state):
-            raise CallbackInvalid("state is missing or malformed")
-        self._state = state
-
     def _load_request(self) -> AuthorizationRequest:
-        started = flow.load_request(
-            self._cookies,
-            state=self._state,
-            provider=self._provider.id,
-            secure=self._secure,
-            keyring=runtime.keyring(),
-            now=time.time(),
-        )
+        started = self._cookies.load_request(self._header, now=time.time())
         self.return_to = started.return_to
         if started.intent is not Intent.LOGIN:
             self.retry_url = return_urls.safe_return_to(self._request, started.return_to, config=self._config)
@@ -167,25 +170,16 @@ class CallbackHandler:
             )
         return started
 
-    def _code(self, query: QueryDict) -> str:
-        answer = self._answer(query)
+    def _code(self) -> str:
+        if self._provider.response_mode is ResponseMode.QUERY:
+            answer = AuthorizationResponse.parse(self._query)
+        else:
+            answer = self._cookies.load_response(self._header, now=time.time())
         if answer.error:
             raise error_for(answer.error, answer.description)
         if not answer.code:
             raise CallbackInvalid("neither code nor error came back")
         return answer.code
-
-    def _answer(self, query: QueryDict) -> AuthorizationResponse:
-        if self._provider.response_mode is ResponseMode.QUERY:
-            return authorization_response.parse(query)
-        return flow.load_response(
-            self._cookies,
-            state=self._state,
-            provider=self._provider.id,
-            secure=self._secure,
-            keyring=runtime.keyring(),
-            now=time.time(),
-        )
 
     def _use_state(self, digest: str, *, until: int) -> None:
         seconds = max(1, until - int(time.time()) + 1)

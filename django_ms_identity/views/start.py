@@ -17,7 +17,9 @@ from django_ms_identity.conf import Config
 from django_ms_identity.entra.authentication_context import AUTH_TIME_CLAIMS, second_factor_claims
 from django_ms_identity.entra.authorization_url import PROMPTS, authorize
 from django_ms_identity.entra.providers import Provider, ResponseMode
-from django_ms_identity.flows import authorization_request, return_urls
+from django_ms_identity.flows import return_urls
+from django_ms_identity.flows.authorization_request import AuthorizationRequest
+from django_ms_identity.flows.flow_cookies import FlowCookies
 from django_ms_identity.sign_in_context import Intent
 
 from .base import public_page, refuse_embedded, refuse_unreadable
@@ -69,7 +71,7 @@ def to_microsoft(
             provider, intent, aal2=bool(starter) and sessions.has_second_factor(request)
         ),
     )
-    started = authorization_request.AuthorizationRequest(
+    started = AuthorizationRequest(
         provider=provider.id,
         state=begun.state,
         nonce=begun.nonce,
@@ -82,14 +84,12 @@ def to_microsoft(
         binding=sessions.binding(request) if starter else "",
         started_at=now if starter else 0,
     )
-    name = authorization_request.request_cookie(begun.state, secure=secure)
-    value = authorization_request.seal_request(started, runtime.keyring(), secure=secure)
+    cookies = FlowCookies(state=begun.state, provider=provider.id, secure=secure, keyring=runtime.keyring())
+    name, value = cookies.request_name, cookies.seal_request(started)
     response = HttpResponseRedirect(begun.url)
-    cookies = request.META.get("HTTP_COOKIE", "")
-    for old in authorization_request.cookies_to_evict(
-        cookies, room_for=len(name) + len(value), secure=secure
-    ):
-        # A name that http.cookies refuses is not one of ours.
+    header = request.META.get("HTTP_COOKIE", "")
+    for old in cookies.names_to_evict(header, room_for=len(name) + len(value)) if header else ():
+        # A name that http.cookies refuses is not one of this app's.
         with suppress(CookieError):
             response.delete_cookie(old)
     response.set_cookie(

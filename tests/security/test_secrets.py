@@ -17,7 +17,7 @@ from django_ms_identity import conf, runtime, signals
 from django_ms_identity.entra.authorization_url import authorize
 from django_ms_identity.entra.token_endpoint import Tokens
 from django_ms_identity.exceptions import MSIdentityError
-from django_ms_identity.flows import authorization_request
+from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse
 from django_ms_identity.flows.pending_step import StepKind, StoredStep
 from django_ms_identity.identities.user_fields import UserFields as Account
 from django_ms_identity.models import Credential, Identity, SignIn
@@ -350,7 +350,7 @@ def test_the_admin_shows_no_secret(microsoft):
 def test_no_value_shows_a_secret_when_it_is_printed(microsoft, client):
     provider = make_provider(mapper_url=make_mapper("'planted-program'"))
     begun = authorize(provider, redirect_uri="https://a.example/", prompt="", emulator_url="")
-    started = authorization_request.AuthorizationRequest(
+    started = AuthorizationRequest(
         provider="microsoft",
         state=begun.state,
         nonce=begun.nonce,
@@ -365,9 +365,7 @@ def test_no_value_shows_a_secret_when_it_is_printed(microsoft, client):
         conf.parse(),
         begun,
         started,
-        authorization_request.AuthorizationResponse(
-            code="planted-code", error="x", description="planted-description"
-        ),
+        AuthorizationResponse(code="planted-code", error="x", description="planted-description"),
         Tokens(id_token="planted-token", access_token="planted-token"),
         make_claims(email=EMAIL),
         make_mapped(verified=(EMAIL,), email=EMAIL, user={"email": EMAIL}),

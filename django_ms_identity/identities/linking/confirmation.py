@@ -11,12 +11,13 @@ from django_ms_identity.exceptions import CredentialTaken
 from django_ms_identity.flows import pending_step
 from django_ms_identity.flows.pending_step import StepKind
 from django_ms_identity.identities import missing_traits
+from django_ms_identity.identities.credential_lookup import credential_of
 from django_ms_identity.identities.sign_in_result import ResultKind, SignInResult
 from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.mapping_result import MappingResult
 
 from .credentials import link_credential, unlink_credential
-from .matching import credential_of, identity_of
+from .matching import identity_of
 
 _LINKED = SignInResult(kind=ResultKind.LINKED)
 

@@ -1,4 +1,4 @@
-"""Answer who here a Microsoft account belongs to already: by its subject, or by a trusted address."""
+"""Answer which existing user a new Microsoft account may belong to: by a trusted address."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ from django.db import router
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from django_ms_identity.identities.credential_lookup import find_credential
 from django_ms_identity.identities.trusted_addresses import exact
-from django_ms_identity.models import Credential, Identity, VerifiableAddress, normalised
-from django_ms_identity.sign_in_context import SignInContext
+from django_ms_identity.models import Identity, VerifiableAddress, normalised
 
 _MOST = 1000
 """Users with one address that are looked at, oldest first: many squatters must not hide the owner."""
-
-
-def credential_of(context: SignInContext) -> Credential | None:
-    """Return the credential of a verified login with identity and user, if it is known here."""
-    return find_credential(context.provider.id, context.subject, using=router.db_for_write(Credential))
 
 
 def identity_of(user: AbstractBaseUser) -> Identity | None:

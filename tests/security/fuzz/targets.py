@@ -20,7 +20,7 @@ from django_ms_identity import conf
 from django_ms_identity.conf.provider_settings import parse_provider
 from django_ms_identity.crypto import Keyring
 from django_ms_identity.exceptions import MSIdentityError
-from django_ms_identity.flows import authorization_request
+from django_ms_identity.flows.flow_cookies import FlowCookies
 from django_ms_identity.importers import kratos_export
 from django_ms_identity.net.remote_documents import RemoteDocuments
 from django_ms_identity.testing.emulator import Emulator
@@ -130,15 +130,9 @@ def check_flow_cookie(emulator: Emulator, at: int, put: str, cut: int) -> None:
 def check_flow(_: object, cookies: str, state: str) -> None:
     keyring = Keyring(["secret"])
     for secure in (True, False):
-        assert (
-            refused(
-                lambda secure=secure: authorization_request.load_request(
-                    cookies, state=state, provider="microsoft", secure=secure, keyring=keyring, now=0.0
-                )
-            )
-            is None
-        )
-        authorization_request.cookies_to_evict(cookies, room_for=800, secure=secure)
+        how = {"provider": "microsoft", "secure": secure, "keyring": keyring}
+        assert refused(lambda how=how: FlowCookies(state=state, **how).load_request(cookies, now=0.0)) is None
+        FlowCookies(state="S" * 22, **how).names_to_evict(cookies, room_for=800)
 
 
 # Tokens and claims

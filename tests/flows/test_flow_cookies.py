@@ -17,13 +17,21 @@ from django_ms_identity.exceptions import (
     FlowMissing,
     MSIdentityError,
 )
-from django_ms_identity.flows import authorization_request
-from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse, Intent
+from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse
+from django_ms_identity.flows.flow_cookies import MAX_COOKIES, FlowCookies
+from django_ms_identity.sign_in_context import Intent
 
 KEYRING = Keyring(["secret"])
 STATE = "S" * 22
 NOW = 1_800_000_000
-NAME = authorization_request.request_cookie(STATE, secure=True)
+
+
+def cookies_of(state: str = STATE, **changes: object) -> FlowCookies:
+    how = {"provider": "microsoft", "secure": True, "keyring": KEYRING}
+    return FlowCookies(state=state, **how | changes)
+
+
+NAME = cookies_of().request_name
 
 
 def started(**changes: object) -> AuthorizationRequest:
@@ -39,15 +47,13 @@ def started(**changes: object) -> AuthorizationRequest:
     return AuthorizationRequest(**fields | changes)
 
 
-def seal(
-    begun: AuthorizationRequest | None = None, *, secure: bool = True, keyring: Keyring = KEYRING
-) -> str:
-    return authorization_request.seal_request(begun or started(), keyring, secure=secure)
+def seal(begun: AuthorizationRequest | None = None, **changes: object) -> str:
+    begun = begun or started()
+    return cookies_of(begun.state, **{"provider": begun.provider} | changes).seal_request(begun)
 
 
-def recall(cookies: str, **changes: object) -> AuthorizationRequest:
-    how = {"state": STATE, "provider": "microsoft", "secure": True, "keyring": KEYRING, "now": NOW}
-    return authorization_request.load_request(cookies, **how | changes)
+def recall(cookies: str, *, now: float = NOW, **changes: object) -> AuthorizationRequest:
+    return cookies_of(**changes).load_request(cookies, now=now)
 
 
 VALUE = seal()
@@ -56,7 +62,7 @@ COOKIE = f"{NAME}={VALUE}"
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_a_flow_comes_back_from_its_cookie(secure):
-    name = authorization_request.request_cookie(STATE, secure=secure)
+    name = cookies_of(STATE, secure=secure).request_name
 
     assert recall(f"{name}={seal(secure=secure)}", secure=secure) == started()
 
@@ -64,7 +70,7 @@ def test_a_flow_comes_back_from_its_cookie(secure):
 @pytest.mark.parametrize("intent", [intent for intent in Intent if intent is not Intent.LOGIN])
 @pytest.mark.parametrize("whose", [{}, {"user": "1"}, {"binding": "b"}])
 def test_a_flow_that_is_no_login_belongs_to_somebody_and_their_session(intent, whose):
-    with pytest.raises(ValueError, match="belongs to somebody"):
+    with pytest.raises(ValueError, match="belongs to a user"):
         started(intent=intent, **whose)
 
 
@@ -88,13 +94,13 @@ def test_what_a_login_does_not_need_takes_no_room_in_its_cookie():
 
 def test_the_cookie_is_bound_to_the_host_where_https_allows_it():
     assert NAME.startswith("__Host-ms_identity_flow_")
-    assert authorization_request.request_cookie(STATE, secure=False).startswith("ms_identity_flow_")
-    assert authorization_request.response_cookie(STATE, secure=True).startswith("__Host-ms_identity_answer_")
+    assert cookies_of(STATE, secure=False).request_name.startswith("ms_identity_flow_")
+    assert cookies_of(STATE, secure=True).response_name.startswith("__Host-ms_identity_answer_")
 
 
 def test_the_cookies_name_does_not_tell_the_state():
     assert STATE not in NAME
-    assert authorization_request.request_cookie("T" * 22, secure=True) != NAME
+    assert cookies_of("T" * 22, secure=True).request_name != NAME
 
 
 def test_a_flow_shows_no_secret():
@@ -237,18 +243,15 @@ def test_a_state_that_we_cannot_have_made_is_refused(state):
 
 
 ANSWER = AuthorizationResponse(code="planted-code")
-ANSWER_NAME = authorization_request.response_cookie(STATE, secure=True)
+ANSWER_NAME = cookies_of(STATE, secure=True).response_name
 
 
 def sealed_answer(answer: AuthorizationResponse = ANSWER, **changes: object) -> str:
-    return authorization_request.seal_response(
-        answer, KEYRING, **{"state": STATE, "provider": "microsoft", "secure": True} | changes
-    )
+    return cookies_of(**changes).seal_response(answer)
 
 
-def recall_answer(cookies: str, **changes: object) -> AuthorizationResponse:
-    how = {"state": STATE, "provider": "microsoft", "secure": True, "keyring": KEYRING, "now": 0}
-    return authorization_request.load_response(cookies, **how | changes)
+def recall_answer(cookies: str, *, now: float = 0, **changes: object) -> AuthorizationResponse:
+    return cookies_of(**changes).load_response(cookies, now=now)
 
 
 @pytest.mark.parametrize(
@@ -334,7 +337,7 @@ LONGEST_URI = "https://www.example.com/" + "r" * 232
 @pytest.mark.parametrize("secure", [True, False])
 def test_a_cookie_takes_at_most_800_bytes(return_to, redirect_uri, secure):
     begun = started(return_to=return_to, redirect_uri=redirect_uri)
-    name = authorization_request.request_cookie(STATE, secure=secure)
+    name = cookies_of(STATE, secure=secure).request_name
 
     value = seal(begun, secure=secure)
 
@@ -350,7 +353,7 @@ def test_only_a_return_to_that_does_not_fit_is_left_out():
 
 
 def many(count: int, size: int = 700) -> tuple[list[str], str]:
-    names = [authorization_request.request_cookie(f"{index:022}", secure=True) for index in range(count)]
+    names = [cookies_of(f"{index:022}", secure=True).request_name for index in range(count)]
     return names, "; ".join(f"{name}={'v' * (size - len(name))}" for name in names)
 
 
@@ -358,25 +361,22 @@ def many(count: int, size: int = 700) -> tuple[list[str], str]:
 def test_the_oldest_flows_are_dropped_for_a_new_one(count, dropped):
     names, cookies = many(count)
 
-    assert (
-        authorization_request.cookies_to_evict(f"sessionid=x; {cookies}", room_for=700, secure=True)
-        == names[:dropped]
-    )
+    assert cookies_of().names_to_evict(f"sessionid=x; {cookies}", room_for=700) == names[:dropped]
 
 
 def test_other_cookies_are_neither_counted_nor_dropped():
     _, cookies = many(4)
     others = f"sessionid={'x' * 4000}; ms_identity_flow_0={'x' * 4000}; __Host-other={'x' * 4000}"
 
-    assert authorization_request.cookies_to_evict(f"{others}; {cookies}", room_for=700, secure=True) == []
+    assert cookies_of().names_to_evict(f"{others}; {cookies}", room_for=700) == []
 
 
 def test_what_stays_fits_together_with_the_new_one():
     _, cookies = many(20, size=790)
 
-    dropped = authorization_request.cookies_to_evict(cookies, room_for=790, secure=True)
+    dropped = cookies_of().names_to_evict(cookies, room_for=790)
 
-    assert (20 - len(dropped) + 1) * 790 <= authorization_request.MAX_COOKIES
+    assert (20 - len(dropped) + 1) * 790 <= MAX_COOKIES
 
 
 headers = st.lists(
@@ -404,6 +404,6 @@ def test_any_header_gives_an_answer_or_our_exception(cookies):
 
 @given(cookies=headers, room_for=st.integers(0, 800), secure=st.booleans())
 def test_only_flow_cookies_that_came_are_dropped(cookies, room_for, secure):
-    for name in authorization_request.cookies_to_evict(cookies, room_for=room_for, secure=secure):
+    for name in cookies_of(secure=secure).names_to_evict(cookies, room_for=room_for):
         assert "ms_identity_flow_" in name
         assert name in cookies
