@@ -60,7 +60,7 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
         "fresh browser": (site.callback, 6),
         "stale session cookie": (partial(site.callback, session=stale), 7),
         "anonymous session": (partial(site.callback, session=anonymous), 9),
-        "session of another user": (partial(site.callback, session=somebody_elses), 9),
+        "session of another user": (partial(site.callback, session=somebody_elses), 10),
         "own session": (partial(site.callback, session=own), None),
     }
     for visitor, (prepare, statements) in visitors.items():

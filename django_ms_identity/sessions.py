@@ -1,4 +1,4 @@
-"""Opens and ends sessions: Django's login() and the SignIn rows."""
+"""Open and end sessions: Django's login() and the SignIn rows."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 BACKEND = "django_ms_identity.backends.IdentityBackend"
 AUTHENTICATED_AT = "_ms_identity_authenticated_at"
-"""Session key: when the person last proved who they are, seconds since the epoch. Of a sign-in at Microsoft
-only the claim auth_time says it, since its own session may be days old."""
+"""Session key: when the person last authenticated, seconds since the epoch. For a sign-in at Microsoft only
+the claim auth_time tells, because its own session may be days old."""
 SIGNED_IN_AT = "_ms_identity_signed_in_at"
-"""Session key: when somebody last signed in to this session, seconds since the epoch."""
+"""Session key: when a user last signed in to this session, seconds since the epoch."""
 ASSURANCE = "_ms_identity_aal"
 """Session key: the assurance level that the sign-in reached."""
 PROVIDER = "_ms_identity_provider"
@@ -41,12 +41,12 @@ PROVIDER = "_ms_identity_provider"
 LOGOUT_HINT = "_ms_identity_logout_hint"
 """Session key: the claim ``login_hint``, by which Microsoft knows whom to sign out."""
 BINDING = "_ms_identity_binding"
-"""Session key: a random value. A flow that a signed-in user starts holds it too, so that it cannot be finished
-in another session."""
+"""Session key: a random value. A flow that a signed-in user starts holds it too, so that it cannot end in
+another session."""
 SIGN_IN = "_ms_identity_sign_in"
 """Session key: the primary key of the SignIn row that this session belongs to."""
 _CLOCK = 10.0
-"""Seconds by which a stamp may lie ahead of our clock: servers' clocks differ."""
+"""Seconds by which a stamp may be ahead of this server's clock: clocks differ."""
 _BATCH = 500
 """Rows of one statement: databases limit its parameters."""
 FINISHED = "_ms_identity_finished"
@@ -99,12 +99,12 @@ def assurance_of(context: SignInContext, credential: Credential) -> AAL:
 
 
 def is_recent(request: HttpRequest, *, seconds: float) -> bool:
-    """Say whether the person has proved who they are within the last ``seconds``."""
+    """Say whether the person has authenticated within the last ``seconds``."""
     return -_CLOCK <= time.time() - _time(request, AUTHENTICATED_AT) <= seconds
 
 
 def signed_in_after(request: HttpRequest, moment: float) -> bool:
-    """Say whether somebody has signed in to this session after a moment, in seconds since the epoch."""
+    """Say whether a user has signed in to this session after a moment, in seconds since the epoch."""
     return moment < _time(request, SIGNED_IN_AT) <= time.time() + _CLOCK
 
 
@@ -135,7 +135,7 @@ def user_key(user: AbstractBaseUser) -> str:
 
 
 def user_of(request: HttpRequest) -> AbstractBaseUser | None:
-    """Return who is signed in, or nobody."""
+    """Return the user who is signed in, or None."""
     return request.user if request.user.is_authenticated else None
 
 
@@ -160,10 +160,10 @@ def finished_return_to(request: HttpRequest, *, digest: str) -> str | None:
 def stamp_authentication(
     sender: type[AbstractBaseUser], request: HttpRequest | None = None, **_: object
 ) -> None:
-    """Note when this person proved who they are, by whatever backend (receiver of user_logged_in)."""
+    """Note when this person authenticated, by any backend (receiver of user_logged_in)."""
     if request is not None and hasattr(request, "session"):
         request.session[AUTHENTICATED_AT] = request.session[SIGNED_IN_AT] = time.time()
-        # Whatever opened this session, an earlier sign-in of ours in it is over.
+        # Any sign-in, by password too, ends the one through Microsoft that this session held.
         _end(request.session.pop(SIGN_IN, None))
         for key in (FINISHED, ASSURANCE, PROVIDER, LOGOUT_HINT):
             request.session.pop(key, None)
@@ -212,8 +212,8 @@ def set_active(identity: Identity, active: bool) -> bool:
     rows = Identity.objects.using(_database(identity)).filter(pk=identity.pk).exclude(state=state)
     changed = rows.update(state=state, state_changed_at=timezone.now(), updated_at=timezone.now()) == 1
     if changed:
-        # Else a session that somebody stole would live again when the identity is activated; and so would one
-        # that was opened at the very moment of the deactivation.
+        # Otherwise a stolen session, or one that was opened at the moment of the deactivation, would work
+        # again once the identity is activated.
         end_sessions(SignIn.objects.using(_database(identity)).filter(identity=identity))
     return changed
 

@@ -133,7 +133,7 @@ def _route_newcomer(context: SignInContext, mapping: MappingResult) -> SignInRes
     except AccountExists as collision:
         if not collision.users:
             raise
-        # Registered at the same moment by somebody with the same address.
+        # Another person with the same address was registered at the same moment.
         return _wait(context, StepKind.CONFIRM_LINK, mapping, owners=collision.users)
     except SubjectTaken:
         winner = credential_of(context)

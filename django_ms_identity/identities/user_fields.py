@@ -88,7 +88,7 @@ def fields_for_existing_user(
 
 
 def account_name(claims: Claims) -> str:
-    """Return what Microsoft calls the account, for people to tell two apart; never to find anybody by."""
+    """Return what Microsoft calls the account, for people to tell two apart; never to find a person by."""
     return display_text(claims.text("preferred_username") or claims.text("email"))[:320]
 
 

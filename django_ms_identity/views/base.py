@@ -42,7 +42,7 @@ UNREADABLE = (
     UnicodeError,
     UnreadablePostError,
 )
-"""What reading a form raises that no browser of ours sent."""
+"""What reading a form raises that no browser sends."""
 
 _Args = ParamSpec("_Args")
 _Inner = Callable[Concatenate[HttpRequest, Config, _Args], HttpResponse]

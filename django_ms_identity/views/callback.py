@@ -215,7 +215,7 @@ class CallbackHandler:
         if user is None or not sessions.is_bound(self._request, user=started.user, binding=started.binding):
             raise FlowMismatch(
                 f"the flow ({started.intent}) belongs to another session",
-                hint="The visitor signed out or in as somebody else meanwhile, or BASE_REDIRECT_URI names "
+                hint="The visitor signed out or in as another user meanwhile, or BASE_REDIRECT_URI names "
                 "another host than the one where they are signed in.",
             )
         return user

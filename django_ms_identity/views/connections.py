@@ -143,5 +143,5 @@ def _is_recent(request: HttpRequest, config: Config) -> bool:
 
 def _user(request: HttpRequest) -> AbstractBaseUser:
     user = sessions.user_of(request)
-    assert user is not None  # noqa: S101  # private_page lets nobody else in
+    assert user is not None  # noqa: S101  # private_page requires a user
     return user

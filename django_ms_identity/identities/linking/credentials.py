@@ -208,12 +208,12 @@ def _free(addresses: tuple[Address, ...], user: AbstractBaseUser) -> tuple[Addre
 
 
 def _usable_providers(config: Config) -> set[str]:
-    # As in Kratos: an account of a provider that was taken out of the settings signs nobody in.
+    # As in Kratos: no one signs in by an account of a provider that was taken out of the settings.
     return {provider.id for provider in config.providers}
 
 
 def _signs_in_otherwise(request: HttpRequest, user: AbstractBaseUser) -> bool:
-    """Say whether the person can sign in without Microsoft, as far as anybody can tell."""
+    """Say whether the person can sign in without Microsoft, as far as can be told."""
     others = [path for path in settings.AUTHENTICATION_BACKENDS if not _is(path, IdentityBackend)]
     if others and user.has_usable_password():
         return True
