@@ -50,7 +50,7 @@ INTERNAL_ATTRIBUTES = {
         "with_traits",
     },
 }
-INTERNAL_TEMPLATES = {"whose.html"}
+INTERNAL_TEMPLATES = {"_microsoft_account.html"}
 
 
 def documented(heading):

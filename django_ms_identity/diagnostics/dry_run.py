@@ -19,10 +19,10 @@ from django_ms_identity.entra.id_token import Claims, is_subject
 from django_ms_identity.entra.providers import Provider, SubjectSource
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.identities.credential_lookup import credential_of
-from django_ms_identity.identities.decision import decide
 from django_ms_identity.identities.groups import group_changes
 from django_ms_identity.identities.linking.matching import users_with_any
 from django_ms_identity.identities.registration import new_identity, plan_registration, refuse_unstorable
+from django_ms_identity.identities.sign_in_decision import decide
 from django_ms_identity.identities.trait_updates import describe_update, mapper_identity
 from django_ms_identity.identities.trusted_addresses import trusted_addresses
 from django_ms_identity.identities.user_fields import build_user

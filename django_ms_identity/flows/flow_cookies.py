@@ -14,7 +14,7 @@ from typing import TypeVar
 from django_ms_identity.crypto import Keyring, SealBroken
 from django_ms_identity.exceptions import CallbackInvalid, FlowExpired, FlowInvalid, FlowMissing
 
-from . import cookies as raw_cookies
+from . import cookie_header
 from .authorization_request import AuthorizationRequest, AuthorizationResponse
 
 MAX_COOKIE = 800
@@ -56,11 +56,11 @@ class FlowCookies:
 
     @property
     def request_name(self) -> str:
-        return f"{raw_cookies.PREFIX[self.secure]}{_REQUEST}{self.digest[:16]}"
+        return f"{cookie_header.PREFIX[self.secure]}{_REQUEST}{self.digest[:16]}"
 
     @property
     def response_name(self) -> str:
-        return f"{raw_cookies.PREFIX[self.secure]}{_RESPONSE}{self.digest[:16]}"
+        return f"{cookie_header.PREFIX[self.secure]}{_RESPONSE}{self.digest[:16]}"
 
     def seal_request(self, request: AuthorizationRequest) -> str:
         """Return the value of the request's cookie; without its return_to where that would not fit."""
@@ -95,10 +95,10 @@ class FlowCookies:
 
         Browsers send cookies of one path in the order of their creation (RFC 6265 section 5.4).
         """
-        prefix = f"{raw_cookies.PREFIX[self.secure]}{_REQUEST}"
+        prefix = f"{cookie_header.PREFIX[self.secure]}{_REQUEST}"
         sizes = [
             (name, len(name) + len(value))
-            for name, value in raw_cookies.pairs(header)
+            for name, value in cookie_header.pairs(header)
             if name.startswith(prefix)
         ]
         excess = sum(size for _, size in sizes) + room_for - MAX_COOKIES
@@ -118,7 +118,7 @@ class FlowCookies:
         return self.keyring.seal_json(plain, kind=kind, context=(name, self.provider))
 
     def _load(self, shape: type[_Shape], header: str, name: str, kind: str, now: float) -> _Shape:
-        values = raw_cookies.values_of(header, name)
+        values = cookie_header.values_of(header, name)
         if not values:
             raise FlowMissing(
                 f"no {kind} cookie for this state",

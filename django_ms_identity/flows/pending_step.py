@@ -27,7 +27,7 @@ from django_ms_identity.exceptions import PendingMissing
 from django_ms_identity.sign_in_context import Intent, SignInContext
 from django_ms_identity.traits.mapping_result import MappingResult
 
-from . import cookies, return_urls
+from . import cookie_header, return_urls
 
 logger = logging.getLogger("django_ms_identity")
 
@@ -149,12 +149,12 @@ def clear(request: HttpRequest) -> None:
 
 
 def _cookie(*, secure: bool) -> str:
-    return f"{cookies.PREFIX[secure]}{_COOKIE}"
+    return f"{cookie_header.PREFIX[secure]}{_COOKIE}"
 
 
 def _browser_secret(request: HttpRequest, config: Config) -> str:
     secure = return_urls.has_secure_cookies(request, config=config)
-    values = cookies.values_of(request.META.get("HTTP_COOKIE", ""), _cookie(secure=secure))
+    values = cookie_header.values_of(request.META.get("HTTP_COOKIE", ""), _cookie(secure=secure))
     return values[0] if len(values) == 1 else ""
 
 

@@ -28,11 +28,11 @@ from django_ms_identity.traits.problems import TraitProblem
 
 from . import credential_updates, missing_traits, registration, trait_updates
 from .credential_lookup import credential_of
-from .decision import Action, Decision, decide
 from .linking import credentials
 from .linking.automatic import automatic_owner
 from .linking.matching import identity_of, users_with_any
 from .registration import SubjectTaken
+from .sign_in_decision import Action, Decision, decide
 from .sign_in_result import ResultKind, SignInResult
 from .trusted_addresses import TrustedAddresses, trusted_addresses
 from .user_fields import account_name

@@ -15,7 +15,6 @@ from django_ms_identity.exceptions import (
     RegistrationRefused,
 )
 from django_ms_identity.identities.credential_updates import settle_tenant
-from django_ms_identity.identities.decision import decide
 from django_ms_identity.identities.linking.matching import emails_in_use, users_with_any
 from django_ms_identity.identities.registration import (
     SubjectTaken,
@@ -24,6 +23,7 @@ from django_ms_identity.identities.registration import (
     refuse_unstorable,
     register,
 )
+from django_ms_identity.identities.sign_in_decision import decide
 from django_ms_identity.identities.trusted_addresses import trusted_addresses
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key
 from django_ms_identity.signals import identity_registering

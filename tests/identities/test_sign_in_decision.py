@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth import get_user_model
 
 from django_ms_identity import conf
-from django_ms_identity.identities.decision import Action, decide
+from django_ms_identity.identities.sign_in_decision import Action, decide
 from django_ms_identity.models import Credential, Identity
 from django_ms_identity.traits.problems import ProblemKind, TraitProblem
 from tests.support.builders import TENANT, make_claims, make_context
