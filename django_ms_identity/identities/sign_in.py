@@ -149,9 +149,12 @@ def _look_up(context: SignInContext, mapping: MappingResult) -> _Newcomer:
     owners = users_with_any(trusted.emails) if trusted.emails else ()
     if owners and registration.is_registered(context.provider, context.subject):
         raise SubjectTaken
-    problems = missing_traits.problems_in(mapping.traits, context.config)
     owner = automatic_owner(context, trusted, owners) if owners else None
-    if owner is not None and problems and identity_of(owner) is None:
+    # Who confirms a link first, or may not register, is not asked for traits: no schema is needed.
+    is_new = not owners and context.config.registration_enabled
+    needs_traits = is_new or (owner is not None and identity_of(owner) is None)
+    problems = missing_traits.problems_in(mapping.traits, context.config) if needs_traits else ()
+    if problems:
         owner = None
     return _Newcomer(
         mapping=mapping,
@@ -187,7 +190,9 @@ def _register(context: SignInContext, newcomer: _Newcomer) -> SignInResult:
     pending_step.clear(context.request)
     identity_registered.send_robust(Identity, **hooks.arguments(context, credential))
     if not hooks.after_registration(context, credential):
-        return SignInResult(kind=ResultKind.REGISTERED)
+        # A hook of the project may have called login() itself.
+        is_signed_in = sessions.is_of(context.request, credential.identity)
+        return SignInResult(kind=ResultKind.SIGNED_IN if is_signed_in else ResultKind.REGISTERED)
     open_session(context, credential, registered=True)
     return SignInResult(kind=ResultKind.SIGNED_IN)
 

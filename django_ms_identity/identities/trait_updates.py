@@ -247,9 +247,11 @@ def _set(identity: Identity, update: _Update, database: str) -> _Changes:
 
 def _grantable(identity: Identity, update: _Update) -> tuple[str, ...] | None:
     """Return the groups that the mapping names, without new ones that the claims alone do not grant."""
-    names, confirmed = update.user.groups, update.mapping.confirmed.user
+    names, confirmation = update.user.groups, update.mapping.confirmation
     if names is None:
         return None
+    # Without a confirmation nothing was new, and only what the row says now counts.
+    confirmed = confirmation.user if confirmation else None
     confirmed_names = (confirmed.groups if confirmed else None) or ()
     return tuple(name for name in names if name in confirmed_names or name in identity.granted_groups)
 

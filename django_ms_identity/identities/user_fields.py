@@ -49,7 +49,8 @@ def fields_for_new_user(
     fields = dict(_allowed(_wanted(mapping), privileged=context.is_privileged, trusted=trusted))
     _set_email(fields, trusted)
     # A web hook is not the tenant: the name that it chose may be another person's address.
-    renamed = mapping.traits.get("username") != mapping.as_mapped.traits.get("username")
+    named, name = mapping.as_mapped.traits.get("username"), mapping.traits.get("username")
+    renamed = name != named and not mapping.is_typed("username")
     _set_username(
         fields, context.provider, context.subject, trusted, any_name=context.is_member and not renamed
     )
@@ -75,9 +76,12 @@ def fields_for_existing_user(
     """
     fields = dict(_allowed(_wanted(mapping), privileged=context.is_privileged, trusted=trusted))
     for name in PRIVILEGES & fields.keys():
-        # A mapper that hands on what a visitor typed grants nothing.
         confirmed = mapping.confirmed.user
-        if fields[name] and not getattr(user, name, False) and not (confirmed and confirmed.fields.get(name)):
+        if fields[name] is getattr(user, name, False):
+            # Not written: it may be revoked before the row is locked.
+            del fields[name]
+        elif fields[name] and not (confirmed and confirmed.fields.get(name)):
+            # A mapper that hands on what a visitor typed grants nothing.
             _dropped(name, "the claims alone do not grant it")
             del fields[name]
     if str(getattr(user, email_field(), "") or "") not in trusted:

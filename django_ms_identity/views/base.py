@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from functools import update_wrapper
 from http import HTTPStatus
 from typing import Concatenate, ParamSpec
@@ -57,8 +58,8 @@ def public_page(
     """Make a view that is open to everyone, uncacheable, unframeable and outside transactions.
 
     A refusal becomes the error page; with ``ENABLED`` off there is no page. ``csrf`` protects a POST also
-    where the project has no middleware for it. ``despite_faults`` calls the view with what can be read of a
-    faulty configuration; other views answer with an error page then.
+    where the project has no middleware for it. ``despite_faults`` calls the view also with a faulty
+    configuration, which then has no providers; other views answer with an error page.
     """
 
     def decorate(view: _Inner[_Args]) -> _View[_Args]:
@@ -99,7 +100,10 @@ def _page(view: _Inner[_Args], methods: tuple[str, ...], *, csrf: bool, despite_
         parsed = conf.parse()
         if not parsed.config.enabled:
             raise Http404
-        config = parsed.config if despite_faults else parsed.valid_config()
+        if parsed.faults and despite_faults:
+            config = replace(parsed.config, providers=())
+        else:
+            config = parsed.valid_config()
         if csrf:
             refuse_unreadable(request)
         return limited(request, config, *args, **kwargs)

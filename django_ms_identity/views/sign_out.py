@@ -41,7 +41,7 @@ def _by_way_of_microsoft(
     try:
         provider = config.provider(provider_id)
     except ProviderUnknown:
-        # Taken out of the settings meanwhile: the local session has ended all the same.
+        # Removed from the settings, or they are faulty: the local session has ended all the same.
         return ""
     query = {"post_logout_redirect_uri": return_urls.absolute(request, target, config=config)}
     if hint:

@@ -193,7 +193,9 @@ def _get_or_create(wanted: Credential, database: str) -> tuple[Credential, bool]
                 wanted.save(using=database, force_insert=True)
             return wanted, True
         except IntegrityError:
-            known = rows.get(key=wanted.key)
+            known = rows.filter(key=wanted.key).first()
+            if known is None:
+                raise
     if known.identity_id != wanted.identity_id:
         raise CredentialTaken(f"the Microsoft account belongs to identity {known.identity_id}")
     return known, False
