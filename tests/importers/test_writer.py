@@ -11,8 +11,8 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection
 from django.db.models.signals import post_save
 
-from django_ms_identity.importers.kratos_export import read
-from django_ms_identity.importers.record import Outcome, Plan, Skip
+from django_ms_identity.importers.kratos import read
+from django_ms_identity.importers.record import ImportOptions, ImportWarning, Outcome, Skip
 from django_ms_identity.importers.writer import Import
 from django_ms_identity.models import Credential, Identity, VerifiableAddress, credential_key
 from django_ms_identity.traits.schema import parse_schema
@@ -55,11 +55,11 @@ def exported(*identifiers, providers=(), **changes):
 
 def plan(**changes):
     providers = changes.pop("providers", None) or {"microsoft": make_provider()}
-    return Plan(providers=providers, **{"tenant": "", "schema": None, **changes})
+    return ImportOptions(providers=providers, **{"tenant": "", "schema": None, **changes})
 
 
 def take(*entries, **changes):
-    return list(Import(plan(**changes)).take(read(json.dumps(entries))))
+    return list(Import(plan(**changes)).run(read(json.dumps(entries))))
 
 
 def take_one(entry, **changes):
@@ -333,14 +333,14 @@ def test_one_credential_that_is_left_out_keeps_nobody_out():
 
 
 def test_a_subject_that_looks_like_an_object_id_is_noticed():
-    assert take_one(exported(f"microsoft:{OID}")).has_foreign_subject
-    assert not take_one(exported(id=BEN, verifiable_addresses=[])).has_foreign_subject
+    assert take_one(exported(f"microsoft:{OID}")).warnings == (ImportWarning.FOREIGN_SUBJECT,)
+    assert not take_one(exported(id=BEN, verifiable_addresses=[])).warnings
 
 
 def test_who_registers_during_the_run_is_already_here():
     """The look-up for the whole batch is over by then; the database knows better."""
     ben = exported("microsoft:ben", id=BEN, verifiable_addresses=[])
-    verdicts = Import(plan()).take(read(json.dumps([exported(), ben])))
+    verdicts = Import(plan()).run(read(json.dumps([exported(), ben])))
     next(verdicts)
     make_identity(subject="ben")
     before = rows()
@@ -390,7 +390,7 @@ def test_traits_that_the_schema_refuses_are_imported_and_noticed():
 
     verdict = take_one(exported(), schema=schema)
 
-    assert (verdict.outcome, verdict.has_invalid_traits) == (Outcome.IMPORTED, True)
+    assert (verdict.outcome, verdict.warnings) == (Outcome.IMPORTED, (ImportWarning.INVALID_TRAITS,))
     assert Identity.objects.get().traits == {"email": EMAIL}
 
 

@@ -469,7 +469,7 @@ def test_help_names_every_command():
     assert answer.returncode == 0
     assert re.search(r"check +run every check", answer.stdout)
     assert re.search(r"map +try a mapper", answer.stdout)
-    assert re.search(r"import-kratos +take over", answer.stdout)
+    assert re.search(r"import-kratos +import the identities", answer.stdout)
     assert re.search(r"clear-sign-ins +delete old rows", answer.stdout)
 
 

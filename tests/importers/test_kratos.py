@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_ms_identity.importers.kratos import ExportedCredential, ExportedIdentity, InvalidEntry
-from django_ms_identity.importers.kratos_export import ExportUnreadable, count, read
+from django_ms_identity.importers.kratos import (
+    ExportedCredential,
+    ExportedIdentity,
+    ExportUnreadable,
+    InvalidEntry,
+    count,
+    read,
+)
 from django_ms_identity.traits.mapping_result import Address
 
 ANN = "9f425a8d-7efc-4768-8f23-7647a74fdf13"
@@ -121,7 +127,7 @@ def test_everything_that_is_taken_over_is_read():
     assert entry.state_changed_at == datetime(2024, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
     assert entry.created_at == datetime(2023, 1, 2, 1, 4, 5, tzinfo=UTC)
     assert (entry.metadata_public, entry.metadata_admin) == ({"a": 1}, {"b": None})
-    assert [(it.address, it.verified_at) for it in entry.verified_addresses] == [
+    assert list(entry.verified_addresses.items()) == [
         (Address(via="email", value="ann@contoso.example"), datetime(2023, 1, 2, 3, 4, 5, tzinfo=UTC)),
         (Address(via="sms", value="+44 7700 900417"), None),
     ]
