@@ -82,10 +82,18 @@ class PlannedCredential:
     key: str
 
 
-def credentials_for(
-    exported: ExportedIdentity, options: ImportOptions
-) -> tuple[tuple[PlannedCredential, ...], tuple[str, ...]]:
-    """Return the credentials that can be imported, and why the others cannot."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedIdentity:
+    """An exported identity with the credentials that can be imported."""
+
+    exported: ExportedIdentity
+    credentials: tuple[PlannedCredential, ...]
+    left_out: tuple[str, ...]
+    """Why the other credentials cannot."""
+
+
+def plan_identity(exported: ExportedIdentity, options: ImportOptions) -> PlannedIdentity:
+    """Decide which credentials of an identity can be imported."""
     planned: dict[str, PlannedCredential] = {}
     left_out: list[str] = []
     for credential in exported.credentials:
@@ -98,19 +106,17 @@ def credentials_for(
         else:
             key = credential_key(provider.id, credential.subject)
             planned[key] = PlannedCredential(provider=provider, subject=credential.subject, key=key)
-    return tuple(planned.values()), tuple(dict.fromkeys(left_out))
+    return PlannedIdentity(
+        exported=exported, credentials=tuple(planned.values()), left_out=tuple(dict.fromkeys(left_out))
+    )
 
 
-def warnings_for(
-    exported: ExportedIdentity, credentials: tuple[PlannedCredential, ...], schema: IdentitySchema | None
-) -> Iterator[ImportWarning]:
+def warnings_for(planned: PlannedIdentity, schema: IdentitySchema | None) -> Iterator[ImportWarning]:
     """Find what an operator should know of an identity if it is imported."""
-    if schema is not None and schema.problems(exported.traits):
+    if schema is not None and schema.problems(planned.exported.traits):
         yield ImportWarning.INVALID_TRAITS
-    if any(
-        it.provider.subject_source is SubjectSource.USERINFO and GUID.fullmatch(it.subject)
-        for it in credentials
-    ):
+    userinfo = [it for it in planned.credentials if it.provider.subject_source is SubjectSource.USERINFO]
+    if any(GUID.fullmatch(it.subject) for it in userinfo):
         yield ImportWarning.FOREIGN_SUBJECT
 
 

@@ -32,10 +32,10 @@ from .record import (
     ImportResult,
     ImportWarning,
     Outcome,
-    PlannedCredential,
+    PlannedIdentity,
     Skip,
-    credentials_for,
     mapping_for,
+    plan_identity,
     warnings_for,
 )
 
@@ -62,18 +62,21 @@ class Import:
         unique: id, credential and user name.
         """
         iterator = iter(entries)
-        while batch := list(islice(iterator, _BATCH)):
-            self._look_up([entry for entry in batch if isinstance(entry, ExportedIdentity)])
+        while entries_in_batch := list(islice(iterator, _BATCH)):
+            batch = [
+                entry if isinstance(entry, InvalidEntry) else plan_identity(entry, self._options)
+                for entry in entries_in_batch
+            ]
+            self._look_up([entry for entry in batch if isinstance(entry, PlannedIdentity)])
             yield from map(self._import, batch)
 
-    def _import(self, entry: ExportedIdentity | InvalidEntry) -> ImportResult:
-        if isinstance(entry, InvalidEntry):
-            return ImportResult(name=entry.name, outcome=Outcome.FAILED, reason="; ".join(entry.faults))
-        credentials, left_out = credentials_for(entry, self._options)
+    def _import(self, planned: PlannedIdentity | InvalidEntry) -> ImportResult:
+        if isinstance(planned, InvalidEntry):
+            return ImportResult(name=planned.name, outcome=Outcome.FAILED, reason="; ".join(planned.faults))
         warnings: tuple[ImportWarning, ...] = ()
         try:
-            warnings = tuple(warnings_for(entry, credentials, self._options.schema))
-            outcome, reason = self._decide(entry, credentials)
+            warnings = tuple(warnings_for(planned, self._options.schema))
+            outcome, reason = self._decide(planned)
         except EmailUnverified:
             outcome, reason = Outcome.SKIPPED, Skip.EMAIL_UNVERIFIED
         except MSIdentityError as error:
@@ -83,68 +86,64 @@ class Import:
             # The message may be personal.
             outcome, reason = Outcome.FAILED, f"{type(error).__name__} while it was written"
         return ImportResult(
-            name=f"identity {entry.id}", outcome=outcome, reason=reason, left_out=left_out, warnings=warnings
+            name=f"identity {planned.exported.id}",
+            outcome=outcome,
+            reason=reason,
+            left_out=planned.left_out,
+            warnings=warnings if outcome is Outcome.IMPORTED else (),
         )
 
-    def _look_up(self, batch: list[ExportedIdentity]) -> None:
+    def _look_up(self, batch: list[PlannedIdentity]) -> None:
         if not self._options.dry_run:
             # What this run wrote is in the database.
             self._ids, self._holders, self._emails = set(), {}, set()
-        identities = Identity.objects.using(self._database).filter(pk__in=[it.id for it in batch])
+        identities = Identity.objects.using(self._database).filter(pk__in=[it.exported.id for it in batch])
         self._ids |= set(identities.values_list("pk", flat=True))
-        keys = [it.key for exported in batch for it in credentials_for(exported, self._options)[0]]
+        keys = [credential.key for it in batch for credential in it.credentials]
         credentials = Credential.objects.using(self._database).filter(key__in=keys)
         self._holders |= dict(credentials.values_list("key", "identity_id"))
-        self._emails |= emails_in_use({email for exported in batch for email in exported.verified_emails})
+        self._emails |= emails_in_use({email for it in batch for email in it.exported.verified_emails})
 
-    def _decide(
-        self, exported: ExportedIdentity, credentials: tuple[PlannedCredential, ...]
-    ) -> tuple[Outcome, str]:
-        if known := self._known(exported, credentials):
+    def _decide(self, planned: PlannedIdentity) -> tuple[Outcome, str]:
+        if known := self._known(planned):
             return known
-        if not credentials:
+        if not planned.credentials:
             return Outcome.SKIPPED, Skip.NO_CREDENTIAL
-        mapping = mapping_for(exported)
+        mapping = mapping_for(planned.exported)
         refuse_unstorable(mapping)
-        emails = set(map(normalised, exported.verified_emails))
+        emails = set(map(normalised, planned.exported.verified_emails))
         if not self._emails.isdisjoint(emails):
             return Outcome.SKIPPED, Skip.ACCOUNT_EXISTS
-        first = credentials[0]
+        first = planned.credentials[0]
         fields = fields_for_imported_user(first.provider, first.subject, mapping, vouched_addresses(mapping))
         try:
-            self._write(exported, credentials, mapping, fields)
+            self._write(planned, mapping, fields)
         except IntegrityError:
             # Another request registered this person meanwhile, or the user name is taken.
-            self._look_up([exported])
-            if known := self._known(exported, credentials):
+            self._look_up([planned])
+            if known := self._known(planned):
                 return known
             if username_is_email():
                 return Outcome.SKIPPED, Skip.ACCOUNT_EXISTS
-            self._write(exported, credentials, mapping, with_suffix(fields))
-        self._ids.add(exported.id)
-        self._holders |= {it.key: exported.id for it in credentials}
+            self._write(planned, mapping, with_suffix(fields))
+        self._ids.add(planned.exported.id)
+        self._holders |= {it.key: planned.exported.id for it in planned.credentials}
         self._emails |= emails
         return Outcome.IMPORTED, ""
 
-    def _known(
-        self, exported: ExportedIdentity, credentials: tuple[PlannedCredential, ...]
-    ) -> tuple[Outcome, str] | None:
-        is_here = exported.id in self._ids
-        holders = [self._holders.get(it.key) for it in credentials]
-        others = {holder for holder in holders if holder not in (None, exported.id)}
+    def _known(self, planned: PlannedIdentity) -> tuple[Outcome, str] | None:
+        identity_id = planned.exported.id
+        is_here = identity_id in self._ids
+        holders = {self._holders.get(it.key) for it in planned.credentials}
+        others = holders - {None, identity_id}
         # All credentials with one other identity: the person signed in here before the import.
-        is_same_person = not is_here and len(set(holders)) == 1
+        is_same_person = not is_here and len(holders) == 1
         if others and not is_same_person:
             return Outcome.SKIPPED, Skip.CREDENTIAL_TAKEN
         return (Outcome.ALREADY_HERE, "") if is_here or others else None
 
-    def _write(
-        self,
-        exported: ExportedIdentity,
-        credentials: tuple[PlannedCredential, ...],
-        mapping: MappingResult,
-        fields: UserFields,
-    ) -> None:
+    def _write(self, planned: PlannedIdentity, mapping: MappingResult, fields: UserFields) -> None:
+        exported = planned.exported
         user = build_user(fields)
         if self._options.dry_run:
             return
@@ -169,7 +168,7 @@ class Import:
                     object_id=it.subject if it.provider.subject_source is SubjectSource.OID else "",
                     key=it.key,
                 )
-                for it in credentials
+                for it in planned.credentials
             )
             # With several, it is unknown which one vouched for the addresses.
             only = written[0] if len(written) == 1 and written[0].pk else None

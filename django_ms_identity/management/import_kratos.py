@@ -60,7 +60,7 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
     counts: Counter[str] = Counter()
     began = time.monotonic()
     for done, result in enumerate(Import(import_options).run(read(text)), start=1):
-        counts.update(_counted(result))
+        counts.update((result.outcome, result.reason, *result.warnings))
         for line in _lines(result):
             command.stdout.write(line)
         if total > PROGRESS_EVERY and done % PROGRESS_EVERY == 0:
@@ -70,14 +70,6 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
     _print_summary(command, counts, dry_run=dry_run)
     if failed := counts[Outcome.FAILED]:
         raise CommandError(f"{failed} of {total} failed: see above. The same file can be imported again.")
-
-
-def _counted(result: ImportResult) -> Iterator[str]:
-    yield result.outcome
-    if result.outcome is Outcome.SKIPPED:
-        yield result.reason
-    if result.outcome is Outcome.IMPORTED:
-        yield from result.warnings
 
 
 def _lines(result: ImportResult) -> Iterator[str]:
