@@ -25,7 +25,7 @@ def check_settings(**_: object) -> Iterator[CheckMessage]:
         yield Warning(f"MS_IDENTITY: {issue}", hint=issue.hint or _SEE, id=ids.W_SETTINGS)
     if config.enabled and not config.providers and not parsed.faults:
         yield Warning(
-            "No provider is configured, so nobody can sign in with Microsoft.",
+            "No provider is configured, so sign-in with Microsoft is not possible.",
             hint='Set MS_IDENTITY["PROVIDERS"], or MS_IDENTITY_CLIENT_ID, MS_IDENTITY_CLIENT_SECRET and '
             "MS_IDENTITY_TENANT in the environment.",
             id=ids.W_NO_PROVIDER,
@@ -36,7 +36,7 @@ def check_settings(**_: object) -> Iterator[CheckMessage]:
                 f"Anybody with a Microsoft account can register through provider {provider.id!r} "
                 f"(microsoft_tenant {provider.tenant.value!r}).",
                 hint='Set "allowed_tenants": ["<tenant id>", …], or "REGISTRATION_ENABLED": False; if '
-                f'everybody is welcome, SILENCED_SYSTEM_CHECKS = ["{ids.W_OPEN_TO_ALL}"].',
+                f'that is intended, SILENCED_SYSTEM_CHECKS = ["{ids.W_OPEN_TO_ALL}"].',
                 id=ids.W_OPEN_TO_ALL,
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -29,11 +29,21 @@ _REQUEST_PROCESSOR = "django.template.context_processors.request"
 def check_project(**_: object) -> Iterator[CheckMessage]:
     """Report what is missing in the project's own settings, or prevents a sign-in."""
     config = conf.parse().config
-    for check in _CHECKS if config.enabled else ():
-        yield from check(config)
+    if not config.enabled:
+        return
+    yield from _backend()
+    yield from _middleware()
+    yield from _urls()
+    yield from _context_processor()
+    yield from _sessions()
+    yield from _form_post(config)
+    yield from _hosts(config)
+    yield from _form_action(config)
+    yield from _hooks(config)
+    yield from _emulator()
 
 
-def _backend(config: Config) -> Iterator[CheckMessage]:
+def _backend() -> Iterator[CheckMessage]:
     # By its name: sessions name their backend, so not even a subclass would do.
     if BACKEND not in settings.AUTHENTICATION_BACKENDS:
         yield Error(
@@ -43,7 +53,7 @@ def _backend(config: Config) -> Iterator[CheckMessage]:
         )
 
 
-def _middleware(config: Config) -> Iterator[CheckMessage]:
+def _middleware() -> Iterator[CheckMessage]:
     present = [_imported(path) for path in settings.MIDDLEWARE]
     for path in _MIDDLEWARE:
         wanted = import_string(path)
@@ -53,7 +63,7 @@ def _middleware(config: Config) -> Iterator[CheckMessage]:
             )
 
 
-def _urls(config: Config) -> Iterator[CheckMessage]:
+def _urls() -> Iterator[CheckMessage]:
     try:
         # Without a ROOT_URLCONF there is nothing to reverse in.
         included = hasattr(settings, "ROOT_URLCONF") and bool(reverse("ms_identity:sign_in"))
@@ -67,7 +77,7 @@ def _urls(config: Config) -> Iterator[CheckMessage]:
         )
 
 
-def _context_processor(config: Config) -> Iterator[CheckMessage]:
+def _context_processor() -> Iterator[CheckMessage]:
     templates: list[dict[str, Any]] = settings.TEMPLATES
     engines = [it for it in templates if str(it.get("BACKEND", "")).endswith("DjangoTemplates")]
     processors = [name for it in engines for name in it.get("OPTIONS", {}).get("context_processors", ())]
@@ -79,7 +89,7 @@ def _context_processor(config: Config) -> Iterator[CheckMessage]:
         )
 
 
-def _sessions(config: Config) -> Iterator[CheckMessage]:
+def _sessions() -> Iterator[CheckMessage]:
     if str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict":
         yield Error(
             "With SESSION_COOKIE_SAMESITE = 'Strict' visitors come back from Microsoft signed out.",
@@ -143,7 +153,7 @@ def _hooks(config: Config) -> Iterator[CheckMessage]:
                 )
 
 
-def _emulator(config: Config) -> Iterator[CheckMessage]:
+def _emulator() -> Iterator[CheckMessage]:
     if "django_ms_identity.emulator" in settings.INSTALLED_APPS and not settings.DEBUG:
         yield Warning(
             "The Microsoft emulator is installed while DEBUG is off; it refuses every request.",
@@ -158,17 +168,3 @@ def _imported(path: str) -> object:
         return import_string(path)
     except Exception:  # A project's own module: anything can come out of its import.
         return None
-
-
-_CHECKS: tuple[Callable[[Config], Iterator[CheckMessage]], ...] = (
-    _backend,
-    _middleware,
-    _urls,
-    _context_processor,
-    _sessions,
-    _form_post,
-    _hosts,
-    _form_action,
-    _hooks,
-    _emulator,
-)

@@ -96,19 +96,19 @@ def _print_summary(command: BaseCommand, counts: Counter[str], *, dry_run: bool)
             write(style.WARNING(f"{counts[warning]} {warning}"))
 
 
-def _providers(renamed: list[str], configured: tuple[Provider, ...]) -> dict[str, Provider]:
-    ours = {provider.id: provider for provider in configured}
-    names = {}
+def _providers(renamed: list[str], providers: tuple[Provider, ...]) -> dict[str, Provider]:
+    configured = {provider.id: provider for provider in providers}
+    by_kratos_id = {}
     for pair in renamed:
-        theirs, _, our = pair.partition("=")
-        if not theirs or our not in ours:
+        kratos_id, _, provider_id = pair.partition("=")
+        if not kratos_id or provider_id not in configured:
             raise CommandError(
-                f"--provider {pair!r} is not KRATOS_ID=OUR_ID; the providers here are {one_of(ours)}."
+                f"--provider {pair!r} is not KRATOS_ID=OUR_ID; the providers here are {one_of(configured)}."
             )
-        if theirs in names:
-            raise CommandError(f"--provider names {theirs!r} twice.")
-        names[theirs] = ours[our]
-    return ours | names
+        if kratos_id in by_kratos_id:
+            raise CommandError(f"--provider names {kratos_id!r} twice.")
+        by_kratos_id[kratos_id] = configured[provider_id]
+    return configured | by_kratos_id
 
 
 def _tenant(text: str) -> str:

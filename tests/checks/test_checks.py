@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from django_ms_identity.checks import TAG, ids
 from django_ms_identity.checks.content_security_policy import allows
 from django_ms_identity.models import Credential
-from tests.support.builders import make_identity, make_mapper
+from tests.support.builders import make_identity, make_mapper, make_schema
 
 PROVIDER = project.MS_IDENTITY["PROVIDERS"][0]
-MULTI_TENANT = {**PROVIDER, "microsoft_tenant": "common"}
 LOGIN = "https://login.microsoftonline.com"
 HTTPS = {"BASE_REDIRECT_URI": "https://www.example.com"}
+WITH_EMULATOR = {"INSTALLED_APPS": [*project.INSTALLED_APPS, "django_ms_identity.emulator"]}
 
 
 class SignedCookies(ModuleType):
@@ -37,16 +37,17 @@ def _engine(monkeypatch):
     monkeypatch.setitem(sys.modules, "project_sessions", SignedCookies("project_sessions"))
 
 
-def provider(**changes):
-    return {"PROVIDERS": [{**PROVIDER, **changes}]}
+def ms(*, top=None, **changes):
+    """Return settings with one provider that differs from the tests' own; ``top`` are top-level keys."""
+    return {"MS_IDENTITY": {"PROVIDERS": [{**PROVIDER, **changes}], **(top or {})}}
 
 
 def mapped_by(program, **changes):
-    return {"MS_IDENTITY": provider(mapper_url=make_mapper(program), **changes)}
+    return ms(mapper_url=make_mapper(program), **changes)
 
 
 def after_login(hook):
-    return {"MS_IDENTITY": provider() | {"HOOKS": {"after_login": [{"hook": hook}]}}}
+    return ms(top={"HOOKS": {"after_login": [{"hook": hook}]}})
 
 
 def without(names, unwanted):
@@ -69,21 +70,17 @@ def found(*, deploy=False, **changes):
 
 
 BROKEN = [
-    pytest.param(ids.E_SETTINGS, {"MS_IDENTITY": {"PROVIDRS": []} | provider()}, id="unknown key"),
-    pytest.param(ids.E_SETTINGS, {"MS_IDENTITY": provider(client_id="")}, id="no client id"),
+    pytest.param(ids.E_SETTINGS, ms(top={"PROVIDRS": []}), id="unknown key"),
+    pytest.param(ids.E_SETTINGS, ms(client_id=""), id="no client id"),
     pytest.param(ids.E_SETTINGS, {"MS_IDENTITY": 5}, id="no dict"),
     pytest.param(
         ids.E_SETTINGS,
-        {"MS_IDENTITY": {**provider(), "EMULATOR_URL": "http://localhost/emulator"}},
+        ms(top={"EMULATOR_URL": "http://localhost/emulator"}),
         id="emulator address outside DEBUG",
     ),
-    pytest.param(
-        ids.E_SETTINGS,
-        {"MS_IDENTITY": provider(mapper_url="/etc/mapper.jsonnet")},
-        id="mapper without scheme",
-    ),
-    pytest.param(ids.W_SETTINGS, {"MS_IDENTITY": provider(pkce="never")}, id="PKCE off"),
-    pytest.param(ids.W_SETTINGS, {"MS_IDENTITY": provider(auth_url="https://x")}, id="key without meaning"),
+    pytest.param(ids.E_SETTINGS, ms(mapper_url="/etc/mapper.jsonnet"), id="mapper without scheme"),
+    pytest.param(ids.W_SETTINGS, ms(pkce="never"), id="PKCE off"),
+    pytest.param(ids.W_SETTINGS, ms(auth_url="https://x"), id="key without meaning"),
     pytest.param(
         ids.E_BACKEND,
         {"AUTHENTICATION_BACKENDS": ["django.contrib.auth.backends.ModelBackend"]},
@@ -108,15 +105,11 @@ BROKEN = [
         id="signed cookies",
     ),
     pytest.param(ids.E_COOKIE_SESSIONS, {"SESSION_ENGINE": "project_sessions"}, id="made of signed cookies"),
-    pytest.param(
-        ids.E_FORM_POST_HTTP, {"MS_IDENTITY": provider(response_mode="form_post")}, id="form_post over http"
-    ),
+    pytest.param(ids.E_FORM_POST_HTTP, ms(response_mode="form_post"), id="form_post over http"),
     pytest.param(ids.W_NO_PROVIDER, {"MS_IDENTITY": {}}, id="no provider"),
-    pytest.param(ids.W_OPEN_TO_ALL, {"MS_IDENTITY": {"PROVIDERS": [MULTI_TENANT]}}, id="common"),
-    pytest.param(
-        ids.W_OPEN_TO_ALL, {"MS_IDENTITY": provider(microsoft_tenant="organizations")}, id="organizations"
-    ),
-    pytest.param(ids.W_OPEN_TO_ALL, {"MS_IDENTITY": provider(microsoft_tenant="consumers")}, id="consumers"),
+    pytest.param(ids.W_OPEN_TO_ALL, ms(microsoft_tenant="common"), id="common"),
+    pytest.param(ids.W_OPEN_TO_ALL, ms(microsoft_tenant="organizations"), id="organizations"),
+    pytest.param(ids.W_OPEN_TO_ALL, ms(microsoft_tenant="consumers"), id="consumers"),
     pytest.param(ids.W_FORM_ACTION, {"SECURE_CSP": {"form-action": ["'self'"]}}, id="Django's policy"),
     pytest.param(ids.W_FORM_ACTION, {"SECURE_CSP": {"form-action": "'none'"}}, id="policy as text"),
     pytest.param(
@@ -127,25 +120,13 @@ BROKEN = [
     pytest.param(ids.W_FORM_ACTION, {"CSP_FORM_ACTION": ["'self'"]}, id="django-csp 3"),
     pytest.param(
         ids.W_FORM_ACTION,
-        {"MS_IDENTITY": provider(cloud="china"), "SECURE_CSP": {"form-action": [LOGIN]}},
+        ms(cloud="china") | {"SECURE_CSP": {"form-action": [LOGIN]}},
         id="policy for another cloud",
     ),
     pytest.param(ids.W_ANY_HOST, {"ALLOWED_HOSTS": ["*"]}, id="any host"),
-    pytest.param(
-        ids.E_HOOK,
-        after_login("tests.nowhere.hook"),
-        id="hook that is not there",
-    ),
-    pytest.param(
-        ids.E_HOOK,
-        after_login("tests.settings.USE_TZ"),
-        id="hook that cannot be called",
-    ),
-    pytest.param(
-        ids.W_EMULATOR,
-        {"INSTALLED_APPS": [*project.INSTALLED_APPS, "django_ms_identity.emulator"]},
-        id="emulator outside DEBUG",
-    ),
+    pytest.param(ids.E_HOOK, after_login("tests.nowhere.hook"), id="hook that is not there"),
+    pytest.param(ids.E_HOOK, after_login("tests.settings.USE_TZ"), id="hook that cannot be called"),
+    pytest.param(ids.W_EMULATOR, WITH_EMULATOR, id="emulator outside DEBUG"),
 ]
 
 
@@ -163,17 +144,12 @@ def test_project_check_reports_fault_with_hint(check_id, changes):
     "changes",
     [
         pytest.param({}, id="as the tests have it"),
-        pytest.param({"MS_IDENTITY": provider(microsoft_tenant="contoso.example")}, id="a domain"),
+        pytest.param(ms(microsoft_tenant="contoso.example"), id="a domain"),
         pytest.param(
-            {"MS_IDENTITY": {"PROVIDERS": [MULTI_TENANT], "REGISTRATION_ENABLED": False}},
-            id="closed to strangers",
+            ms(microsoft_tenant="common", top={"REGISTRATION_ENABLED": False}), id="closed to strangers"
         ),
         pytest.param(
-            {
-                "MS_IDENTITY": {
-                    "PROVIDERS": [{**MULTI_TENANT, "allowed_tenants": [PROVIDER["microsoft_tenant"]]}]
-                }
-            },
+            ms(microsoft_tenant="common", allowed_tenants=[PROVIDER["microsoft_tenant"]]),
             id="tenants are named",
         ),
         pytest.param({"SESSION_COOKIE_SAMESITE": "Lax"}, id="SameSite=Lax"),
@@ -181,11 +157,9 @@ def test_project_check_reports_fault_with_hint(check_id, changes):
         pytest.param(
             {"SESSION_ENGINE": "django.contrib.sessions.backends.cached_db"}, id="sessions at the server"
         ),
+        pytest.param(ms(response_mode="form_post", top=HTTPS), id="form_post to an https base"),
         pytest.param(
-            {"MS_IDENTITY": provider(response_mode="form_post") | HTTPS}, id="form_post to an https base"
-        ),
-        pytest.param(
-            {"MS_IDENTITY": provider(response_mode="form_post"), "SESSION_COOKIE_SECURE": True},
+            ms(response_mode="form_post") | {"SESSION_COOKIE_SECURE": True},
             id="form_post with secure cookies",
         ),
         pytest.param({"SECURE_CSP": {"form-action": ["'self'", LOGIN]}}, id="policy with Microsoft"),
@@ -196,19 +170,12 @@ def test_project_check_reports_fault_with_hint(check_id, changes):
         pytest.param({"CONTENT_SECURITY_POLICY": {"DIRECTIVES": {"form-action": [LOGIN]}}}, id="django-csp"),
         pytest.param({"CONTENT_SECURITY_POLICY": {"EXCLUDE_URL_PREFIXES": ["/a"]}}, id="django-csp, empty"),
         pytest.param({"CONTENT_SECURITY_POLICY": None}, id="django-csp, none"),
-        pytest.param({"ALLOWED_HOSTS": ["*"], "MS_IDENTITY": provider() | HTTPS}, id="any host, but a base"),
+        pytest.param({"ALLOWED_HOSTS": ["*"]} | ms(top=HTTPS), id="any host, but a base"),
         pytest.param({"ALLOWED_HOSTS": [".example.com"]}, id="subdomains"),
         pytest.param(after_login("builtins.print"), id="hook"),
+        pytest.param(after_login("revoke_active_sessions"), id="built-in hook"),
         pytest.param(
-            after_login("revoke_active_sessions"),
-            id="built-in hook",
-        ),
-        pytest.param(
-            {
-                "INSTALLED_APPS": [*project.INSTALLED_APPS, "django_ms_identity.emulator"],
-                "DEBUG": True,
-                "MS_IDENTITY": provider() | {"EMULATOR_URL": "http://localhost/emulator"},
-            },
+            WITH_EMULATOR | {"DEBUG": True} | ms(top={"EMULATOR_URL": "http://localhost/emulator"}),
             id="emulator in DEBUG",
         ),
         pytest.param(
@@ -268,16 +235,16 @@ def test_checks_report_several_faults_at_once():
 @pytest.mark.parametrize("deploy", [False, True])
 def test_checks_report_nothing_while_sign_in_is_disabled(deploy):
     broken = {
-        "MS_IDENTITY": {"ENABLED": False, "PROVIDERS": [{**MULTI_TENANT, "mapper_url": make_mapper("{")}]},
         "AUTHENTICATION_BACKENDS": [],
         "SESSION_COOKIE_SAMESITE": "Strict",
+        **mapped_by("{", microsoft_tenant="common", top={"ENABLED": False}),
     }
 
     assert found(deploy=deploy, **broken) == []
 
 
 def test_open_registration_hint_names_the_check_to_silence():
-    with override_settings(MS_IDENTITY={"PROVIDERS": [MULTI_TENANT]}):
+    with override_settings(**ms(microsoft_tenant="common")):
         (message,) = run()
 
     assert f'SILENCED_SYSTEM_CHECKS = ["{message.id}"]' in message.hint
@@ -321,10 +288,6 @@ def test_form_action_source_of_any_text_is_matched(source):
 # Only under --deploy
 
 
-def schema_of(trait):
-    return f'{{"properties": {{"traits": {{"type": "object", "properties": {{"a": {trait}}}}}}}}}'
-
-
 PRIVILEGES = "{identity: {traits: {}}, user: {is_staff: false, groups: []}}"
 DEPLOYED = {
     "SESSION_COOKIE_SECURE": True,
@@ -341,29 +304,14 @@ DEPLOYED = {
         pytest.param(ids.W_HTTP_REDIRECT, {"SECURE_PROXY_SSL_HEADER": None}, id="scheme unknown"),
         pytest.param(
             ids.W_HTTP_REDIRECT,
-            {
-                "SECURE_PROXY_SSL_HEADER": None,
-                "MS_IDENTITY": provider() | {"BASE_REDIRECT_URI": "http://localhost"},
-            },
+            ms(top={"BASE_REDIRECT_URI": "http://localhost"}) | {"SECURE_PROXY_SSL_HEADER": None},
             id="base over http",
         ),
         pytest.param(ids.E_MAPPER, mapped_by("{"), id="mapper that is no Jsonnet"),
         pytest.param(ids.E_MAPPER, mapped_by("{}"), id="mapper without identity"),
-        pytest.param(
-            ids.W_MAPPER,
-            mapped_by("error 'not you'"),
-            id="mapper that refuses the sample",
-        ),
-        pytest.param(
-            ids.W_MAPPER,
-            {"MS_IDENTITY": provider(mapper_url="file:///nowhere/mapper.jsonnet")},
-            id="mapper out of reach",
-        ),
-        pytest.param(
-            ids.W_PRIVILEGES_STAY,
-            mapped_by(PRIVILEGES),
-            id="privileges that stay",
-        ),
+        pytest.param(ids.W_MAPPER, mapped_by("error 'not you'"), id="mapper that refuses the sample"),
+        pytest.param(ids.W_MAPPER, ms(mapper_url="file:///nowhere/mapper.jsonnet"), id="mapper out of reach"),
+        pytest.param(ids.W_PRIVILEGES_STAY, mapped_by(PRIVILEGES), id="privileges that stay"),
     ],
 )
 def test_deployment_check_reports_fault_under_deploy_only(check_id, changes):
@@ -379,17 +327,13 @@ def test_deployment_check_reports_fault_under_deploy_only(check_id, changes):
     "changes",
     [
         pytest.param({}, id="behind a proxy"),
-        pytest.param(
-            {"SECURE_PROXY_SSL_HEADER": None, "MS_IDENTITY": provider() | HTTPS}, id="with a base address"
-        ),
+        pytest.param(ms(top=HTTPS) | {"SECURE_PROXY_SSL_HEADER": None}, id="with a base address"),
         pytest.param({"CSRF_COOKIE_SECURE": False, "CSRF_USE_SESSIONS": True}, id="CSRF in the session"),
         pytest.param(
-            mapped_by(PRIVILEGES, update_identity_on_login="automatic"),
-            id="privileges that follow",
+            mapped_by(PRIVILEGES, update_identity_on_login="automatic"), id="privileges that follow"
         ),
         pytest.param(
-            mapped_by("{identity: {traits: {}}, user: {username: 'a'}}"),
-            id="a user without privileges",
+            mapped_by("{identity: {traits: {}}, user: {username: 'a'}}"), id="a user without privileges"
         ),
     ],
 )
@@ -398,10 +342,8 @@ def test_deployment_checks_pass_healthy_project(changes):
 
 
 def test_mapper_check_hint_quotes_the_engine():
-    stumbling = provider(
-        mapper_url=make_mapper("{ identity: { traits: { a: std.extVar('claims').nickname } } }")
-    )
-    with override_settings(**DEPLOYED, MS_IDENTITY=stumbling):
+    mapper = "{ identity: { traits: { a: std.extVar('claims').nickname } } }"
+    with override_settings(**DEPLOYED, **mapped_by(mapper)):
         (message,) = run(deploy=True)
 
     assert "'microsoft'" in message.msg
@@ -417,29 +359,29 @@ def test_mapper_check_hint_quotes_the_engine():
     ],
 )
 def test_privilege_check_names_privileges(user, named):
-    mapper = make_mapper(f"{{identity: {{traits: {{}}}}, user: {user}}}")
-    with override_settings(**DEPLOYED, MS_IDENTITY=provider(mapper_url=mapper)):
+    mapper = f"{{identity: {{traits: {{}}}}, user: {user}}}"
+    with override_settings(**DEPLOYED, **mapped_by(mapper)):
         (message,) = run(deploy=True)
 
     assert f"'microsoft' sets {named} when" in message.msg
 
 
 def test_mapper_check_skips_invalid_settings():
-    broken = {**provider(mapper_url=make_mapper("{")), "FLOW_LIFESPAN": 0}
+    broken = mapped_by("{", top={"FLOW_LIFESPAN": 0})
 
-    assert found(deploy=True, **DEPLOYED, MS_IDENTITY=broken) == [ids.E_SETTINGS]
+    assert found(deploy=True, **DEPLOYED, **broken) == [ids.E_SETTINGS]
 
 
 @pytest.mark.parametrize(
     ("url", "reported"),
     [
-        pytest.param(make_mapper(schema_of('{"type": 1}')), [ids.E_SCHEMA], id="invalid"),
+        pytest.param(make_schema({"a": {"type": 1}}), [ids.E_SCHEMA], id="invalid"),
         pytest.param("file:///none/identity.schema.json", [ids.W_SCHEMA], id="out of reach"),
-        pytest.param(make_mapper(schema_of('{"type": "string"}')), [], id="valid"),
+        pytest.param(make_schema({"a": {"type": "string"}}), [], id="valid"),
     ],
 )
 def test_identity_schema_is_checked_under_deploy_only(url, reported):
-    changes = DEPLOYED | {"MS_IDENTITY": {**provider(), "IDENTITY_SCHEMA_URL": url}}
+    changes = DEPLOYED | ms(top={"IDENTITY_SCHEMA_URL": url})
 
     assert found(deploy=True, **changes) == reported
     assert found(**changes) == []

@@ -113,11 +113,7 @@ def test_check_command_describes_every_provider():
         pytest.param({"MS_IDENTITY": provider(client_id="")}, ids.E_SETTINGS, id="settings"),
         pytest.param({"AUTHENTICATION_BACKENDS": []}, ids.E_BACKEND, id="project"),
         pytest.param({"ROOT_URLCONF": "django.contrib.auth.urls"}, ids.E_URLS, id="no URLs"),
-        pytest.param(
-            {"MS_IDENTITY": provider(mapper_url=make_mapper("{"))},
-            ids.E_MAPPER,
-            id="mapper",
-        ),
+        pytest.param({"MS_IDENTITY": provider(mapper_url=make_mapper("{"))}, ids.E_MAPPER, id="mapper"),
     ],
 )
 def test_check_command_fails_and_prints_error_with_hint(changes, check_id):
