@@ -187,6 +187,7 @@ def test_export_repr_shows_neither_personal_data_nor_tokens():
         pytest.param(oidc({"provider": "m", "subject": "\0"}), "subject is no text", id="NUL in subject"),
         pytest.param(oidc(identifiers=["microsoft"]), "identifiers[0] is not", id="no colon"),
         pytest.param(oidc(identifiers=[None]), "identifiers[0] is not", id="no text"),
+        pytest.param(oidc(identifiers=[{"m": "s"}]), "identifiers[0] is not", id="object with a colon"),
     ],
 )
 def test_exported_identity_fault_is_named(changes, fault):

@@ -182,8 +182,11 @@ def test_import_command_warns_of_traits_that_the_schema_refuses(import_kratos_fi
 
 
 def test_import_command_warns_of_object_ids_as_userinfo_subjects(import_kratos_file):
-    shown, _ = import_kratos_file(exported(f"microsoft:{OID}"))
+    skipped = exported("microsoft:00000000-0000-4000-8000-000000000002", id=BEN)
 
+    shown, _ = import_kratos_file(exported(f"microsoft:{OID}"), skipped)
+
+    assert "Skipped: 1" in shown
     assert "1 have an object id as their subject" in shown
 
 
