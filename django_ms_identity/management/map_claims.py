@@ -63,16 +63,13 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
 def _print_steps(command: BaseCommand, context: SignInContext) -> None:
     credential = credential_of(context)
     stored = runtime.EMPTY_IDENTITY if credential is None else mapper_identity(credential.identity)
-    _section(command, "Mapper input: claims")
-    command.stdout.write(pretty(mapper_claims(context.claims.payload, subject=context.subject)))
-    _section(command, "Mapper input: identity")
-    command.stdout.write(pretty(stored))
+    claims = mapper_claims(context.claims.payload, subject=context.subject)
+    _section(command, "Mapper input: claims", pretty(claims))
+    _section(command, "Mapper input: identity", pretty(stored))
     # The engine's own words may hold claims, which the operator has.
     mapping = runtime.map_claims(context, stored, explain=True)
-    _section(command, "Mapper output")
-    groups = mapping.user.groups if mapping.user else None
-    user = mapping.user and {**mapping.user.fields, "groups": groups}
-    command.stdout.write(pretty({"identity": _identity(mapping), "user": user}))
+    user = mapping.user and {**mapping.user.fields, "groups": mapping.user.groups}
+    _section(command, "Mapper output", pretty({"identity": _identity(mapping), "user": user}))
     _section(command, "Identity schema")
     # What the mapper leaves out of a known person's traits stays.
     traits = overlay(credential.identity.traits, mapping.traits) if credential else mapping.traits
@@ -171,5 +168,7 @@ def _identity(mapping: MappingResult) -> dict[str, object]:
     }
 
 
-def _section(command: BaseCommand, title: str) -> None:
+def _section(command: BaseCommand, title: str, text: str = "") -> None:
     command.stdout.write(command.style.MIGRATE_HEADING(f"\n{title}"))
+    if text:
+        command.stdout.write(text)
