@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 from uuid import UUID
 
@@ -153,17 +154,13 @@ class IdentityAdmin(_ModelAdmin):
         """Refuse: identities come from Microsoft."""
         return False
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         """Hide the Save button if no field is editable; a subclass may make some editable."""
-        editable = set(self.get_fields(request)) - set(self.get_readonly_fields(request))
-        shown = {"show_save": bool(editable), "show_save_and_continue": bool(editable)}
-        return super().change_view(request, object_id, form_url, shown | (extra_context or {}))
+        editable = bool(set(self.get_fields(request)) - set(self.get_readonly_fields(request)))
+        context = {"show_save": editable, "show_save_and_continue": editable} | context
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Identity]:
         latest = (
@@ -219,34 +216,36 @@ class IdentityAdmin(_ModelAdmin):
 
     @admin.action(description=_("Activate selected identities"), permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
-        self._set_state(request, queryset, active=True)
+        self._change(request, queryset, lambda it: sessions.set_active(it, True), "state: active")
 
     @admin.action(
         description=_("Deactivate selected identities (signs them out at once)"), permissions=["change"]
     )
     def deactivate(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
-        self._set_state(request, queryset, active=False)
+        self._change(request, queryset, lambda it: sessions.set_active(it, False), "state: inactive")
 
     @admin.action(
         description=_("Let all accounts of selected identities show a second factor"), permissions=["change"]
     )
     def trust_second_factors(self, request: HttpRequest, queryset: QuerySet[Identity]) -> None:
-        changed = 0
-        for identity in queryset:
-            if identity.credentials.filter(mfa_trusted=False).update(mfa_trusted=True):
-                self.log_change(request, identity, "accounts: shows a second factor")
-                changed += 1
-        text = ngettext("%d identity changed.", "%d identities changed.", changed) % changed
+        self._change(request, queryset, _trust_second_factors, "accounts: shows a second factor")
+
+    def _change(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Identity],
+        change: Callable[[Identity], bool],
+        logged: str,
+    ) -> None:
+        changed = [identity for identity in queryset if change(identity)]
+        for identity in changed:
+            self.log_change(request, identity, logged)
+        text = ngettext("%d identity changed.", "%d identities changed.", len(changed)) % len(changed)
         self.message_user(request, text, messages.SUCCESS)
 
-    def _set_state(self, request: HttpRequest, queryset: QuerySet[Identity], *, active: bool) -> None:
-        changed = 0
-        for identity in queryset:
-            if sessions.set_active(identity, active):
-                self.log_change(request, identity, f"state: {_state(active)}")
-                changed += 1
-        text = ngettext("%d identity changed.", "%d identities changed.", changed) % changed
-        self.message_user(request, text, messages.SUCCESS)
+
+def _trust_second_factors(identity: Identity) -> bool:
+    return bool(identity.credentials.filter(mfa_trusted=False).update(mfa_trusted=True))
 
 
 def _keys(**exactly: str) -> list[UUID]:
@@ -255,10 +254,6 @@ def _keys(**exactly: str) -> list[UUID]:
     except (ValidationError, ValueError):
         # The text is not a UUID, or not a value that the user name can have.
         return []
-
-
-def _state(active: bool) -> Identity.State:
-    return Identity.State.ACTIVE if active else Identity.State.INACTIVE
 
 
 def _pretty(value: object) -> SafeString:

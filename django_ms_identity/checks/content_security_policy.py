@@ -1,4 +1,4 @@
-"""Reads ``form-action`` out of a project's Content-Security-Policy (CSP Level 3)."""
+"""Read ``form-action`` out of a project's Content-Security-Policy (CSP Level 3)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ from django.conf import settings
 
 
 def form_action_sources() -> tuple[str, ...] | None:
-    """Return the sources of Django's own policy (6.0) or django-csp's; nothing if neither has any."""
-    for policy in _policies():
-        sources = policy.get("form-action")
+    """Return the sources of Django's own policy (6.0) or django-csp's; None if neither has any."""
+    third_party = getattr(settings, "CONTENT_SECURITY_POLICY", None)
+    policies = (
+        getattr(settings, "SECURE_CSP", None),
+        third_party.get("DIRECTIVES") if isinstance(third_party, Mapping) else None,
+        # django-csp before 4.0.
+        {"form-action": getattr(settings, "CSP_FORM_ACTION", None)},
+    )
+    for policy in policies:
+        sources = policy.get("form-action") if isinstance(policy, Mapping) else None
         if isinstance(sources, str):
             return tuple(sources.split())
         if isinstance(sources, list | tuple | set | frozenset) and sources:
             return tuple(map(str, sources))
     return None
-
-
-def _policies() -> list[Mapping[str, object]]:
-    third_party = getattr(settings, "CONTENT_SECURITY_POLICY", None)
-    candidates = [
-        getattr(settings, "SECURE_CSP", None),
-        third_party.get("DIRECTIVES") if isinstance(third_party, Mapping) else None,
-        # django-csp before 4.0.
-        {"form-action": getattr(settings, "CSP_FORM_ACTION", None)},
-    ]
-    return [policy for policy in candidates if isinstance(policy, Mapping)]
 
 
 def allows(source: str, origin: str) -> bool:

@@ -1,11 +1,10 @@
-"""What of the project around us does not fit a sign-in with Microsoft."""
+"""What in the project's own settings does not fit a sign-in with Microsoft."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.sessions.backends.signed_cookies import SessionStore as SignedCookieStore
 from django.core.checks import CheckMessage, Error, Warning
@@ -27,25 +26,34 @@ _MIDDLEWARE = (
 _REQUEST_PROCESSOR = "django.template.context_processors.request"
 
 
-def check_project(app_configs: Sequence[AppConfig] | None, **_: object) -> list[CheckMessage]:
-    """Report what is missing or set against us in the project's own settings."""
+def check_project(**_: object) -> Iterator[CheckMessage]:
+    """Report what is missing in the project's own settings, or prevents a sign-in."""
     config = conf.parse().config
     if not config.enabled:
-        return []
-    return [message for check in _CHECKS for message in check(config)]
+        return
+    yield from _backend()
+    yield from _middleware()
+    yield from _urls()
+    yield from _context_processor()
+    yield from _sessions()
+    yield from _form_post(config)
+    yield from _hosts(config)
+    yield from _form_action(config)
+    yield from _hooks(config)
+    yield from _emulator()
 
 
-def _backend(config: Config) -> Iterable[CheckMessage]:
+def _backend() -> Iterator[CheckMessage]:
     # By its name: sessions name their backend, so not even a subclass would do.
     if BACKEND not in settings.AUTHENTICATION_BACKENDS:
         yield Error(
-            "The authentication backend is missing, so nobody would stay signed in.",
+            "The authentication backend is missing, so a sign-in would not last.",
             hint=f'Add "{BACKEND}" to AUTHENTICATION_BACKENDS.',
             id=ids.E_BACKEND,
         )
 
 
-def _middleware(config: Config) -> Iterable[CheckMessage]:
+def _middleware() -> Iterator[CheckMessage]:
     present = [_imported(path) for path in settings.MIDDLEWARE]
     for path in _MIDDLEWARE:
         wanted = import_string(path)
@@ -55,7 +63,7 @@ def _middleware(config: Config) -> Iterable[CheckMessage]:
             )
 
 
-def _urls(config: Config) -> Iterable[CheckMessage]:
+def _urls() -> Iterator[CheckMessage]:
     try:
         # Without a ROOT_URLCONF there is nothing to reverse in.
         included = hasattr(settings, "ROOT_URLCONF") and bool(reverse("ms_identity:sign_in"))
@@ -69,7 +77,7 @@ def _urls(config: Config) -> Iterable[CheckMessage]:
         )
 
 
-def _context_processor(config: Config) -> Iterable[CheckMessage]:
+def _context_processor() -> Iterator[CheckMessage]:
     templates: list[dict[str, Any]] = settings.TEMPLATES
     engines = [it for it in templates if str(it.get("BACKEND", "")).endswith("DjangoTemplates")]
     processors = [name for it in engines for name in it.get("OPTIONS", {}).get("context_processors", ())]
@@ -81,7 +89,7 @@ def _context_processor(config: Config) -> Iterable[CheckMessage]:
         )
 
 
-def _sessions(config: Config) -> Iterable[CheckMessage]:
+def _sessions() -> Iterator[CheckMessage]:
     if str(settings.SESSION_COOKIE_SAMESITE).lower() == "strict":
         yield Error(
             "With SESSION_COOKIE_SAMESITE = 'Strict' visitors come back from Microsoft signed out.",
@@ -97,7 +105,7 @@ def _sessions(config: Config) -> Iterable[CheckMessage]:
         )
 
 
-def _form_post(config: Config) -> Iterable[CheckMessage]:
+def _form_post(config: Config) -> Iterator[CheckMessage]:
     https = config.base_redirect_uri.startswith("https://") or settings.SESSION_COOKIE_SECURE
     for provider in config.providers:
         if provider.response_mode is ResponseMode.FORM_POST and not https:
@@ -109,17 +117,17 @@ def _form_post(config: Config) -> Iterable[CheckMessage]:
             )
 
 
-def _hosts(config: Config) -> Iterable[CheckMessage]:
+def _hosts(config: Config) -> Iterator[CheckMessage]:
     if "*" in settings.ALLOWED_HOSTS and not config.base_redirect_uri:
         yield Warning(
-            "ALLOWED_HOSTS lets every Host header through, so anybody chooses the redirect URI's host.",
+            "ALLOWED_HOSTS lets every Host header through, so a visitor chooses the redirect URI's host.",
             hint="Name the hosts in ALLOWED_HOSTS, or set "
             'MS_IDENTITY["BASE_REDIRECT_URI"] = "https://your.host".',
             id=ids.W_ANY_HOST,
         )
 
 
-def _form_action(config: Config) -> Iterable[CheckMessage]:
+def _form_action(config: Config) -> Iterator[CheckMessage]:
     sources = form_action_sources()
     if sources is None:
         return
@@ -133,7 +141,7 @@ def _form_action(config: Config) -> Iterable[CheckMessage]:
             )
 
 
-def _hooks(config: Config) -> Iterable[CheckMessage]:
+def _hooks(config: Config) -> Iterator[CheckMessage]:
     for stage, hooks in config.hooks.items():
         for hook in hooks:
             if "." in hook.name and not callable(_imported(hook.name)):
@@ -145,7 +153,7 @@ def _hooks(config: Config) -> Iterable[CheckMessage]:
                 )
 
 
-def _emulator(config: Config) -> Iterable[CheckMessage]:
+def _emulator() -> Iterator[CheckMessage]:
     if "django_ms_identity.emulator" in settings.INSTALLED_APPS and not settings.DEBUG:
         yield Warning(
             "The Microsoft emulator is installed while DEBUG is off; it refuses every request.",
@@ -155,22 +163,8 @@ def _emulator(config: Config) -> Iterable[CheckMessage]:
 
 
 def _imported(path: str) -> object:
-    """Return what a dotted path names, or nothing: whoever owns the path reports what is wrong with it."""
+    """Return what a dotted path names, or None: a broken path is reported by whatever uses it."""
     try:
         return import_string(path)
     except Exception:  # A project's own module: anything can come out of its import.
         return None
-
-
-_CHECKS: tuple[Callable[[Config], Iterable[CheckMessage]], ...] = (
-    _backend,
-    _middleware,
-    _urls,
-    _context_processor,
-    _sessions,
-    _form_post,
-    _hosts,
-    _form_action,
-    _hooks,
-    _emulator,
-)

@@ -1,4 +1,4 @@
-"""Say what a sign-in with given claims would do, step by step. Reads rows, writes none, sends no signal."""
+"""Say what a sign-in would do, with claims that no token proves. Reads rows, writes none, sends no signal."""
 
 from __future__ import annotations
 
@@ -11,53 +11,29 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import router
 from django.http import HttpRequest
 
-from django_ms_identity import runtime
 from django_ms_identity.conf import Config
-from django_ms_identity.entra.clouds import GUID, issuer
+from django_ms_identity.entra.clouds import CONSUMER_TENANT, GUID, TenantKind, issuer
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims, is_subject
 from django_ms_identity.entra.providers import Provider, SubjectSource
 from django_ms_identity.exceptions import MSIdentityError
-from django_ms_identity.identities.credential_lookup import credential_of
 from django_ms_identity.identities.groups import group_changes
 from django_ms_identity.identities.linking.matching import users_with_any
 from django_ms_identity.identities.registration import new_identity, plan_registration, refuse_unstorable
-from django_ms_identity.identities.sign_in_decision import decide
-from django_ms_identity.identities.trait_updates import describe_update, mapper_identity
 from django_ms_identity.identities.trusted_addresses import trusted_addresses
 from django_ms_identity.identities.user_fields import build_user
-from django_ms_identity.jsonnet.json_values import JSON, JSONObject
+from django_ms_identity.jsonnet.json_values import JSONObject
 from django_ms_identity.models import Credential, Identity
 from django_ms_identity.sign_in_context import SignInContext
-from django_ms_identity.traits.mapper_claims import mapper_claims
 from django_ms_identity.traits.mapping_result import MappingResult
-from django_ms_identity.traits.merging import overlay
-
-from .sample import sample_claims
 
 FILLED = ("tid", "iss", "aud", "iat", "nbf", "exp", "nonce", "ver")
-"""Claims of every token that say nothing of the person."""
+"""Claims of every token that describe no person."""
+_WORK_TENANT = "00000000-1111-4222-8333-444444444444"
 
 
 class ClaimsIncomplete(ValueError):
-    """The claims do not say whose they are; the message says what is missing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignInPreview:
-    """A sign-in with these claims, verified by nothing."""
-
-    context: SignInContext
-    filled: tuple[str, ...]
-    """Claims that were not given."""
-    credential: Credential | None
-    """What is known of the subject."""
-
-    @property
-    def stored(self) -> Mapping[str, JSON]:
-        """What the mapper sees as ``identity``."""
-        known = self.credential
-        return runtime.EMPTY_IDENTITY if known is None else mapper_identity(known.identity)
+    """The claims do not identify a person; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,69 +44,56 @@ class RegistrationPreview:
     """Fields of the Django user."""
     groups: tuple[str, ...]
     unknown_groups: tuple[str, ...]
-    """Those that do not exist here, so nobody joins them."""
+    """Those that do not exist here, so the user does not join them."""
     is_name_taken: bool
     """Whether the user name gets a suffix."""
 
 
-def preview_for(
-    provider: Provider, config: Config, payload: JSONObject, *, subject: str = ""
-) -> SignInPreview:
-    """Complete the claims and look the person up; raise ``ClaimsIncomplete``.
+def sample_context(provider: Provider, config: Config) -> SignInContext:
+    """Return the sign-in of an invented person."""
+    return unverified_context(provider, config, _sample_claims(provider))
 
-    ``subject`` is what Graph would answer where the subject source is ``me``; the object id if it is empty.
+
+def unverified_context(
+    provider: Provider, config: Config, payload: JSONObject, *, subject: str = ""
+) -> SignInContext:
+    """Return the sign-in of a person with these claims, or raise ``ClaimsIncomplete``.
+
+    ``FILLED`` claims are added where they are missing. ``subject`` is what Graph would answer where the
+    subject source is ``me``; the object id if it is empty.
     """
-    sample = sample_claims(provider)
-    filled = tuple(name for name in FILLED if name not in payload)
-    tid = payload.get("tid", sample["tid"])
+    sample = _sample_claims(provider)
+    tid, sub, oid = payload.get("tid", sample["tid"]), payload.get("sub"), payload.get("oid")
     if not isinstance(tid, str) or not GUID.fullmatch(tid):
         raise ClaimsIncomplete("the claim tid is no GUID in lower case, as every tenant id is")
-    known = {name: sample[name] for name in filled} | {"iss": issuer(provider.cloud, tid)} | payload
-    sub, oid = payload.get("sub"), payload.get("oid")
     claims = Claims(
         tid=tid,
         sub=sub if isinstance(sub, str) else "",
         oid=oid if isinstance(oid, str) and GUID.fullmatch(oid) else "",
-        payload=known,
+        payload={name: sample[name] for name in FILLED} | {"iss": issuer(provider.cloud, tid)} | payload,
     )
-    subject = _subject(provider.subject_source, claims, subject)
-    login = VerifiedLogin(provider=provider, claims=claims, subject=subject)
-    context = SignInContext(request=HttpRequest(), config=config, login=login)
-    return SignInPreview(context=context, filled=filled, credential=credential_of(context))
+    login = VerifiedLogin(
+        provider=provider, claims=claims, subject=_subject(provider.subject_source, claims, subject)
+    )
+    return SignInContext(request=HttpRequest(), config=config, login=login)
 
 
-def mapper_input(preview: SignInPreview) -> JSONObject:
-    """Return what the mapper sees as ``claims``, or raise ``ClaimsInvalid``."""
-    return mapper_claims(preview.context.claims.payload, subject=preview.context.subject)
-
-
-def mapper_output(preview: SignInPreview) -> MappingResult:
-    """Run the mapper with explained errors; raise ``ClaimsInvalid`` or a subclass of ``MapperFailed``."""
-    return runtime.map_claims(preview.context, preview.stored, explain=True)
-
-
-def traits_after(preview: SignInPreview, mapping: MappingResult) -> JSONObject:
-    """Return the traits that would be stored: what the mapper leaves out of a known person's stays."""
-    if preview.credential is None:
-        return mapping.traits
-    return overlay(preview.credential.identity.traits, mapping.traits)
-
-
-def blockers(preview: SignInPreview, mapping: MappingResult) -> tuple[MSIdentityError, ...]:
-    """Return what would keep the person out, other than a fault of mapper, schema or user model."""
+def blockers(
+    context: SignInContext, credential: Credential | None, mapping: MappingResult
+) -> tuple[MSIdentityError, ...]:
+    """Return what would refuse the person, other than a fault of mapper, schema or user model."""
     owners: tuple[AbstractBaseUser, ...] = ()
-    if preview.credential is None:
-        owners = users_with_any(trusted_addresses(preview.context, mapping).emails)
-    return decide(preview.context, credential=preview.credential, owners=owners).refusals
+    if credential is None:
+        owners = users_with_any(trusted_addresses(context, mapping).emails)
+    return decide(context, credential=credential, owners=owners).refusals
 
 
-def registration_preview(preview: SignInPreview, mapping: MappingResult) -> RegistrationPreview:
+def registration_preview(context: SignInContext, mapping: MappingResult) -> RegistrationPreview:
     """Return what a registration would write.
 
     Raises ``EmailUnverified``, ``UserInvalid`` and ``MapperResultInvalid``.
     """
     refuse_unstorable(mapping)
-    context = preview.context
     wanted = plan_registration(context, mapping, trusted_addresses(context, mapping)).user
     user, database = build_user(wanted), router.db_for_write(Identity)
     granted = group_changes(
@@ -143,14 +106,6 @@ def registration_preview(preview: SignInPreview, mapping: MappingResult) -> Regi
         unknown_groups=tuple(name for name in wanted.groups or () if name not in granted),
         is_name_taken=get_user_model()._default_manager.using(database).filter(**same_name).exists(),
     )
-
-
-def update_preview(preview: SignInPreview, credential: Credential, mapping: MappingResult) -> tuple[str, ...]:
-    """Say what an update on login would change of a known person, whether or not the provider wants it.
-
-    Raises ``UserInvalid`` and ``MapperResultInvalid``.
-    """
-    return describe_update(preview.context, credential, mapping)
 
 
 def _subject(source: SubjectSource, claims: Claims, given: str) -> str:
@@ -170,3 +125,32 @@ def _subject(source: SubjectSource, claims: Claims, given: str) -> str:
     if not is_subject(subject):
         raise ClaimsIncomplete("the subject is not printable ASCII text of at most 255 characters")
     return subject
+
+
+def _sample_claims(provider: Provider) -> JSONObject:
+    """Return the claims of an ordinary member in Microsoft's v2.0 ID token, with every usual claim."""
+    tid = {
+        TenantKind.GUID: provider.tenant.value,
+        TenantKind.CONSUMERS: CONSUMER_TENANT,
+    }.get(provider.tenant.kind, _WORK_TENANT)
+    return {
+        "aud": provider.client_id,
+        "iss": issuer(provider.cloud, tid),
+        "iat": 1_700_000_000,
+        "nbf": 1_700_000_000,
+        "exp": 1_700_003_900,
+        "name": "Sample Person",
+        "given_name": "Sample",
+        "family_name": "Person",
+        "preferred_username": "sample.person@contoso.example",
+        "email": "sample.person@contoso.example",
+        "xms_edov": True,
+        "acct": 0,
+        "nonce": "0" * 64,
+        "oid": "00000000-0000-4000-8000-000000000001",
+        "sub": "sample-subject",
+        "tid": tid,
+        "groups": ["00000000-0000-4000-8000-00000000000a"],
+        "roles": ["Sample.Role"],
+        "ver": "2.0",
+    }

@@ -1,8 +1,8 @@
-"""What of an identity of Ory Kratos is taken over, and what an import reports. Decides; writes nothing."""
+"""Decide which parts of an exported identity are imported, and name the outcomes. Writes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from django_ms_identity.entra.id_token import is_subject
 from django_ms_identity.entra.providers import PROVIDER_ID, Provider, SubjectSource
 from django_ms_identity.jsonnet.json_values import JSONObject
 from django_ms_identity.models import credential_key, normalised
-from django_ms_identity.traits.mapping_result import MappedUser, MappingResult, Scalar
+from django_ms_identity.traits.mapping_result import MappedUser, MappingResult
 
 from .kratos import ExportedCredential, ExportedIdentity
 
@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
 
 class Skip(StrEnum):
-    """Why an identity stays out, though nothing is wrong with it."""
+    """Why a valid identity is not imported."""
 
     NO_CREDENTIAL = "no credential is left to sign in with"
     ACCOUNT_EXISTS = "a verified address belongs to an existing user"
@@ -38,8 +38,18 @@ class Skip(StrEnum):
     EMAIL_UNVERIFIED = "the user model needs a verified e-mail address and there is none"
 
 
+class ImportWarning(StrEnum):
+    """What an operator should know of imported identities; continues their number to a sentence."""
+
+    INVALID_TRAITS = "have traits that the identity schema refuses."
+    FOREIGN_SUBJECT = (
+        "have an object id as their subject, but subject_source is userinfo here: they will not be "
+        "recognised. Set subject_source as it was in Kratos."
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class ImportResult:
     """What became of one entry; nothing in it is personal."""
 
     name: str
@@ -47,20 +57,18 @@ class Verdict:
     outcome: Outcome
     reason: str = ""
     left_out: tuple[str, ...] = ()
-    """Why credentials were not taken over."""
-    has_invalid_traits: bool = False
-    has_foreign_subject: bool = False
-    """Whether a subject looks like an object id although the provider's subjects are another thing."""
+    """Why credentials are not imported."""
+    warnings: tuple[ImportWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ImportOptions:
     """How an export becomes rows."""
 
     providers: Mapping[str, Provider]
-    """Kratos' ids of providers to ours."""
+    """By the ids that Kratos uses."""
     tenant: str
-    """Whose people they all are; empty where the first sign-in is to settle it."""
+    """The tenant of all identities; empty where the first sign-in settles it."""
     schema: IdentitySchema | None
     dry_run: bool = False
 
@@ -74,62 +82,75 @@ class PlannedCredential:
     key: str
 
 
-def credentials_for(
-    exported: ExportedIdentity, plan: Plan
-) -> tuple[tuple[PlannedCredential, ...], tuple[str, ...]]:
-    """Return the credentials that can be taken over, and why the others cannot."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedIdentity:
+    """An exported identity with the credentials that can be imported."""
+
+    exported: ExportedIdentity
+    credentials: tuple[PlannedCredential, ...]
+    left_out: tuple[str, ...]
+    """Why the other credentials cannot."""
+
+
+def plan_identity(exported: ExportedIdentity, options: ImportOptions) -> PlannedIdentity:
+    """Decide which credentials of an identity can be imported."""
     planned: dict[str, PlannedCredential] = {}
-    left_out = []
+    left_out: list[str] = []
     for credential in exported.credentials:
-        provider = plan.providers.get(credential.provider)
-        if reason := _why_not(credential, provider, plan.tenant):
+        provider = options.providers.get(credential.provider)
+        if provider is None:
+            name = credential.provider if PROVIDER_ID.fullmatch(credential.provider) else "…"
+            left_out.append(f"provider {name!r} is not configured here")
+        elif reason := _why_not(credential, provider, options.tenant):
             left_out.append(reason)
-        elif provider is not None:
+        else:
             key = credential_key(provider.id, credential.subject)
             planned[key] = PlannedCredential(provider=provider, subject=credential.subject, key=key)
-    return tuple(planned.values()), tuple(dict.fromkeys(left_out))
+    return PlannedIdentity(
+        exported=exported, credentials=tuple(planned.values()), left_out=tuple(dict.fromkeys(left_out))
+    )
 
 
-def _why_not(credential: ExportedCredential, provider: Provider | None, tenant: str) -> str:
-    """Say why a credential cannot be taken over, or nothing."""
-    if provider is None:
-        shown = credential.provider if PROVIDER_ID.fullmatch(credential.provider) else "…"
-        return f"provider {shown!r} is not configured here"
-    if credential.auto_link:
-        return f"an entry of provider {provider.id!r} has use_auto_link, so nobody proved it yet"
-    if tenant and provider.tenant.kind is TenantKind.GUID and provider.tenant.value != tenant:
-        return f"provider {provider.id!r} is for another tenant, so nobody of {tenant} could sign in"
-    if not is_subject(credential.subject):
-        return f"a subject of provider {provider.id!r} is none that Microsoft gives"
-    if provider.subject_source is SubjectSource.OID and not GUID.fullmatch(credential.subject):
-        return f"a subject of provider {provider.id!r} is no object id, and its subject_source is oid"
-    return ""
+def warnings_for(planned: PlannedIdentity, schema: IdentitySchema | None) -> Iterator[ImportWarning]:
+    """Find what an operator should know of an identity if it is imported."""
+    if schema is not None and schema.problems(planned.exported.traits):
+        yield ImportWarning.INVALID_TRAITS
+    userinfo = [it for it in planned.credentials if it.provider.subject_source is SubjectSource.USERINFO]
+    if any(GUID.fullmatch(it.subject) for it in userinfo):
+        yield ImportWarning.FOREIGN_SUBJECT
 
 
-def is_foreign(credential: PlannedCredential) -> bool:
-    """Say whether a subject looks like an object id although the provider's subjects are another thing."""
-    source = credential.provider.subject_source
-    return source is SubjectSource.USERINFO and bool(GUID.fullmatch(credential.subject))
-
-
-def mapped_for(exported: ExportedIdentity) -> MappingResult:
-    """Return the identity as if a mapper had made it; its user is what traits of the usual names say."""
+def mapping_for(exported: ExportedIdentity) -> MappingResult:
+    """Return the identity as if a mapper had made it, with a user from traits of the usual names."""
     traits = exported.traits
     email = normalised(str(traits.get("email") or ""))
-    # The address that the person goes by comes first: the user gets one.
-    addresses = sorted(
-        (it.address for it in exported.verified_addresses), key=lambda it: normalised(it.value) != email
-    )
-    wanted: dict[str, Scalar] = {
-        "username": _username(traits, {normalised(it.value) for it in addresses if it.via == "email"}),
+    wanted = {
+        "username": _username(traits, set(map(normalised, exported.verified_emails))),
         "first_name": _name(traits, "first"),
         "last_name": _name(traits, "last"),
     }
     return MappingResult(
         traits=traits,
-        verified_addresses=tuple(addresses),
+        metadata_public=exported.metadata_public,
+        metadata_admin=exported.metadata_admin,
+        # The address in the traits comes first: the user gets one.
+        verified_addresses=tuple(
+            sorted(exported.verified_addresses, key=lambda it: normalised(it.value) != email)
+        ),
         user=MappedUser(fields={name: value for name, value in wanted.items() if value}),
     )
+
+
+def _why_not(credential: ExportedCredential, provider: Provider, tenant: str) -> str:
+    if credential.auto_link:
+        return f"an entry of provider {provider.id!r} has use_auto_link, so it is not confirmed yet"
+    if tenant and provider.tenant.kind is TenantKind.GUID and provider.tenant.value != tenant:
+        return f"provider {provider.id!r} is for another tenant than {tenant}"
+    if not is_subject(credential.subject):
+        return f"a subject of provider {provider.id!r} is none that Microsoft gives"
+    if provider.subject_source is SubjectSource.OID and not GUID.fullmatch(credential.subject):
+        return f"a subject of provider {provider.id!r} is no object id, and its subject_source is oid"
+    return ""
 
 
 def _username(traits: JSONObject, verified: set[str]) -> str:

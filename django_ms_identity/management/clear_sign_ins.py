@@ -1,8 +1,10 @@
-"""``manage.py ms_identity clear-sign-ins``: the end of the audit trail."""
+"""``manage.py ms_identity clear-sign-ins``: delete old rows of the audit trail."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import router
@@ -25,8 +27,9 @@ def add_arguments(parser: CommandParser) -> None:
     )
 
 
-def run(command: BaseCommand, *, days: int) -> None:
-    """Delete the sign-ins that began more than ``days`` days ago, and say how many they were."""
+def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
+    """Delete the sign-ins that began more than ``older_than`` days ago, and print their number."""
+    days = options["older_than"]
     if not 0 <= days <= _MAX_DAYS:
         raise CommandError(f"--older-than takes a number of days from 0 to {_MAX_DAYS}.")
     rows = SignIn.objects.using(router.db_for_write(SignIn))

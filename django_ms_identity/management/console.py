@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.core.management.base import CommandError
 
-from django_ms_identity.jsonnet.json_values import JSON, well_formed
-from django_ms_identity.traits.paths import TraitPath
+from django_ms_identity.exceptions import MSIdentityError
+from django_ms_identity.jsonnet.json_values import well_formed
 from django_ms_identity.traits.problems import TraitProblem
+
+
+@contextmanager
+def command_errors() -> Iterator[None]:
+    """Raise the app's own errors as ``CommandError``, with code, detail and hint."""
+    try:
+        yield
+    except MSIdentityError as error:
+        raise CommandError(f"{error.code}: {error.detail}\n{error.hint}".strip()) from None
 
 
 def read_text(name: str) -> str:
@@ -27,20 +37,16 @@ def read_text(name: str) -> str:
         raise CommandError(f"{name} is not in UTF-8.") from None
 
 
-def pretty(value: JSON) -> str:
-    """Write JSON on lines of its own."""
-    return well_formed(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def dotted(path: TraitPath) -> str:
-    """Write the path of a trait as people say it."""
-    return ".".join(map(str, path)) or "(all traits together)"
+def pretty(value: object) -> str:
+    """Format JSON over several lines; a value that JSON cannot hold, such as a date, as text."""
+    return well_formed(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def problem_line(problem: TraitProblem) -> str:
-    """Say what is wrong with a trait, without its value."""
+    """Describe what is wrong with a trait, without its value."""
+    path = ".".join(map(str, problem.path)) or "(all traits together)"
     limit = "" if problem.limit is None else f" (limit {problem.limit:g})"
-    return f"{dotted(problem.path)}: {problem.kind}{limit}"
+    return f"{path}: {problem.kind}{limit}"
 
 
 def one_of(names: Iterable[str]) -> str:

@@ -1,24 +1,24 @@
-"""``manage.py ms_identity import-kratos``: the people of Ory Kratos become people here."""
+"""``manage.py ms_identity import-kratos``: import the identities of Ory Kratos."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_ms_identity import conf, runtime
 from django_ms_identity.entra.clouds import GUID
 from django_ms_identity.entra.providers import Provider
-from django_ms_identity.exceptions import MSIdentityError
-from django_ms_identity.importers.kratos_export import ExportUnreadable, count, read
-from django_ms_identity.importers.record import Outcome, Plan, Verdict
+from django_ms_identity.importers.kratos import ExportUnreadable, count, read
+from django_ms_identity.importers.record import ImportOptions, ImportResult, ImportWarning, Outcome, Skip
 from django_ms_identity.importers.writer import Import
 
-from .console import one_of, read_text
+from .console import command_errors, one_of, read_text
 
-HELP = "take over the identities that Ory Kratos exported"
+HELP = "import the identities that Ory Kratos exported"
 PROGRESS_EVERY = 1000
 
 
@@ -28,108 +28,87 @@ def add_arguments(parser: CommandParser) -> None:
         "--tenant",
         default="",
         metavar="GUID",
-        help="whose people they are; else the first sign-in settles it",
+        help="the tenant of all of them; else the first sign-in settles it",
     )
     parser.add_argument(
         "--provider",
         action="append",
         default=[],
         metavar="KRATOS_ID=OUR_ID",
-        help="what Kratos calls a provider that is called otherwise here; may be repeated",
+        help="a provider that has another id here than in Kratos; may be repeated",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be done, and write nothing")
 
 
-def run(command: BaseCommand, *, export: str, tenant: str, renamed: list[str], dry_run: bool) -> None:
+def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
     """Import a file and report; raise ``CommandError`` if it cannot begin, or if an identity failed."""
-    try:
+    export, dry_run = options["export"], options["dry_run"]
+    with command_errors():
         config = conf.get_config()
-        providers = _providers(renamed, config.providers)
-        schema = runtime.identity_schema(config)
-    except MSIdentityError as error:
-        raise CommandError(f"{error.code}: {error.detail} {error.hint}".strip()) from None
-    plan = Plan(providers=providers, tenant=_tenant(tenant), schema=schema, dry_run=dry_run)
+        import_options = ImportOptions(
+            providers=_providers(options["provider"], config.providers),
+            tenant=_tenant(options["tenant"]),
+            schema=runtime.identity_schema(config),
+            dry_run=dry_run,
+        )
     text = read_text(export)
     try:
         # Before anything is written: an export that was cut off is refused whole.
         total = count(text)
     except ExportUnreadable as error:
         raise CommandError(f"{export} is no export of Kratos: {error}.") from None
-    summary = _Summary()
+    counts: Counter[str] = Counter()
     began = time.monotonic()
-    for done, verdict in enumerate(Import(plan).take(read(text)), start=1):
-        summary.add(verdict)
-        for line in _lines(verdict):
+    for done, result in enumerate(Import(import_options).run(read(text)), start=1):
+        counts.update((result.outcome, result.reason, *result.warnings))
+        for line in _lines(result):
             command.stdout.write(line)
         if total > PROGRESS_EVERY and done % PROGRESS_EVERY == 0:
             rate = done / max(time.monotonic() - began, 0.001)
             command.stderr.write(f"{done} of {total}, {rate:.0f} a second")
             command.stderr.flush()
-    summary.write(command, dry_run=dry_run)
-    if failed := summary.outcomes[Outcome.FAILED]:
+    _print_summary(command, counts, dry_run=dry_run)
+    if failed := counts[Outcome.FAILED]:
         raise CommandError(f"{failed} of {total} failed: see above. The same file can be imported again.")
 
 
-class _Summary:
-    """The counts of one run."""
-
-    def __init__(self) -> None:
-        self.outcomes: Counter[Outcome] = Counter()
-        self._skips: Counter[str] = Counter()
-        self._invalid = 0
-        self._foreign = 0
-
-    def add(self, verdict: Verdict) -> None:
-        self.outcomes[verdict.outcome] += 1
-        if verdict.outcome is Outcome.SKIPPED:
-            self._skips[verdict.reason] += 1
-        if verdict.outcome is Outcome.IMPORTED:
-            self._invalid += verdict.has_invalid_traits
-            self._foreign += verdict.has_foreign_subject
-
-    def write(self, command: BaseCommand, *, dry_run: bool) -> None:
-        would = "Would be imported" if dry_run else "Imported"
-        command.stdout.write(command.style.SUCCESS(f"{would}: {self.outcomes[Outcome.IMPORTED]}"))
-        command.stdout.write(f"Already here: {self.outcomes[Outcome.ALREADY_HERE]}")
-        command.stdout.write(f"Skipped: {self.outcomes[Outcome.SKIPPED]}")
-        for reason, number in sorted(self._skips.items()):
-            command.stdout.write(f"  {number}: {reason}")
-        command.stdout.write(f"Failed: {self.outcomes[Outcome.FAILED]}")
-        if self._invalid:
-            command.stdout.write(
-                command.style.WARNING(f"{self._invalid} have traits that the identity schema refuses.")
-            )
-        if self._foreign:
-            command.stdout.write(
-                command.style.WARNING(
-                    f"{self._foreign} have an object id as their subject, but subject_source is userinfo "
-                    "here: they will not be recognised. Set subject_source as it was in Kratos."
-                )
-            )
+def _lines(result: ImportResult) -> Iterator[str]:
+    if result.outcome in (Outcome.SKIPPED, Outcome.FAILED):
+        yield f"{result.name}: {result.outcome}: {result.reason}"
+    # For those already here it was reported when they were imported.
+    if result.outcome is not Outcome.ALREADY_HERE:
+        for reason in result.left_out:
+            yield f"{result.name}: a credential is left out: {reason}"
 
 
-def _lines(verdict: Verdict) -> Iterator[str]:
-    if verdict.outcome in (Outcome.SKIPPED, Outcome.FAILED):
-        yield f"{verdict.name}: {verdict.outcome}: {verdict.reason}"
-    # Who is here already was reported when they came.
-    if verdict.outcome is not Outcome.ALREADY_HERE:
-        for reason in verdict.left_out:
-            yield f"{verdict.name}: a credential is left out: {reason}"
+def _print_summary(command: BaseCommand, counts: Counter[str], *, dry_run: bool) -> None:
+    write, style = command.stdout.write, command.style
+    imported = "Would be imported" if dry_run else "Imported"
+    write(style.SUCCESS(f"{imported}: {counts[Outcome.IMPORTED]}"))
+    write(f"Already here: {counts[Outcome.ALREADY_HERE]}")
+    write(f"Skipped: {counts[Outcome.SKIPPED]}")
+    for reason in sorted(Skip):
+        if counts[reason]:
+            write(f"  {counts[reason]}: {reason}")
+    write(f"Failed: {counts[Outcome.FAILED]}")
+    for warning in ImportWarning:
+        if counts[warning]:
+            write(style.WARNING(f"{counts[warning]} {warning}"))
 
 
-def _providers(renamed: list[str], configured: tuple[Provider, ...]) -> dict[str, Provider]:
-    ours = {provider.id: provider for provider in configured}
-    names = {}
+def _providers(renamed: list[str], providers: tuple[Provider, ...]) -> dict[str, Provider]:
+    configured = {provider.id: provider for provider in providers}
+    by_kratos_id = {}
     for pair in renamed:
-        theirs, _, our = pair.partition("=")
-        if not theirs or our not in ours:
+        kratos_id, _, provider_id = pair.partition("=")
+        if not kratos_id or provider_id not in configured:
             raise CommandError(
-                f"--provider {pair!r} is not KRATOS_ID=OUR_ID; the providers here are {one_of(ours)}."
+                f"--provider {pair!r} is not KRATOS_ID=OUR_ID; the providers here are {one_of(configured)}."
             )
-        if theirs in names:
-            raise CommandError(f"--provider names {theirs!r} twice.")
-        names[theirs] = ours[our]
-    return ours | names
+        if kratos_id in by_kratos_id:
+            raise CommandError(f"--provider names {kratos_id!r} twice.")
+        by_kratos_id[kratos_id] = configured[provider_id]
+    return configured | by_kratos_id
 
 
 def _tenant(text: str) -> str:

@@ -1,13 +1,11 @@
-"""``manage.py ms_identity``: what it prints, what it deletes, and how it exits."""
+"""``manage.py ms_identity check`` and ``clear-sign-ins``: output, deleted rows and exit codes."""
 
-import base64
 import json
 import os
 import re
 import subprocess
 import sys
 from datetime import timedelta
-from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -23,7 +21,10 @@ from django_ms_identity import conf, runtime
 from django_ms_identity.checks import ids
 from django_ms_identity.emulator.keys import WORK, signing_key
 from django_ms_identity.entra.jwks import parse_keys
-from django_ms_identity.models import Credential, Identity, SignIn, credential_key
+from django_ms_identity.models import Credential, Identity, SignIn
+from tests.support.builders import make_identity, make_mapper
+
+from . import commands
 
 pytestmark = pytest.mark.django_db
 
@@ -46,24 +47,20 @@ def _deployed(settings):
 
 def run(*arguments):
     """Return what the command printed, and whether it succeeded."""
-    shown = StringIO()
-    try:
-        call_command("ms_identity", *arguments, stdout=shown, no_color=True)
-    except CommandError:
-        return shown.getvalue(), False
-    return shown.getvalue(), True
+    shown, error = commands.run(*arguments)
+    return shown, not error
 
 
 # check
 
 
-def test_a_healthy_project_is_ready():
+def test_check_command_passes_a_healthy_project_without_asking_microsoft(wire):
     shown, ready = run("check")
 
     assert ready
     assert shown.endswith("The sign-in is ready.\n")
-    assert "ms_identity.E" not in shown
-    assert "ms_identity.W" not in shown
+    assert not [text for text in ("ms_identity.E", "ms_identity.W", "sample claims") if text in shown]
+    assert not wire.calls
 
 
 @pytest.mark.parametrize(
@@ -92,14 +89,14 @@ def test_a_healthy_project_is_ready():
         ),
     ],
 )
-def test_the_redirect_uris_to_register_are_printed_exactly(changes, uris):
+def test_check_command_prints_redirect_uris_to_register(changes, uris):
     with override_settings(**changes):
         shown, _ = run("check")
 
     assert re.findall(r"^    (https?://\S*|https://<.*)$", shown, re.MULTILINE) == uris
 
 
-def test_every_provider_is_described():
+def test_check_command_describes_every_provider():
     two = {"PROVIDERS": [PROVIDER, {**PROVIDER, "id": "gov", "cloud": "usgov", "label": "Government"}]}
 
     with override_settings(MS_IDENTITY=two):
@@ -116,14 +113,10 @@ def test_every_provider_is_described():
         pytest.param({"MS_IDENTITY": provider(client_id="")}, ids.E_SETTINGS, id="settings"),
         pytest.param({"AUTHENTICATION_BACKENDS": []}, ids.E_BACKEND, id="project"),
         pytest.param({"ROOT_URLCONF": "django.contrib.auth.urls"}, ids.E_URLS, id="no URLs"),
-        pytest.param(
-            {"MS_IDENTITY": provider(mapper_url=f"base64://{base64.b64encode(b'{').decode()}")},
-            ids.E_MAPPER,
-            id="mapper",
-        ),
+        pytest.param({"MS_IDENTITY": provider(mapper_url=make_mapper("{"))}, ids.E_MAPPER, id="mapper"),
     ],
 )
-def test_an_error_is_printed_with_its_hint_and_fails(changes, check_id):
+def test_check_command_fails_and_prints_error_with_hint(changes, check_id):
     with override_settings(**changes):
         shown, ready = run("check")
 
@@ -132,7 +125,7 @@ def test_an_error_is_printed_with_its_hint_and_fails(changes, check_id):
     assert "ready" not in shown
 
 
-def test_nothing_is_to_be_registered_while_the_settings_are_broken():
+def test_check_command_prints_no_redirect_uri_for_invalid_settings():
     with override_settings(MS_IDENTITY=provider() | {"FLOW_LIFESPAN": 0}):
         shown, ready = run("check")
 
@@ -140,14 +133,9 @@ def test_nothing_is_to_be_registered_while_the_settings_are_broken():
     assert CALLBACK not in shown
 
 
-def test_a_changed_subject_source_fails_here_too(django_user_model):
-    Credential.objects.create(
-        identity=Identity.objects.create(user=django_user_model.objects.create(username="ann")),
-        provider="microsoft",
-        subject="s",
-        subject_source="oid",
-        key=credential_key("microsoft", "s"),
-    )
+def test_check_command_reports_changed_subject_source():
+    make_identity()
+    Credential.objects.update(subject_source="oid")
 
     shown, ready = run("check")
 
@@ -155,7 +143,7 @@ def test_a_changed_subject_source_fails_here_too(django_user_model):
     assert ids.E_SUBJECT_SOURCE in shown
 
 
-def test_a_warning_is_printed_and_does_not_fail():
+def test_check_command_prints_warning_without_failing():
     with override_settings(SESSION_COOKIE_SECURE=False):
         shown, ready = run("check")
 
@@ -163,7 +151,7 @@ def test_a_warning_is_printed_and_does_not_fail():
     assert ids.W_INSECURE_COOKIES in shown
 
 
-def test_what_the_project_silenced_is_silent():
+def test_check_command_omits_silenced_checks():
     silenced = {"SESSION_COOKIE_SAMESITE": "Strict", "SILENCED_SYSTEM_CHECKS": [ids.E_SAMESITE_STRICT]}
     with override_settings(**silenced):
         shown, ready = run("check")
@@ -172,7 +160,7 @@ def test_what_the_project_silenced_is_silent():
     assert ids.E_SAMESITE_STRICT not in shown
 
 
-def test_who_is_switched_off_is_told_so():
+def test_check_command_reports_disabled_sign_in():
     with override_settings(MS_IDENTITY=provider() | {"ENABLED": False}):
         shown, ready = run("check")
 
@@ -181,7 +169,7 @@ def test_who_is_switched_off_is_told_so():
     assert "is ready" not in shown
 
 
-def test_nothing_secret_is_printed():
+def test_check_command_prints_no_secret():
     with override_settings(
         MS_IDENTITY=provider(microsoft_tenant="", mapper_url="base64://planted-client-secret")
     ):
@@ -191,7 +179,7 @@ def test_nothing_secret_is_printed():
     assert PROVIDER["client_secret"] not in broken + healthy
 
 
-def test_the_schemas_verdict_on_the_sample_is_printed_and_does_not_fail(tmp_path):
+def test_check_command_prints_schema_problems_of_sample_without_failing(tmp_path):
     schema = tmp_path / "schema.json"
     schema.write_text(
         json.dumps({"properties": {"traits": {"type": "object", "required": ["phone", "name"]}}})
@@ -205,11 +193,7 @@ def test_the_schemas_verdict_on_the_sample_is_printed_and_does_not_fail(tmp_path
     assert "name: missing" not in shown
 
 
-def test_nothing_is_said_of_the_sample_where_any_traits_are_valid():
-    assert "sample claims" not in run("check")[0]
-
-
-def test_a_schema_that_cannot_be_read_is_reported_once():
+def test_check_command_reports_unreadable_schema_once():
     with override_settings(MS_IDENTITY=provider() | {"IDENTITY_SCHEMA_URL": "file:///nowhere"}):
         shown, ready = run("check")
 
@@ -219,8 +203,8 @@ def test_a_schema_that_cannot_be_read_is_reported_once():
 
 
 def web_hook(program, **config):
-    body = f"base64://{base64.b64encode(program.encode()).decode()}"
-    return {"hook": "web_hook", "config": {"id": "crm", "url": URL, "method": "POST", "body": body, **config}}
+    body = {"id": "crm", "url": URL, "method": "POST", "body": make_mapper(program)}
+    return {"hook": "web_hook", "config": body | config}
 
 
 URL = "https://hooks.contoso.example/planted"
@@ -234,14 +218,14 @@ def checked(wire, **hooks):
     return shown, ready
 
 
-def test_the_bodies_of_web_hooks_are_tried_on_the_sample_and_not_sent(wire):
+def test_check_command_tries_web_hook_bodies_and_sends_none(wire):
     broken = "function(ctx) { mail: ctx.identity.traits.mail }"
 
     shown, ready = checked(wire, after_login=[web_hook(broken)])
 
     assert ready
-    told = shown.partition("after_login, tried on sample claims and not sent: the body of web hook crm")[2]
-    assert "mail" in told
+    detail = shown.partition("after_login, tried on sample claims and not sent: the body of web hook crm")[2]
+    assert "mail" in detail
     assert "planted" not in shown
 
 
@@ -252,13 +236,13 @@ def test_the_bodies_of_web_hooks_are_tried_on_the_sample_and_not_sent(wire):
         "function(ctx) error 'cancel'",
     ],
 )
-def test_nothing_is_said_of_web_hooks_whose_bodies_can_be_made(wire, program):
+def test_check_command_omits_web_hooks_whose_bodies_can_be_made(wire, program):
     shown, _ = checked(wire, after_registration=[web_hook(program)], after_settings=[web_hook(program)])
 
     assert "web hook" not in shown
 
 
-def test_a_web_hook_that_is_asked_before_a_registration_is_tried_on_nobody_who_is_stored(wire):
+def test_check_command_tries_parsed_registration_web_hook_on_unsaved_identity(wire):
     at = web_hook("function(ctx) { at: ctx.identity.created_at }", response={"parse": True})
 
     shown, _ = checked(wire, after_registration=[at], after_login=[at])
@@ -267,16 +251,16 @@ def test_a_web_hook_that_is_asked_before_a_registration_is_tried_on_nobody_who_i
     assert "after_login, tried on sample claims" not in shown
 
 
-def test_a_body_that_is_no_form_is_told(wire):
+def test_check_command_reports_web_hook_body_that_is_no_form(wire):
     form = web_hook("function(ctx) { n: 1 }", headers={"Content-Type": "application/x-www-form-urlencoded"})
 
     assert "the body of web hook crm is no form" in checked(wire, after_login=[form])[0]
 
 
-def test_a_mapper_that_refuses_the_sample_is_reported_once(wire):
-    mapper = f"base64://{base64.b64encode(b'error 1').decode()}"
+def test_check_command_reports_mapper_that_refuses_sample_once(wire):
     with override_settings(
-        MS_IDENTITY=provider(mapper_url=mapper) | {"HOOKS": {"after_login": [web_hook("function(ctx) 1")]}}
+        MS_IDENTITY=provider(mapper_url=make_mapper("error 1"))
+        | {"HOOKS": {"after_login": [web_hook("function(ctx) 1")]}}
     ):
         shown, _ = run("check")
 
@@ -298,13 +282,7 @@ def jwks():
     return json.dumps({"keys": [signing_key(WORK).jwk(f"https://login.microsoftonline.com/{TENANT}/v2.0")]})
 
 
-def test_without_online_nobody_is_asked(wire):
-    run("check")
-
-    assert len(wire.calls) == 0
-
-
-def test_online_asks_microsoft_for_the_keys(wire, jwks):
+def test_check_online_asks_microsoft_for_keys(wire, jwks):
     wire.get(KEYS, body=jwks)
 
     shown, ready = run("check", "--online")
@@ -313,26 +291,18 @@ def test_online_asks_microsoft_for_the_keys(wire, jwks):
     assert f"Microsoft answers: tenant {TENANT}, 1 signing keys" in shown
 
 
-def test_online_asks_even_when_the_keys_are_cached(wire, jwks):
+def test_check_online_neither_reads_nor_fills_the_caches_of_the_site(wire, jwks):
     wire.get(KEYS, body=jwks)
-    run("check", "--online")
 
     run("check", "--online")
-
+    run("check", "--online")
     assert len(wire.calls) == 2
 
-
-@responses.activate
-def test_online_leaves_the_caches_of_the_site_alone(jwks):
-    responses.get(KEYS, body=jwks)
-    run("check", "--online")
-
     runtime.documents(conf.get_config()).read(KEYS, parse_keys)
+    assert len(wire.calls) == 3
 
-    assert len(responses.calls) == 2
 
-
-def test_online_resolves_a_domain(wire, jwks):
+def test_check_online_resolves_domain(wire, jwks):
     login = "https://login.microsoftonline.com"
     wire.get(
         f"{login}/contoso.example/v2.0/.well-known/openid-configuration",
@@ -348,7 +318,7 @@ def test_online_resolves_a_domain(wire, jwks):
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "printed"),
     [
         pytest.param(
             {"status": 400, "json": {"error": "invalid_tenant"}}, "Check microsoft_tenant", id="unknown"
@@ -358,21 +328,21 @@ def test_online_resolves_a_domain(wire, jwks):
         pytest.param({"body": "<html>"}, "microsoft_answer_invalid", id="a proxy's page"),
     ],
 )
-def test_online_fails_when_microsoft_cannot_be_asked(wire, answer, told):
+def test_check_online_fails_when_microsoft_cannot_be_asked(wire, answer, printed):
     wire.get(KEYS, **answer)
 
     shown, ready = run("check", "--online")
 
     assert not ready
-    assert told in shown
+    assert printed in shown
 
 
 # clear-sign-ins
 
 
 @pytest.fixture
-def sign_in_of(django_user_model):
-    identity = Identity.objects.create(user=django_user_model.objects.create(username="ann"))
+def sign_in_of():
+    identity = make_identity()
 
     def sign_in(**age):
         row = SignIn.objects.create(identity=identity, provider="microsoft")
@@ -382,7 +352,7 @@ def sign_in_of(django_user_model):
     return sign_in
 
 
-def test_only_old_sign_ins_are_deleted(sign_in_of):
+def test_clear_sign_ins_deletes_old_rows_only(sign_in_of):
     sign_in_of(days=31)
     sign_in_of(days=30, minutes=1)
     kept = [sign_in_of(days=30, minutes=-1), sign_in_of()]
@@ -393,9 +363,10 @@ def test_only_old_sign_ins_are_deleted(sign_in_of):
     assert shown == "Deleted 2 sign-ins older than 30 days.\n"
     assert list(SignIn.objects.order_by("pk")) == kept
     assert Identity.objects.count() == 1
+    assert run("clear-sign-ins", "--older-than", "30")[0].startswith("Deleted 0 ")
 
 
-def test_many_are_deleted_in_batches(sign_in_of):
+def test_clear_sign_ins_deletes_in_batches(sign_in_of):
     identity = sign_in_of(days=2).identity
     SignIn.objects.bulk_create(SignIn(identity=identity, provider="microsoft") for _ in range(5000))
     SignIn.objects.update(created_at=timezone.now() - timedelta(days=2))
@@ -408,10 +379,6 @@ def test_many_are_deleted_in_batches(sign_in_of):
     assert sum(query["sql"].startswith("DELETE") for query in captured) > 1
 
 
-def test_there_may_be_nothing_to_delete():
-    assert run("clear-sign-ins", "--older-than", "0") == ("Deleted 0 sign-ins older than 0 days.\n", True)
-
-
 class Elsewhere:
     """A router that keeps the app's rows in another database."""
 
@@ -422,7 +389,7 @@ class Elsewhere:
         return "default" if model is SignIn else None
 
 
-def test_rows_are_deleted_where_they_are_written(sign_in_of, settings):
+def test_clear_sign_ins_deletes_in_the_database_for_writes(sign_in_of, settings):
     sign_in_of(days=2)
     settings.DATABASE_ROUTERS = [Elsewhere()]
 
@@ -432,7 +399,7 @@ def test_rows_are_deleted_where_they_are_written(sign_in_of, settings):
 
 
 @pytest.mark.parametrize("days", ["-1", "36501", "999999999999"])
-def test_a_number_that_is_no_age_is_refused(days, sign_in_of):
+def test_clear_sign_ins_refuses_invalid_number_of_days(days, sign_in_of):
     sign_in_of(days=2)
 
     _, succeeded = run("clear-sign-ins", f"--older-than={days}")
@@ -444,7 +411,7 @@ def test_a_number_that_is_no_age_is_refused(days, sign_in_of):
 @pytest.mark.parametrize(
     "arguments", [[], ["clear-sign-ins"], ["clear-sign-ins", "--older-than", "x"], ["chekc"]]
 )
-def test_what_cannot_be_meant_is_refused(arguments):
+def test_command_refuses_missing_or_unknown_arguments(arguments):
     with pytest.raises(CommandError):
         call_command("ms_identity", *arguments)
 
@@ -463,17 +430,17 @@ def program(*arguments, **environment):
     )
 
 
-def test_help_names_every_command():
+def test_command_help_names_every_subcommand():
     answer = program("--help")
 
     assert answer.returncode == 0
     assert re.search(r"check +run every check", answer.stdout)
     assert re.search(r"map +try a mapper", answer.stdout)
-    assert re.search(r"import-kratos +take over", answer.stdout)
+    assert re.search(r"import-kratos +import the identities", answer.stdout)
     assert re.search(r"clear-sign-ins +delete old rows", answer.stdout)
 
 
-def test_the_exit_code_tells():
+def test_command_exit_codes():
     assert program("check").returncode == 0
     wrong = program("chekc")
     assert wrong.returncode == 2

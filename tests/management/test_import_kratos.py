@@ -1,22 +1,23 @@
-"""``manage.py ms_identity import-kratos``: what it takes, what it reports, and how it exits."""
+"""``manage.py ms_identity import-kratos``: its arguments, its report, and its exit code."""
 
 from __future__ import annotations
 
 import io
 import json
 import sys
-import uuid
 from io import StringIO
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 from django_ms_identity.management import import_kratos
 from django_ms_identity.models import Credential, Identity
 from tests.importers.test_writer import ANN, BEN, EMAIL, OID, exported
 from tests.journeys.steps import NOTHING, rows
 from tests.support.builders import TENANT, make_settings
+
+from .commands import run
 
 pytestmark = pytest.mark.django_db
 
@@ -25,44 +26,24 @@ pytestmark = pytest.mark.django_db
 def import_kratos_file(tmp_path):
     """Import a file of these entries; return what was printed, and the error that it ended with."""
 
-    def run(*entries, arguments=(), text=None):
+    def run_with(*entries, arguments=(), text=None):
         path = tmp_path / "identities.json"
         path.write_text(json.dumps(entries) if text is None else text, encoding="utf-8")
-        return imported(str(path), *arguments)
+        return run("import-kratos", str(path), *arguments)
 
-    return run
-
-
-def imported(*arguments):
-    out, err = StringIO(), StringIO()
-    error = ""
-    try:
-        call_command("ms_identity", "import-kratos", *arguments, stdout=out, stderr=err, no_color=True)
-    except CommandError as raised:
-        error = str(raised)
-    return out.getvalue(), error
+    return run_with
 
 
-def test_what_was_imported_is_counted(import_kratos_file):
+def test_import_command_counts_imported_identities(import_kratos_file):
     shown, error = import_kratos_file(exported(), exported("microsoft:ben", id=BEN, verifiable_addresses=[]))
 
     assert not error
     assert shown == "Imported: 2\nAlready here: 0\nSkipped: 0\nFailed: 0\n"
     assert Identity.objects.count() == 2
+    assert import_kratos_file(exported())[0].startswith("Imported: 0\nAlready here: 1\n")
 
 
-def test_it_can_be_repeated(import_kratos_file):
-    import_kratos_file(exported())
-    before = rows()
-
-    shown, error = import_kratos_file(exported())
-
-    assert not error
-    assert "Imported: 0\nAlready here: 1\n" in shown
-    assert rows() == before
-
-
-def test_the_skipped_are_reported_by_id_and_counted_by_reason(import_kratos_file):
+def test_import_command_reports_skipped_identities_by_id_and_reason(import_kratos_file):
     get_user_model().objects.create_user("somebody", EMAIL)
 
     shown, error = import_kratos_file(exported(), exported("google:s", id=BEN, verifiable_addresses=[]))
@@ -74,7 +55,7 @@ def test_the_skipped_are_reported_by_id_and_counted_by_reason(import_kratos_file
     assert "Skipped: 2\n  1: a verified address belongs to an existing user\n  1: no credential" in shown
 
 
-def test_a_failure_does_not_stop_the_rest_and_is_in_the_exit_code(import_kratos_file):
+def test_import_command_goes_on_after_a_failure_and_exits_with_an_error(import_kratos_file):
     shown, error = import_kratos_file({"id": BEN, "traits": 1}, exported())
 
     assert f"identity {BEN}: failed: traits is an integer" in shown
@@ -83,7 +64,7 @@ def test_a_failure_does_not_stop_the_rest_and_is_in_the_exit_code(import_kratos_
     assert error.startswith("1 of 2 failed")
 
 
-def test_a_dry_run_says_so_and_writes_nothing(import_kratos_file):
+def test_import_command_dry_run_writes_nothing(import_kratos_file):
     shown, error = import_kratos_file(exported(), arguments=["--dry-run"])
 
     assert not error
@@ -91,7 +72,7 @@ def test_a_dry_run_says_so_and_writes_nothing(import_kratos_file):
     assert rows() == NOTHING
 
 
-def test_nothing_personal_is_printed(import_kratos_file):
+def test_import_command_prints_no_personal_data(import_kratos_file):
     planted = {"email": "planted@contoso.example", "name": {"first": "Planted"}, "username": "planted"}
     address = [{"via": "email", "value": "planted@contoso.example", "verified": True}]
     get_user_model().objects.create_user("planted", "planted@contoso.example")
@@ -107,13 +88,13 @@ def test_nothing_personal_is_printed(import_kratos_file):
     assert "lanted" not in shown + error
 
 
-def test_the_tenant_is_stored_in_lower_case(import_kratos_file):
+def test_import_command_stores_tenant_in_lower_case(import_kratos_file):
     import_kratos_file(exported(), arguments=["--tenant", TENANT.upper()])
 
     assert Credential.objects.get().tenant == TENANT
 
 
-def test_a_provider_may_have_another_name_here(import_kratos_file):
+def test_import_command_renames_provider(import_kratos_file):
     import_kratos_file(exported("azure:s"), arguments=["--provider", "azure=microsoft"])
 
     assert Credential.objects.get().provider == "microsoft"
@@ -132,14 +113,14 @@ def test_a_provider_may_have_another_name_here(import_kratos_file):
         ),
     ],
 )
-def test_an_argument_that_cannot_be_meant_is_refused(import_kratos_file, arguments, reason):
+def test_import_command_refuses_invalid_argument(import_kratos_file, arguments, reason):
     _, error = import_kratos_file(exported(), arguments=arguments)
 
     assert reason in error
     assert rows() == NOTHING
 
 
-def test_a_file_that_is_cut_off_is_refused_whole(import_kratos_file):
+def test_import_command_refuses_truncated_file_whole(import_kratos_file):
     _, error = import_kratos_file(text=json.dumps([exported(), exported(id=BEN)])[:-5])
 
     assert "is no export of Kratos" in error
@@ -147,26 +128,26 @@ def test_a_file_that_is_cut_off_is_refused_whole(import_kratos_file):
     assert rows() == NOTHING
 
 
-def test_a_file_that_is_not_there_is_named():
-    _, error = imported("/nowhere/identities.json")
+def test_import_command_names_missing_file():
+    _, error = run("import-kratos", "/nowhere/identities.json")
 
     assert error == "/nowhere/identities.json cannot be read: No such file or directory."
 
 
-def test_a_file_in_another_encoding_is_refused(tmp_path):
+def test_import_command_refuses_other_encoding(tmp_path):
     path = tmp_path / "identities.json"
     path.write_bytes("[]".encode("utf-16"))
 
-    _, error = imported(str(path))
+    _, error = run("import-kratos", str(path))
 
     assert error.endswith("is not in UTF-8.")
 
 
-def test_standard_input_is_read_and_may_begin_with_a_byte_order_mark(monkeypatch):
+def test_import_command_reads_standard_input_with_byte_order_mark(monkeypatch):
     content = io.BytesIO(json.dumps([exported()]).encode("utf-8-sig"))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(content))
 
-    shown, error = imported("-")
+    shown, error = run("import-kratos", "-")
 
     assert not error
     assert shown.startswith("Imported: 1\n")
@@ -179,7 +160,7 @@ def test_standard_input_is_read_and_may_begin_with_a_byte_order_mark(monkeypatch
         pytest.param({"IDENTITY_SCHEMA_URL": "file:///nowhere"}, "schema_unavailable", id="schema"),
     ],
 )
-def test_nothing_begins_while_the_configuration_is_broken(import_kratos_file, settings, broken, code):
+def test_import_command_refuses_invalid_configuration(import_kratos_file, settings, broken, code):
     settings.MS_IDENTITY = make_settings(**broken)
 
     _, error = import_kratos_file(exported())
@@ -188,7 +169,7 @@ def test_nothing_begins_while_the_configuration_is_broken(import_kratos_file, se
     assert rows() == NOTHING
 
 
-def test_traits_that_the_schema_refuses_are_warned_of(import_kratos_file, settings, tmp_path):
+def test_import_command_warns_of_traits_that_the_schema_refuses(import_kratos_file, settings, tmp_path):
     schema = tmp_path / "schema.json"
     schema.write_text(json.dumps({"properties": {"traits": {"type": "object", "required": ["phone"]}}}))
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema.as_uri())
@@ -200,24 +181,20 @@ def test_traits_that_the_schema_refuses_are_warned_of(import_kratos_file, settin
     assert Identity.objects.count() == 1
 
 
-def test_subjects_of_another_source_are_warned_of(import_kratos_file):
-    shown, _ = import_kratos_file(exported(f"microsoft:{OID}"))
+def test_import_command_warns_of_object_ids_as_userinfo_subjects(import_kratos_file):
+    skipped = exported("microsoft:00000000-0000-4000-8000-000000000002", id=BEN)
 
+    shown, _ = import_kratos_file(exported(f"microsoft:{OID}"), skipped)
+
+    assert "Skipped: 1" in shown
     assert "1 have an object id as their subject" in shown
 
 
-def many(number):
-    return [
-        exported(f"microsoft:{place}", id=str(uuid.UUID(int=place)), verifiable_addresses=[])
-        for place in range(1, number + 1)
-    ]
-
-
 @pytest.mark.parametrize(("number", "lines"), [(3, ["2 of 3"]), (2, []), (5, ["2 of 5", "4 of 5"])])
-def test_a_long_run_tells_how_far_it_is(tmp_path, monkeypatch, number, lines):
+def test_import_command_reports_progress(tmp_path, monkeypatch, number, lines):
     monkeypatch.setattr(import_kratos, "PROGRESS_EVERY", 2)
     path = tmp_path / "identities.json"
-    path.write_text(json.dumps(many(number)), encoding="utf-8")
+    path.write_text(json.dumps([exported()] * number), encoding="utf-8")
     err = StringIO()
 
     call_command("ms_identity", "import-kratos", str(path), stdout=StringIO(), stderr=err, no_color=True)

@@ -1,21 +1,19 @@
-"""``manage.py ms_identity map``: each step of a sign-in is shown, and nothing is written."""
+"""``manage.py ms_identity map``: it prints each step of a sign-in, and writes nothing."""
 
 from __future__ import annotations
 
-import io
 import json
-import sys
-from io import StringIO
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.core.management import CommandError, call_command
 
 from django_ms_identity.models import Identity
 from django_ms_identity.sessions import set_active
 from tests.journeys.steps import NOTHING, rows, statements
 from tests.support.builders import TENANT, make_identity, make_mapper, make_settings
+
+from .commands import run
 
 pytestmark = pytest.mark.django_db
 
@@ -32,16 +30,6 @@ CLAIMS = {
 }
 
 
-def run(*arguments):
-    """Return what the command printed, and the error that it ended with."""
-    out = StringIO()
-    try:
-        call_command("ms_identity", "map", *arguments, stdout=out, no_color=True)
-    except CommandError as error:
-        return out.getvalue(), str(error)
-    return out.getvalue(), ""
-
-
 @pytest.fixture
 def try_claims(tmp_path):
     def run_with(*arguments, text=None, provider="microsoft", **changes):
@@ -49,7 +37,7 @@ def try_claims(tmp_path):
         claims = {name: value for name, value in (CLAIMS | changes).items() if value is not ...}
         path.write_text(json.dumps(claims) if text is None else text, encoding="utf-8")
         with statements() as gathered:
-            result = run("--provider", provider, "--claims", str(path), *arguments)
+            result = run("map", "--provider", provider, "--claims", str(path), *arguments)
         assert all(sql.startswith("SELECT") for sql in gathered), gathered
         return result
 
@@ -76,7 +64,7 @@ def schema_of(settings, tmp_path, traits, *providers, **changes):
 # Input and output
 
 
-def test_the_mappers_input_and_output_are_shown(try_claims):
+def test_map_command_prints_mapper_input_and_output(try_claims):
     shown, error = try_claims()
 
     assert not error
@@ -89,14 +77,12 @@ def test_the_mappers_input_and_output_are_shown(try_claims):
     assert output["identity"]["verified_addresses"] == [{"via": "email", "value": "ines@contoso.example"}]
     assert output["user"] is None
     assert "Okäfor" in shown
+    assert "no signature, time or tenant is verified" in shown
+    assert section(shown, "Identity schema").startswith("no schema")
     assert rows() == NOTHING
 
 
-def test_it_is_said_that_nothing_is_verified(try_claims):
-    assert "no signature, time or tenant is verified" in try_claims()[0]
-
-
-def test_claims_of_every_token_are_filled_in_and_named(try_claims):
+def test_map_command_fills_in_and_names_claims_of_every_token(try_claims):
     shown, _ = try_claims(ver="2.0", aud="mine")
 
     assert "Filled in, because they are missing: tid, iss, iat, nbf, exp, nonce.\n" in shown
@@ -104,22 +90,15 @@ def test_claims_of_every_token_are_filled_in_and_named(try_claims):
     assert (raw["tid"], raw["aud"]) == (TENANT, "mine")
 
 
-def test_nothing_is_filled_in_for_a_whole_token(try_claims):
-    whole = dict.fromkeys(("aud", "iss", "nonce", "ver"), "x") | dict.fromkeys(("iat", "nbf", "exp"), 1)
+def test_map_command_fills_in_issuer_alone_for_the_tenant_of_the_claims(try_claims):
+    given = dict.fromkeys(("aud", "nonce", "ver"), "x") | dict.fromkeys(("iat", "nbf", "exp"), 1)
 
-    assert "Filled in" not in try_claims(tid=TENANT, **whole)[0]
+    shown, _ = try_claims(tid=OTHER, **given)
 
-
-def test_the_issuer_is_filled_in_for_the_tenant_that_is_given(try_claims):
-    raw = json.loads(section(try_claims(tid=OTHER)[0], "Mapper input: claims"))["raw_claims"]
-
+    assert "Filled in, because they are missing: iss.\n" in shown
+    raw = json.loads(section(shown, "Mapper input: claims"))["raw_claims"]
     assert raw["iss"] == f"https://login.microsoftonline.com/{OTHER}/v2.0"
-
-
-def test_standard_input_is_read(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(CLAIMS).encode())))
-
-    assert run("--provider", "microsoft", "--claims", "-")[1] == ""
+    assert "Filled in" not in try_claims(tid=OTHER, iss="x", **given)[0]
 
 
 # The subject
@@ -134,7 +113,7 @@ def test_standard_input_is_read(monkeypatch):
         ("me", ["--subject", "0123456789abcdef"], "0123456789abcdef"),
     ],
 )
-def test_the_subject_is_that_of_the_subject_source(try_claims, settings, source, arguments, subject):
+def test_map_command_takes_subject_from_subject_source(try_claims, settings, source, arguments, subject):
     settings.MS_IDENTITY = make_settings({"subject_source": source})
 
     shown, error = try_claims(*arguments)
@@ -158,7 +137,9 @@ def test_the_subject_is_that_of_the_subject_source(try_claims, settings, source,
         ("userinfo", [], {"tid": None}, "tid is no GUID"),
     ],
 )
-def test_who_the_claims_are_of_must_be_clear(try_claims, settings, source, arguments, changes, reason):
+def test_map_command_refuses_claims_without_subject_or_tenant(
+    try_claims, settings, source, arguments, changes, reason
+):
     settings.MS_IDENTITY = make_settings({"subject_source": source})
 
     shown, error = try_claims(*arguments, **changes)
@@ -180,20 +161,14 @@ def test_who_the_claims_are_of_must_be_clear(try_claims, settings, source, argum
         pytest.param('{"a": ' * 100_000, "nested too deeply", id="deep"),
     ],
 )
-def test_a_file_that_holds_no_claims_is_refused(try_claims, text, reason):
+def test_map_command_refuses_file_without_claims(try_claims, text, reason):
     shown, error = try_claims(text=text)
 
     assert reason in error
     assert shown == ""
 
 
-def test_a_file_that_is_not_there_is_named():
-    _, error = run("--provider", "microsoft", "--claims", "/nowhere/claims.json")
-
-    assert error == "/nowhere/claims.json cannot be read: No such file or directory."
-
-
-def test_an_unknown_provider_is_answered_with_the_known(try_claims, settings):
+def test_map_command_lists_known_providers_for_unknown_one(try_claims, settings):
     settings.MS_IDENTITY = make_settings({}, {"id": "second"})
 
     _, error = try_claims(provider="mikrosoft")
@@ -201,7 +176,7 @@ def test_an_unknown_provider_is_answered_with_the_known(try_claims, settings):
     assert error == "No provider 'mikrosoft' is configured. There is: 'microsoft', 'second'."
 
 
-def test_faults_of_the_configuration_are_named(try_claims, settings):
+def test_map_command_names_configuration_faults(try_claims, settings):
     settings.MS_IDENTITY = make_settings(FLOW_LIFESPAN=0)
 
     assert "FLOW_LIFESPAN" in try_claims()[1]
@@ -210,7 +185,7 @@ def test_faults_of_the_configuration_are_named(try_claims, settings):
 # What fails
 
 
-def test_a_mapper_that_fails_explains_itself_after_its_input(try_claims, settings):
+def test_map_command_explains_failing_mapper_after_its_input(try_claims, settings):
     settings.MS_IDENTITY = make_settings(
         {"mapper_url": make_mapper("error 'no ' + std.extVar('claims').name")}
     )
@@ -223,11 +198,14 @@ def test_a_mapper_that_fails_explains_itself_after_its_input(try_claims, setting
     assert "Mapper output" not in shown
 
 
-def test_claims_of_a_wrong_type_fail(try_claims):
-    assert try_claims(name=5)[1].startswith("claims_invalid: claim 'name' is an integer")
+def test_map_command_refuses_claims_of_wrong_type(try_claims):
+    shown, error = try_claims(name=5)
+
+    assert error.startswith("claims_invalid: claim 'name' is an integer")
+    assert "Mapper input" not in shown
 
 
-def test_a_broken_schema_fails_after_the_output(try_claims, settings):
+def test_map_command_reports_unavailable_schema_after_mapper_output(try_claims, settings):
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL="file:///nowhere")
 
     shown, error = try_claims()
@@ -236,7 +214,7 @@ def test_a_broken_schema_fails_after_the_output(try_claims, settings):
     assert section(shown, "Mapper output")
 
 
-def test_a_result_that_cannot_be_stored_fails(try_claims, settings):
+def test_map_command_refuses_unstorable_result(try_claims, settings):
     address = "{via: 'a very long kind of way', value: 'x'}"
     program = make_mapper(f"{{identity: {{traits: {{}}, verified_addresses: [{address}]}}}}")
     settings.MS_IDENTITY = make_settings({"mapper_url": program})
@@ -247,17 +225,13 @@ def test_a_result_that_cannot_be_stored_fails(try_claims, settings):
 # The schema
 
 
-def test_without_a_schema_it_says_so(try_claims):
-    assert section(try_claims()[0], "Identity schema").startswith("no schema")
-
-
-def test_valid_traits_are_said_to_be_valid(try_claims, settings, tmp_path):
+def test_map_command_reports_valid_traits(try_claims, settings, tmp_path):
     schema_of(settings, tmp_path, {"required": ["name"]})
 
     assert section(try_claims()[0], "Identity schema") == "the traits are valid"
 
 
-def test_what_a_form_would_ask_is_named(try_claims, settings, tmp_path):
+def test_map_command_names_traits_that_a_form_would_ask_for(try_claims, settings, tmp_path):
     properties = {"phone": {"type": "string"}, "first_name": {"type": "string", "minLength": 9}}
     schema_of(settings, tmp_path, {"required": ["phone"], "properties": properties})
 
@@ -270,7 +244,7 @@ def test_what_a_form_would_ask_is_named(try_claims, settings, tmp_path):
     assert verdict.rpartition("\n")[2] == "complete/ would have to ask for: phone (text), first_name (text)"
 
 
-def test_what_a_form_cannot_ask_fails_after_everything_is_shown(try_claims, settings, tmp_path):
+def test_map_command_fails_last_for_trait_that_a_form_cannot_ask_for(try_claims, settings, tmp_path):
     schema_of(settings, tmp_path, {"required": ["tags"], "properties": {"tags": {"type": "array"}}})
 
     shown, error = try_claims()
@@ -283,7 +257,7 @@ def test_what_a_form_cannot_ask_fails_after_everything_is_shown(try_claims, sett
 # A new person
 
 
-def test_the_rows_of_a_new_person_are_shown(try_claims, settings):
+def test_map_command_prints_rows_of_a_registration(try_claims, settings):
     Group.objects.create(name="staff")
     settings.MS_IDENTITY = make_settings(
         {
@@ -308,7 +282,7 @@ def test_the_rows_of_a_new_person_are_shown(try_claims, settings):
     assert "No such groups here: none." in shown
 
 
-def test_a_guest_gets_no_privilege(try_claims, settings):
+def test_map_command_grants_guest_no_privilege(try_claims, settings):
     settings.MS_IDENTITY = make_settings(
         {"mapper_url": make_mapper("{identity: {traits: {}}, user: {username: 'ines', is_staff: true}}")}
     )
@@ -316,14 +290,14 @@ def test_a_guest_gets_no_privilege(try_claims, settings):
     assert written(try_claims(acct=1)[0])["user"] == {"username": "ines"}
 
 
-def test_a_user_name_that_is_taken_is_said(try_claims):
+def test_map_command_reports_taken_user_name(try_claims):
     get_user_model().objects.create_user("ines@contoso.example")
 
     assert "The user name is taken" in try_claims()[0]
 
 
-def test_a_collision_is_said(try_claims):
-    user = get_user_model().objects.create_user("somebody", "ines@contoso.example")
+def test_map_command_reports_address_collision(try_claims):
+    user = get_user_model().objects.create_user("other", "ines@contoso.example")
 
     shown, error = try_claims()
 
@@ -331,7 +305,7 @@ def test_a_collision_is_said(try_claims):
     assert f"Refused: account_exists: a trusted address belongs to the existing user {user.pk}" in shown
 
 
-def test_closed_registration_is_said(try_claims, settings):
+def test_map_command_reports_disabled_registration(try_claims, settings):
     settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
 
     shown, error = try_claims()
@@ -343,22 +317,22 @@ def test_closed_registration_is_said(try_claims, settings):
 # A known person
 
 
-def test_a_known_person_is_recognised(try_claims):
+def test_map_command_recognises_known_subject(try_claims):
     identity = make_identity(subject="subject")
     before = rows()
 
     shown, error = try_claims()
 
     assert not error
-    told = section(shown, "What would be written")
-    assert f"Identity {identity.pk} is known by subject subject." in told
-    assert "Nothing: update_identity_on_login is never." in told
-    assert "With automatic, it would change: traits; user.first_name; user.email; verified address" in told
+    printed = section(shown, "What would be written")
+    assert f"Identity {identity.pk} is known by subject subject." in printed
+    assert "Nothing: update_identity_on_login is never." in printed
+    assert "With automatic, it would change: traits; user.first_name; user.email; verified address" in printed
     assert rows() == before
     assert Identity.objects.get().traits == {}
 
 
-def test_what_an_update_on_login_would_change_is_said(try_claims, settings):
+def test_map_command_reports_changes_of_update_on_login(try_claims, settings):
     program = "{identity: {traits: {a: 1}}, user: {username: 'x', first_name: 'New', groups: ['staff']}}"
     settings.MS_IDENTITY = make_settings(
         {"mapper_url": make_mapper(program), "update_identity_on_login": "automatic"}
@@ -366,21 +340,15 @@ def test_what_an_update_on_login_would_change_is_said(try_claims, settings):
     Group.objects.create(name="staff")
     make_identity(subject="subject", first_name="Old", email="old@contoso.example")
 
-    told = section(try_claims()[0], "What would be written")
+    printed = section(try_claims()[0], "What would be written")
 
-    assert told.endswith("The update on login would change: traits; user.first_name; joins the group staff\n")
-
-
-def test_an_update_that_changes_nothing_is_said(try_claims, settings):
-    settings.MS_IDENTITY = make_settings(
-        {"mapper_url": make_mapper("{identity: {traits: {}}}"), "update_identity_on_login": "automatic"}
-    )
-    make_identity(subject="subject")
-
+    changes = "traits; user.first_name; joins the group staff"
+    assert printed.endswith(f"The update on login would change: {changes}\n")
+    settings.MS_IDENTITY["PROVIDERS"][0]["mapper_url"] = make_mapper("{identity: {traits: {}}}")
     assert try_claims()[0].endswith("The update on login would change: nothing\n")
 
 
-def test_the_mapper_and_the_schema_see_what_is_stored(try_claims, settings, tmp_path):
+def test_map_command_shows_stored_identity_to_mapper_and_schema(try_claims, settings, tmp_path):
     seen = make_mapper("{identity: {traits: {seen: std.extVar('identity').traits.kept}}}")
     schema_of(settings, tmp_path, {"required": ["kept", "seen"]}, {"mapper_url": seen})
     identity = make_identity(subject="subject")
@@ -394,7 +362,7 @@ def test_the_mapper_and_the_schema_see_what_is_stored(try_claims, settings, tmp_
     assert section(shown, "Identity schema") == "the traits are valid"
 
 
-def test_what_keeps_a_known_person_out_is_said(try_claims):
+def test_map_command_reports_refusals_of_known_identity(try_claims):
     identity = make_identity(subject="subject", tenant=OTHER)
     set_active(identity, False)
     type(identity.user).objects.update(is_active=False)

@@ -16,8 +16,8 @@ from django.db import IntegrityError, connections
 from django.urls import get_resolver
 
 from django_ms_identity import sessions, signals
-from django_ms_identity.importers.kratos_export import read
-from django_ms_identity.importers.record import Outcome, Plan, Skip
+from django_ms_identity.importers.kratos import read
+from django_ms_identity.importers.record import ImportOptions, Outcome, Skip
 from django_ms_identity.importers.writer import Import
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
 from tests.journeys.steps import unquoted
@@ -233,8 +233,8 @@ def imported(*addresses, verified=True):
         "verifiable_addresses": listed,
         "credentials": {"oidc": {"identifiers": [f"microsoft:{uuid.uuid4()}"]}},
     }
-    plan = Plan(providers={"microsoft": make_provider()}, tenant="", schema=None)
-    [verdict] = Import(plan).take(read(json.dumps([entry])))
+    plan = ImportOptions(providers={"microsoft": make_provider()}, tenant="", schema=None)
+    [verdict] = Import(plan).run(read(json.dumps([entry])))
     return verdict
 
 
@@ -266,8 +266,8 @@ def test_a_member_who_joins_during_the_run_is_never_attached():
         }
         for value in ("first@contoso.example", EMAIL)
     ]
-    plan = Plan(providers={"microsoft": make_provider()}, tenant="", schema=None)
-    verdicts = Import(plan).take(read(json.dumps(entries)))
+    plan = ImportOptions(providers={"microsoft": make_provider()}, tenant="", schema=None)
+    verdicts = Import(plan).run(read(json.dumps(entries)))
     next(verdicts)
     Member.objects.create_user(EMAIL)
 

@@ -21,7 +21,7 @@ from django_ms_identity.conf.provider_settings import parse_provider
 from django_ms_identity.crypto import Keyring
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.flows.flow_cookies import FlowCookies
-from django_ms_identity.importers import kratos_export
+from django_ms_identity.importers import kratos
 from django_ms_identity.net.remote_documents import RemoteDocuments
 from django_ms_identity.testing.emulator import Emulator
 from django_ms_identity.traits.schema import parse_schema
@@ -408,8 +408,8 @@ EXPORTS = st.recursive(
 
 def check_export(_: object, text: str) -> None:
     try:
-        assert kratos_export.count(text) == len(list(kratos_export.read(text)))
-    except kratos_export.ExportUnreadable:
+        assert kratos.count(text) == len(list(kratos.read(text)))
+    except kratos.ExportUnreadable:
         return
 
 
