@@ -23,6 +23,7 @@ def authorization() -> Authorization:
         challenge="challenge",
         authority=Authority(host="login.microsoftonline.com", segment="common", tenant=None),
         persona=PERSONAS[0],
+        home=CONTOSO,
         tenant=CONTOSO,
         auth_time=0,
         auth_contexts=(),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from django_ms_identity.emulator.microsoft import Microsoft
 from django_ms_identity.emulator.personas import PERSONAS, oid_for
-from django_ms_identity.emulator.tenants import CONSUMERS, CONTOSO, authority_for
+from django_ms_identity.emulator.tenants import CONSUMERS, CONTOSO
 
 WORK = PERSONAS[0]
 
@@ -27,7 +27,7 @@ def test_an_unknown_tenant_is_founded():
 
     assert microsoft.home(northwind).id == oid_for("Northwind")
     assert microsoft.home(by_guid).id == by_guid.tenant
-    assert authority_for("login.microsoftonline.com", by_guid.tenant, microsoft.all_tenants)
+    assert microsoft.authority("login.microsoftonline.com", by_guid.tenant).tenant == microsoft.home(by_guid)
 
 
 def test_a_personal_account_can_be_a_guest():
