@@ -22,6 +22,7 @@ from .tokens import client_info, login_hint
 logger = logging.getLogger(__name__)
 
 PROMPTS = ("", "login", "none", "consent", "select_account", "create")
+_CANCELLED = Refusal("access_denied", 65004, "User declined to consent to access the app.")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
@@ -37,20 +38,19 @@ def authorize(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str
     _check_client(query, authority, microsoft)
     try:
         auth_contexts = _check_parameters(query)
-        if query.get("persona") == CANCEL:
-            raise Refused(errors.CANCELLED)
     except Refused as refused:
         return _send_error(request, query, refused.refusal)
+    if query.get("persona") == CANCEL:
+        return _send_error(request, query, _CANCELLED)
     persona = next((one for one in microsoft.personas if one.id == query.get("persona")), None)
     if persona is None:
         return _picker(query, authority, microsoft)
-    try:
-        signs_in_to = _check_persona(persona, authority, query["client_id"], microsoft)
-    except Refused as refused:
+    signs_in_to = _admit(persona, authority, query["client_id"], microsoft)
+    if isinstance(signs_in_to, Refusal):
         if "return" in query:
-            return _send_error(request, query, refused.refusal)
+            return _send_error(request, query, signs_in_to)
         other, back = _link(query, persona=""), _link(query, **{"persona": persona.id, "return": "1"})
-        return pages.refusal(request, refused.refusal, other=other, back=back)
+        return pages.refusal(request, signs_in_to, other=other, back=back)
     logger.info("Signed in %s to %s", persona.id, signs_in_to.name)
     now = microsoft.clock()
     authorization = Authorization(
@@ -79,9 +79,10 @@ def _check_client(query: dict[str, str], authority: Authority, microsoft: Micros
     client_id, redirect_uri = query["client_id"], query.get("redirect_uri", "")
     if client_id not in microsoft.clients:
         directory = authority.tenant.name if authority.tenant else authority.segment
-        raise Refused(errors.UNKNOWN_CLIENT, client_id, directory)
+        raise errors.unknown_client(client_id, directory)
     if not microsoft.accepts_redirect_uri(redirect_uri):
-        raise Refused(errors.WRONG_REDIRECT_URI, redirect_uri, client_id)
+        text = f"The redirect URI '{redirect_uri}' does not match those of the application '{client_id}'."
+        raise Refused("invalid_request", 50011, text)
 
 
 def _check_parameters(query: dict[str, str]) -> tuple[str, ...]:
@@ -93,20 +94,24 @@ def _check_parameters(query: dict[str, str]) -> tuple[str, ...]:
         query, "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method"
     )
     if query["response_type"] != "code":
-        raise Refused(errors.RESPONSE_TYPE_UNSUPPORTED)
+        text = "The response_type is not supported: the emulator knows code."
+        raise Refused("unsupported_response_type", 70005, text)
     if query.get("response_mode", "query") not in ("query", "form_post"):
-        raise Refused(errors.RESPONSE_MODE_UNSUPPORTED)
+        text = "The response_mode is not supported: the emulator knows query and form_post."
+        raise Refused("invalid_request", 70007, text)
     if "openid" not in query["scope"].split():
-        raise Refused(errors.SCOPE_INVALID)
+        raise Refused("invalid_scope", 70011, "The provided 'scope' is not valid: it must hold openid.")
     if query["code_challenge_method"] != "S256":
-        raise Refused(errors.CHALLENGE_METHOD_INVALID)
+        text = "Invalid Code_Challenge_method parameter: the emulator knows S256."
+        raise Refused("invalid_request", 50149, text)
     if not _CHALLENGE.fullmatch(query["code_challenge"]):
-        raise Refused(errors.CHALLENGE_INVALID)
+        raise Refused("invalid_request", 501491, "Invalid size of Code_Challenge parameter.")
     if query.get("prompt", "") not in PROMPTS:
-        raise Refused(errors.PROMPT_UNSUPPORTED)
+        raise Refused("invalid_request", 90023, "Unsupported 'prompt' value.")
     auth_contexts = _auth_contexts(query.get("claims") or "{}")
     if query.get("prompt") == "none":
-        raise Refused(errors.NO_SESSION)
+        text = "A silent sign-in request was sent but no user is signed in."
+        raise Refused("login_required", 50058, text)
     return auth_contexts
 
 
@@ -115,10 +120,10 @@ def _auth_contexts(claims: str) -> tuple[str, ...]:
     try:
         document = json.loads(claims)
     except (ValueError, RecursionError):
-        raise Refused(errors.MALFORMED) from None
+        document = None
     requested = (document.get("id_token") or {}) if isinstance(document, dict) else None
     if not isinstance(requested, dict):
-        raise Refused(errors.MALFORMED)
+        raise Refused("invalid_request", 9002313, "Invalid request. Request is malformed or invalid.")
     acrs = requested.get("acrs")
     if not isinstance(acrs, dict):
         return ()
@@ -126,16 +131,25 @@ def _auth_contexts(claims: str) -> tuple[str, ...]:
     return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
 
 
-def _check_persona(persona: Persona, authority: Authority, client_id: str, microsoft: Microsoft) -> Tenant:
-    """Return the tenant that the persona signs in to."""
+def _admit(persona: Persona, authority: Authority, client_id: str, microsoft: Microsoft) -> Tenant | Refusal:
+    """Return the tenant that the persona signs in to, or why it may not."""
     tenant = microsoft.tenant_of(persona, authority)
-    if tenant and persona.refusal:
-        raise Refused(persona.refusal)
     if tenant:
-        return tenant
+        return persona.refusal or tenant
     if authority.tenant is None or authority.segment == "consumers":
-        raise Refused(errors.WRONG_ACCOUNT_TYPE)
-    raise Refused(errors.NOT_IN_TENANT, persona.username, authority.tenant.name, client_id)
+        return Refusal(
+            "access_denied",
+            500208,
+            "The domain is not a valid login domain for the account type.",
+            title="You can't sign in here with this kind of account",
+        )
+    return Refusal(
+        "access_denied",
+        50020,
+        f"User account '{persona.username}' does not exist in tenant '{authority.tenant.name}' and cannot "
+        f"access the application '{client_id}' in that tenant.",
+        title="Selected user account does not exist in tenant",
+    )
 
 
 def _picker(query: dict[str, str], authority: Authority, microsoft: Microsoft) -> HttpResponse:
@@ -160,7 +174,7 @@ def _send_error(request: HttpRequest, query: dict[str, str], refusal: Refusal) -
     logger.info("Sent back: AADSTS%s", refusal.code)
     details = errors.describe(refusal, request)
     parameters = {name: str(details[name]) for name in ("error", "error_description", "error_uri")}
-    if refusal is errors.CANCELLED:
+    if refusal is _CANCELLED:
         parameters["error_subcode"] = "cancel"
     return _send(query, parameters)
 

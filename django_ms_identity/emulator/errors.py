@@ -1,10 +1,10 @@
-"""Microsoft's errors: their codes, the document that describes one, and the checks of parameters."""
+"""Microsoft's errors: the document that describes one, and the checks that all endpoints make."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -18,18 +18,22 @@ class Refusal:
     error: str
     code: int
     text: str
-    """What ``Refused`` fills the placeholders of."""
-    status: HTTPStatus = field(default=HTTPStatus.BAD_REQUEST, kw_only=True)
-    title: str = field(default="Sorry, but we're having trouble signing you in.", kw_only=True)
+    status: HTTPStatus = HTTPStatus.BAD_REQUEST
+    title: str = "Sorry, but we're having trouble signing you in."
     """The heading of Microsoft's own page."""
 
 
 class Refused(Exception):
-    """Carry a refusal, with the values that its text names, to the endpoint."""
+    """Carry a refusal to the endpoint."""
 
-    def __init__(self, refusal: Refusal, *values: str) -> None:
-        super().__init__(refusal.code)
-        self.refusal = replace(refusal, text=refusal.text.format(*values)) if values else refusal
+    def __init__(self, error: str, code: int, text: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
+        super().__init__(code)
+        self.refusal = Refusal(error, code, text, status)
+
+
+def unknown_client(client_id: str, directory: str) -> Refused:
+    text = f"Application with identifier '{client_id}' was not found in the directory '{directory}'."
+    return Refused("unauthorized_client", 700016, text)
 
 
 def describe(refusal: Refusal, request: HttpRequest) -> dict[str, object]:
@@ -61,7 +65,8 @@ def parse_parameters(query: QueryDict) -> dict[str, str]:
     """Return the parameters of a request, none of which may be sent twice (RFC 6749 section 3.1)."""
     for name, values in query.lists():
         if len(values) > 1:
-            raise Refused(DUPLICATED, name)
+            text = f"The request is not properly formatted. The parameter '{name}' is duplicated."
+            raise Refused("invalid_request", 9000411, text)
     return {name: str(value) for name, value in query.items()}
 
 
@@ -69,109 +74,5 @@ def require(parameters: Mapping[str, str], *names: str) -> None:
     """Refuse a request in which one of ``names`` is missing or empty."""
     for name in names:
         if not parameters.get(name):
-            raise Refused(MISSING, name)
-
-
-UNKNOWN_TENANT = Refusal(
-    "invalid_tenant",
-    90002,
-    "Tenant '{}' not found. Check to make sure you have the correct tenant ID and are signing into the "
-    "correct cloud.",
-)
-UNKNOWN_CLIENT = Refusal(
-    "unauthorized_client",
-    700016,
-    "Application with identifier '{}' was not found in the directory '{}'. This can happen if the "
-    "application has not been installed by the administrator of the tenant.",
-)
-MISSING = Refusal("invalid_request", 900144, "The request body must contain the following parameter: '{}'.")
-DUPLICATED = Refusal(
-    "invalid_request", 9000411, "The request is not properly formatted. The parameter '{}' is duplicated."
-)
-
-# The authorize endpoint
-WRONG_REDIRECT_URI = Refusal(
-    "invalid_request",
-    50011,
-    "The redirect URI '{}' specified in the request does not match the redirect URIs configured for the "
-    "application '{}'.",
-)
-NOT_IN_TENANT = Refusal(
-    "access_denied",
-    50020,
-    "User account '{}' does not exist in tenant '{}' and cannot access the application '{}' in that "
-    "tenant. The account needs to be added as an external user first.",
-    title="Selected user account does not exist in tenant",
-)
-WRONG_ACCOUNT_TYPE = Refusal(
-    "access_denied",
-    500208,
-    "The domain is not a valid login domain for the account type.",
-    title="You can't sign in here with this kind of account",
-)
-CANCELLED = Refusal("access_denied", 65004, "User declined to consent to access the app.")
-NO_SESSION = Refusal("login_required", 50058, "A silent sign-in request was sent but no user is signed in.")
-MALFORMED = Refusal("invalid_request", 9002313, "Invalid request. Request is malformed or invalid.")
-SCOPE_INVALID = Refusal(
-    "invalid_scope",
-    70011,
-    "The provided value for the input parameter 'scope' is not valid: it must hold openid.",
-)
-RESPONSE_TYPE_UNSUPPORTED = Refusal(
-    "unsupported_response_type", 70005, "The response_type is not supported: the emulator knows code."
-)
-RESPONSE_MODE_UNSUPPORTED = Refusal(
-    "invalid_request", 70007, "The response_mode is not supported: the emulator knows query and form_post."
-)
-PROMPT_UNSUPPORTED = Refusal("invalid_request", 90023, "Unsupported 'prompt' value.")
-CHALLENGE_METHOD_INVALID = Refusal(
-    "invalid_request", 50149, "Invalid Code_Challenge_method parameter: the emulator knows S256."
-)
-CHALLENGE_INVALID = Refusal("invalid_request", 501491, "Invalid size of Code_Challenge parameter.")
-
-# The token endpoint
-NO_SECRET = Refusal(
-    "invalid_client",
-    7000218,
-    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-    status=HTTPStatus.UNAUTHORIZED,
-)
-WRONG_SECRET = Refusal(
-    "invalid_client",
-    7000215,
-    "Invalid client secret provided. Ensure the secret being sent in the request is the client secret "
-    "value, not the client secret ID.",
-    status=HTTPStatus.UNAUTHORIZED,
-)
-GRANT_TYPE_UNSUPPORTED = Refusal(
-    "unsupported_grant_type", 70003, "The app requested an unsupported grant type."
-)
-CODE_INVALID = Refusal("invalid_grant", 70000, "The provided value for the 'code' parameter is not valid.")
-CODE_EXPIRED = Refusal(
-    "invalid_grant", 70008, "The provided authorization code or refresh token has expired due to inactivity."
-)
-CODE_REDEEMED = Refusal(
-    "invalid_grant",
-    54005,
-    "OAuth2 Authorization code was already redeemed, please retry with a new valid code.",
-)
-OTHER_AUTHORITY = Refusal(
-    "invalid_grant",
-    700005,
-    "Provided Authorization Code is intended to use against other tenant, thus rejected.",
-)
-OTHER_REDIRECT_URI = Refusal(
-    "invalid_client",
-    500112,
-    "The reply address does not match the reply address provided when requesting Authorization code.",
-)
-VERIFIER_MISSING = Refusal(
-    "invalid_grant",
-    50148,
-    "The code_verifier does not match the code_challenge supplied in the authorization request.",
-)
-VERIFIER_WRONG = Refusal(
-    "invalid_grant",
-    501481,
-    "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
-)
+            text = f"The request body must contain the following parameter: '{name}'."
+            raise Refused("invalid_request", 900144, text)

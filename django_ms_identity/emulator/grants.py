@@ -6,7 +6,7 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 
-from .errors import CODE_EXPIRED, CODE_INVALID, CODE_REDEEMED, Refused
+from .errors import Refused
 from .personas import Persona
 from .tenants import CONSUMERS, Authority, Tenant
 
@@ -80,12 +80,13 @@ class Grants:
         with self._lock:
             grant = self._codes.get(code)
             if grant is None:
-                raise Refused(CODE_INVALID)
+                raise Refused("invalid_grant", 70000, "The provided value for 'code' is not valid.")
             if grant.redeemed:
-                raise Refused(CODE_REDEEMED)
+                text = "OAuth2 Authorization code was already redeemed, please retry with a new valid code."
+                raise Refused("invalid_grant", 54005, text)
             grant.redeemed = True
         if now >= grant.expires_at:
-            raise Refused(CODE_EXPIRED)
+            raise Refused("invalid_grant", 70008, "The provided authorization code has expired.")
         return grant.authorization
 
     def authorization_for(self, token: str, now: float) -> Authorization | None:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from . import CLIENT_ID, CLIENT_SECRET, TENANT_ID
-from .errors import UNKNOWN_TENANT, Refused
+from .errors import Refused
 from .grants import Grants
 from .personas import PERSONAS, Persona, oid_for
 from .tenants import CONSUMERS, CONTOSO, FABRIKAM, GLOBAL_HOST, Authority, Tenant
@@ -42,7 +42,8 @@ class Microsoft:
         known = (*self.tenants, CONSUMERS, *map(self.home, self.personas))
         tenant = next((one for one in known if value == one.id or value in one.domains), None)
         if tenant is None or (tenant == CONSUMERS and host != GLOBAL_HOST):
-            raise Refused(UNKNOWN_TENANT, segment)
+            text = f"Tenant '{segment}' not found. Check to make sure you have the correct tenant ID."
+            raise Refused("invalid_tenant", 90002, text)
         return Authority(host=host, segment=value if tenant == CONSUMERS else tenant.id, tenant=tenant)
 
     def home(self, persona: Persona) -> Tenant:

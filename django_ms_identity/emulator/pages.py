@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template import Context, Engine
-from django.urls import reverse
 
 from .errors import Refusal, describe
 from .guard import endpoint
@@ -64,16 +63,12 @@ def _page(
     status: HTTPStatus = HTTPStatus.OK,
     form_action: str = "'none'",
 ) -> HttpResponse:
-    links = {
-        "stylesheet": reverse("ms_identity_emulator:asset", args=["emulator.css"]),
-        "submit_script": reverse("ms_identity_emulator:asset", args=["submit.js"]),
-    }
     policy = (
         "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action {form_action}"
     )
     return HttpResponse(
-        _engine().get_template(template).render(Context({**context, **links})),
+        _engine().get_template(template).render(Context(dict(context))),
         status=status,
         headers={
             "Cache-Control": "no-store",

@@ -69,9 +69,9 @@ def oid_for(name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, name))
 
 
-def _at_contoso(id: str, name: str, oid: str) -> Persona:
+def _persona(id: str, name: str, oid: str, domain: str = "contoso.example") -> Persona:
     given_name, family_name = name.split()
-    address = f"{given_name}.{family_name}@contoso.example".lower()
+    address = f"{given_name}.{family_name}@{domain}".lower()
     return Persona(
         id=id,
         description="Work account at Contoso",
@@ -86,69 +86,59 @@ def _at_contoso(id: str, name: str, oid: str) -> Persona:
 
 PERSONAS = (
     replace(
-        _at_contoso("work", "Ines Okafor", "755ec5f0-55ea-47ca-89c9-7fa0d0b1f962"),
+        _persona("work", "Ines Okafor", "755ec5f0-55ea-47ca-89c9-7fa0d0b1f962"),
         groups=("840fecb2-df74-4345-8e62-39c7f2f0135c",),
     ),
     replace(
-        _at_contoso("admin", "Marek Lindqvist", "9ed08227-2642-4645-b62c-02ef38ef7a68"),
+        _persona("admin", "Marek Lindqvist", "9ed08227-2642-4645-b62c-02ef38ef7a68"),
         description="Work account with the app role Admin",
         roles=("Admin",),
         mfa=True,
     ),
     replace(
-        _at_contoso("mfa", "Noor Castellan", "3617b54e-836e-4c92-8638-34996085d27e"),
+        _persona("mfa", "Noor Castellan", "3617b54e-836e-4c92-8638-34996085d27e"),
         description="Work account with a second factor",
         mfa=True,
     ),
     replace(
-        _at_contoso("collides", "Lena Farrow", "564fb78c-1505-4f87-b380-a8f96fc45eae"),
+        _persona("collides", "Lena Farrow", "564fb78c-1505-4f87-b380-a8f96fc45eae"),
         description="Work account whose address may be a local user's already",
     ),
     replace(
-        _at_contoso("no-email", "Tomasz Adeyemi", "4924ca7b-e571-4a73-9efe-dfddede1f0f8"),
+        _persona("no-email", "Tomasz Adeyemi", "4924ca7b-e571-4a73-9efe-dfddede1f0f8"),
         description="Work account without e-mail",
         email=None,
         xms_edov=None,
     ),
-    Persona(
-        id="guest",
+    replace(
+        _persona("guest", "Tuva Reyes", "124c522b-3226-412a-ae50-d39f2268ba38", "fabrikam.example"),
         description="Guest at Contoso, at home at Fabrikam",
-        given_name="Tuva",
-        family_name="Reyes",
-        username="tuva.reyes@fabrikam.example",
-        email="tuva.reyes@fabrikam.example",
-        oid="124c522b-3226-412a-ae50-d39f2268ba38",
         tenant=FABRIKAM.name,
         guest_in=CONTOSO.name,
         guest_oid="00f9224d-f77b-47ae-86a6-ad303beb4c43",
         xms_edov=False,
     ),
-    Persona(
-        id="personal",
+    replace(
+        _persona("personal", "Jonas Abara", "00000000-0000-0000-4a3f-19c0d27be865", "outlook.example"),
         description="Personal account",
-        given_name="Jonas",
-        family_name="Abara",
-        username="jonas.abara@outlook.example",
-        email="jonas.abara@outlook.example",
-        oid="00000000-0000-0000-4a3f-19c0d27be865",
         tenant=CONSUMERS.name,
-    ),
-    Persona(
-        id="personal-without-email",
-        description="Personal account without e-mail",
-        given_name="Sipho",
-        family_name="Wren",
-        username="+44 7700 900417",
-        oid="00000000-0000-0000-8e52-f06d13a97c4b",
-        tenant=CONSUMERS.name,
+        xms_edov=None,
     ),
     replace(
-        _at_contoso("many-groups", "Dagny Moreau", "a763d5ad-273e-4fb9-a3a0-36dc512a1411"),
+        _persona("personal-without-email", "Sipho Wren", "00000000-0000-0000-8e52-f06d13a97c4b"),
+        description="Personal account without e-mail",
+        username="+44 7700 900417",
+        email=None,
+        tenant=CONSUMERS.name,
+        xms_edov=None,
+    ),
+    replace(
+        _persona("many-groups", "Dagny Moreau", "a763d5ad-273e-4fb9-a3a0-36dc512a1411"),
         description="Work account in 250 groups, too many for a token",
         groups=tuple(oid_for(f"group {number}") for number in range(250)),
     ),
     replace(
-        _at_contoso("disabled", "Petra Nwosu", "6cb3b810-4516-4fcd-8168-639c975ffc7e"),
+        _persona("disabled", "Petra Nwosu", "6cb3b810-4516-4fcd-8168-639c975ffc7e"),
         description="Work account that was disabled",
         refusal=Refusal(
             "access_denied",
@@ -158,7 +148,7 @@ PERSONAS = (
         ),
     ),
     replace(
-        _at_contoso("admin-consent", "Rafael Imhof", "6767f4e7-c1b2-4ad7-b906-321a8ba1f349"),
+        _persona("admin-consent", "Rafael Imhof", "6767f4e7-c1b2-4ad7-b906-321a8ba1f349"),
         description="Work account whose administrators have not approved this app",
         refusal=Refusal(
             "access_denied",

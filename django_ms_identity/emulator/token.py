@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
@@ -42,25 +43,29 @@ def token(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) ->
 def _redeem(body: dict[str, str], authority: Authority, microsoft: Microsoft) -> Authorization:
     errors.require(body, "grant_type")
     if body["grant_type"] != "authorization_code":
-        raise Refused(errors.GRANT_TYPE_UNSUPPORTED)
+        raise Refused("unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
     errors.require(body, "client_id", "redirect_uri", "code")
     client_id = body["client_id"]
     if client_id not in microsoft.clients:
-        raise Refused(errors.UNKNOWN_CLIENT, client_id, authority.segment)
+        raise errors.unknown_client(client_id, authority.segment)
     if not body.get("client_secret"):
-        raise Refused(errors.NO_SECRET)
+        text = "The request body must contain the following parameter: 'client_secret'."
+        raise Refused("invalid_client", 7000218, text, HTTPStatus.UNAUTHORIZED)
     if body["client_secret"] != microsoft.clients[client_id]:
-        raise Refused(errors.WRONG_SECRET)
+        text = "Invalid client secret provided. Ensure that it is the secret's value, not its ID."
+        raise Refused("invalid_client", 7000215, text, HTTPStatus.UNAUTHORIZED)
     authorization = microsoft.grants.redeem_code(body["code"], microsoft.clock())
     if authorization.client_id != client_id:
-        raise Refused(errors.CODE_INVALID)
+        raise Refused("invalid_grant", 70000, "The provided value for 'code' is not valid.")
     if authorization.authority != authority:
-        raise Refused(errors.OTHER_AUTHORITY)
+        text = "Provided Authorization Code is intended to use against other tenant, thus rejected."
+        raise Refused("invalid_grant", 700005, text)
     if authorization.redirect_uri != body["redirect_uri"]:
-        raise Refused(errors.OTHER_REDIRECT_URI)
+        text = "The reply address does not match the one provided when requesting Authorization code."
+        raise Refused("invalid_client", 500112, text)
     verifier = body.get("code_verifier", "")
     if not verifier:
-        raise Refused(errors.VERIFIER_MISSING)
+        raise Refused("invalid_grant", 50148, "The code_verifier does not match the code_challenge.")
     if base64url(hashlib.sha256(verifier.encode()).digest()) != authorization.challenge:
-        raise Refused(errors.VERIFIER_WRONG)
+        raise Refused("invalid_grant", 501481, "The Code_Verifier does not match the code_challenge.")
     return authorization

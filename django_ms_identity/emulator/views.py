@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -17,8 +16,6 @@ from .microsoft import Microsoft
 from .tenants import GRAPH_HOSTS, LOGIN_HOSTS
 from .tokens import subject
 
-logger = logging.getLogger(__name__)
-
 CACHEABLE = {"Cache-Control": "max-age=86400, private"}
 
 
@@ -26,7 +23,6 @@ CACHEABLE = {"Cache-Control": "max-age=86400, private"}
 def metadata(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
     """Describe an authority (OpenID Connect Discovery), with Microsoft's own addresses."""
     authority = microsoft.authority(host, tenant)
-    logger.info("Metadata of %s", authority.segment)
     graph = GRAPH_HOSTS[host][0]
     document = {
         "token_endpoint": f"{authority.url}/oauth2/v2.0/token",
@@ -59,7 +55,6 @@ def metadata(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str)
 def keys(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
     """List the keys that sign an authority's tokens."""
     authority = microsoft.authority(host, tenant)
-    logger.info("Keys of %s", authority.segment)
     return JsonResponse({"keys": key_set(authority)}, headers=CACHEABLE)
 
 
@@ -73,7 +68,6 @@ def me(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
         message = "Insufficient privileges to complete the operation."
         return _graph_error(HTTPStatus.FORBIDDEN, "Authorization_RequestDenied", message)
     persona = authorization.persona
-    logger.info("Graph /me of %s", persona.id)
     document: dict[str, object] = {
         **dict.fromkeys(("jobTitle", "mobilePhone", "officeLocation", "preferredLanguage")),
         "@odata.context": f"https://{host}/v1.0/$metadata#users/$entity",
@@ -95,7 +89,6 @@ def userinfo(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpRespo
     if authorization is None:
         return _unauthorized()
     persona = authorization.persona
-    logger.info("Userinfo of %s", persona.id)
     document = {"sub": subject(authorization)}
     if "profile" in authorization.scope:
         document |= {
@@ -115,7 +108,6 @@ def logout(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -
     microsoft.authority(host, tenant)
     query = request.POST if request.method == "POST" else request.GET
     uri = query.get("post_logout_redirect_uri", "")
-    logger.info("Signed out")
     return HttpResponseRedirect(uri) if microsoft.accepts_redirect_uri(uri) else pages.signed_out()
 
 

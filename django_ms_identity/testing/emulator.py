@@ -19,7 +19,7 @@ import responses
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseNotFound
 from django.test import Client, RequestFactory, override_settings
-from django.urls import Resolver404, get_urlconf, resolve, reverse, set_urlconf
+from django.urls import Resolver404, resolve, reverse
 
 from django_ms_identity import conf
 from django_ms_identity.emulator import CLIENT_ID, CLIENT_SECRET, TENANT_ID
@@ -207,9 +207,9 @@ class Emulator:
             raise ValueError(f"not an address of Microsoft: {location}")
         response = self._ask("GET", location)
         if response.status_code >= HTTPStatus.BAD_REQUEST:
-            page = html.unescape(response.content.decode())
+            page = response.content.decode()
             reason = re.search(r"AADSTS\d+: [^<]*", page)
-            raise ShownByMicrosoft(reason[0] if reason else page)
+            raise ShownByMicrosoft(html.unescape(reason[0] if reason else page))
         return response
 
     def _ask(
@@ -224,15 +224,11 @@ class Emulator:
             headers=dict(headers),
         )
         request.META[ENVIRON_KEY] = self.microsoft
-        before = get_urlconf()
-        set_urlconf(URLCONF)  # The emulator's pages link to its own URLs.
         try:
-            match = resolve(request.path_info)
+            match = resolve(request.path_info, urlconf=URLCONF)
             response: HttpResponse = match.func(request, *match.args, **match.kwargs)
         except Resolver404:
             return HttpResponseNotFound()
-        finally:
-            set_urlconf(before)
         return response
 
 
