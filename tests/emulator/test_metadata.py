@@ -45,13 +45,6 @@ def test_metadata_has_microsofts_addresses(wire, tenant, issuer, segment):
     assert "code_challenge_methods_supported" not in document
 
 
-def test_metadata_of_another_cloud_has_its_hosts(wire):
-    document = metadata(wire, TENANT_ID, "login.microsoftonline.us").json()
-
-    assert document["issuer"] == f"https://login.microsoftonline.us/{TENANT_ID}/v2.0"
-    assert document["userinfo_endpoint"] == "https://graph.microsoft.us/oidc/userinfo"
-
-
 @pytest.mark.parametrize(
     ("host", "tenant"),
     [
@@ -73,6 +66,13 @@ def test_unknown_tenant_is_refused(wire, host, tenant, path):
 
 def test_unknown_host_is_404(wire):
     assert metadata(wire, "common", "login.example").status_code == 404
+
+
+def test_metadata_of_another_cloud_has_its_hosts(wire):
+    document = metadata(wire, TENANT_ID, "login.microsoftonline.us").json()
+
+    assert document["issuer"] == f"https://login.microsoftonline.us/{TENANT_ID}/v2.0"
+    assert document["userinfo_endpoint"] == "https://graph.microsoft.us/oidc/userinfo"
 
 
 def test_signing_keys_have_the_members_of_microsofts(wire):
