@@ -77,9 +77,7 @@ def authorize(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str
 def _check_client(query: dict[str, str], authority: Authority, microsoft: Microsoft) -> None:
     errors.require(query, "client_id")
     client_id, redirect_uri = query["client_id"], query.get("redirect_uri", "")
-    if client_id not in microsoft.clients:
-        directory = authority.tenant.name if authority.tenant else authority.segment
-        raise errors.unknown_client(client_id, directory)
+    microsoft.check_client(client_id, authority)
     if not microsoft.accepts_redirect_uri(redirect_uri):
         text = f"The redirect URI '{redirect_uri}' does not match those of the application '{client_id}'."
         raise Refused("invalid_request", 50011, text)
@@ -165,9 +163,8 @@ def _picker(query: dict[str, str], authority: Authority, microsoft: Microsoft) -
 
 
 def _link(query: dict[str, str], **choice: str) -> str:
-    """Address the same request with a choice; links, since CSP's form-action would have to name every app."""
-    kept = {name: value for name, value in query.items() if name != "return"}
-    return f"?{urlencode(kept | choice)}"
+    """Link to the same request with a choice; for a form, CSP's form-action would have to name every app."""
+    return f"?{urlencode(query | choice)}"
 
 
 def _send_error(request: HttpRequest, query: dict[str, str], refusal: Refusal) -> HttpResponse:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, JsonResponse, QueryDict
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One AADSTS code; ``error`` is the OAuth error code that goes with it."""
+    """One AADSTS code, 0 at Graph; ``error`` is the OAuth or Graph error code that goes with it."""
 
     error: str
     code: int
@@ -29,11 +29,6 @@ class Refused(Exception):
     def __init__(self, error: str, code: int, text: str, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         super().__init__(code)
         self.refusal = Refusal(error, code, text, status)
-
-
-def unknown_client(client_id: str, directory: str) -> Refused:
-    text = f"Application with identifier '{client_id}' was not found in the directory '{directory}'."
-    return Refused("unauthorized_client", 700016, text)
 
 
 def describe(refusal: Refusal, request: HttpRequest) -> dict[str, object]:

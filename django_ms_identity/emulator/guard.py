@@ -6,7 +6,6 @@ import functools
 import ipaddress
 import logging
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -15,34 +14,31 @@ from django.http.request import split_domain_port
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from .errors import Refusal, Refused, json_refusal
-from .microsoft import ENVIRON_KEY, Microsoft, microsoft_for
+from .errors import Refused, json_refusal
+from .microsoft import ENVIRON_KEY, microsoft_for
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-Endpoint = Callable[Concatenate[HttpRequest, Microsoft, P], HttpResponse]
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
-Refuse = Callable[[HttpRequest, Refusal], HttpResponse]
+View = Callable[..., HttpResponse]
 
 
-def endpoint(*methods: str, refuse: Refuse = json_refusal) -> Callable[[Endpoint[P]], View[P]]:
-    """Make a view of a function of a request and a Microsoft; answer what it raises by ``refuse``.
+def endpoint(*methods: str, refuse: View = json_refusal) -> Callable[[View], View]:
+    """Make a view of a function that takes a request and a Microsoft; ``refuse`` answers ``Refused``.
 
     The view is 404 unless a developer asks from this machine, or the caller brings a Microsoft of its own.
     """
 
-    def decorate(function: Endpoint[P]) -> View[P]:
+    def decorate(function: View) -> View:
         @csrf_exempt  # There is no session here: no request changes anything in a user's name.
         @login_not_required
         @require_http_methods(list(methods))
         @functools.wraps(function)
-        def view(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        def view(request: HttpRequest, **parameters: str) -> HttpResponse:
             if ENVIRON_KEY not in request.META and not _is_local(request):
                 logger.warning("The emulator answers the loopback interface under DEBUG only")
                 raise Http404
             try:
-                return function(request, microsoft_for(request), *args, **kwargs)
+                return function(request, microsoft_for(request), **parameters)
             except Refused as refused:
                 logger.info("%s refuses: AADSTS%s", function.__name__, refused.refusal.code)
                 return refuse(request, refused.refusal)

@@ -46,6 +46,12 @@ class Microsoft:
             raise Refused("invalid_tenant", 90002, text)
         return Authority(host=host, segment=value if tenant == CONSUMERS else tenant.id, tenant=tenant)
 
+    def check_client(self, client_id: str, authority: Authority) -> None:
+        if client_id not in self.clients:
+            directory = authority.tenant.name if authority.tenant else authority.segment
+            text = f"Application with identifier '{client_id}' was not found in the directory '{directory}'."
+            raise Refused("unauthorized_client", 700016, text)
+
     def home(self, persona: Persona) -> Tenant:
         """Return the tenant that an account belongs to; an unknown one is created."""
         for tenant in (*self.tenants, CONSUMERS):

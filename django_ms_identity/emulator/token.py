@@ -46,8 +46,7 @@ def _redeem(body: dict[str, str], authority: Authority, microsoft: Microsoft) ->
         raise Refused("unsupported_grant_type", 70003, "The app requested an unsupported grant type.")
     errors.require(body, "client_id", "redirect_uri", "code")
     client_id = body["client_id"]
-    if client_id not in microsoft.clients:
-        raise errors.unknown_client(client_id, authority.segment)
+    microsoft.check_client(client_id, authority)
     if not body.get("client_secret"):
         text = "The request body must contain the following parameter: 'client_secret'."
         raise Refused("invalid_client", 7000218, text, HTTPStatus.UNAUTHORIZED)

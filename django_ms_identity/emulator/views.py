@@ -9,6 +9,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 
 from . import pages
+from .errors import Refusal, Refused
 from .grants import Authorization
 from .guard import endpoint
 from .keys import key_set
@@ -58,15 +59,23 @@ def keys(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> 
     return JsonResponse({"keys": key_set(authority)}, headers=CACHEABLE)
 
 
-@endpoint("GET")
+def graph_refusal(request: HttpRequest, refusal: Refusal) -> JsonResponse:
+    """Answer as Graph does, whose errors have no AADSTS code."""
+    request_id = str(uuid.uuid4())
+    date = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    inner = {"date": date, "request-id": request_id, "client-request-id": request_id}
+    error = {"code": refusal.error, "message": refusal.text, "innerError": inner}
+    headers = {"WWW-Authenticate": 'Bearer realm=""'} if refusal.status == HTTPStatus.UNAUTHORIZED else None
+    return JsonResponse({"error": error}, status=refusal.status, headers=headers)
+
+
+@endpoint("GET", refuse=graph_refusal)
 def me(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
     """Answer as Graph's ``/v1.0/me``; needs ``User.Read``."""
     authorization = _bearer(request, microsoft, host)
-    if authorization is None:
-        return _unauthorized()
     if not {"User.Read", f"https://{host}/User.Read"} & set(authorization.scope):
-        message = "Insufficient privileges to complete the operation."
-        return _graph_error(HTTPStatus.FORBIDDEN, "Authorization_RequestDenied", message)
+        text = "Insufficient privileges to complete the operation."
+        raise Refused("Authorization_RequestDenied", 0, text, HTTPStatus.FORBIDDEN)
     persona = authorization.persona
     document: dict[str, object] = {
         **dict.fromkeys(("jobTitle", "mobilePhone", "officeLocation", "preferredLanguage")),
@@ -82,12 +91,10 @@ def me(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
     return JsonResponse(document, headers={"Cache-Control": "private"})
 
 
-@endpoint("GET", "POST")
+@endpoint("GET", "POST", refuse=graph_refusal)
 def userinfo(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
     """Answer as the OpenID userinfo endpoint, which has fewer claims than an ID token."""
     authorization = _bearer(request, microsoft, host)
-    if authorization is None:
-        return _unauthorized()
     persona = authorization.persona
     document = {"sub": subject(authorization)}
     if "profile" in authorization.scope:
@@ -111,24 +118,11 @@ def logout(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -
     return HttpResponseRedirect(uri) if microsoft.accepts_redirect_uri(uri) else pages.signed_out()
 
 
-def _bearer(request: HttpRequest, microsoft: Microsoft, host: str) -> Authorization | None:
+def _bearer(request: HttpRequest, microsoft: Microsoft, host: str) -> Authorization:
     """Return what the access token was issued for; it is not valid in another cloud."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
     authorization = microsoft.grants.authorization_for(token.strip(), microsoft.clock())
-    return authorization if authorization and authorization.authority.host == LOGIN_HOSTS[host] else None
-
-
-def _unauthorized() -> JsonResponse:
-    message = "Access token is empty, unknown or expired."
-    response = _graph_error(HTTPStatus.UNAUTHORIZED, "InvalidAuthenticationToken", message)
-    response["WWW-Authenticate"] = 'Bearer realm=""'
-    return response
-
-
-def _graph_error(status: HTTPStatus, code: str, message: str) -> JsonResponse:
-    request_id = str(uuid.uuid4())
-    date = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
-    inner = {"date": date, "request-id": request_id, "client-request-id": request_id}
-    return JsonResponse({"error": {"code": code, "message": message, "innerError": inner}}, status=status)
+    if scheme.lower() == "bearer" and authorization and authorization.authority.host == LOGIN_HOSTS[host]:
+        return authorization
+    text = "Access token is empty, unknown or expired."
+    raise Refused("InvalidAuthenticationToken", 0, text, HTTPStatus.UNAUTHORIZED)

@@ -248,11 +248,7 @@ def endpoint_of(url: str) -> Endpoint | None:
 def _tenants(providers: tuple[Provider, ...]) -> tuple[Tenant, ...]:
     """Give Contoso the GUIDs and domains that are configured; the first GUID is its home tenant."""
     single = [provider.tenant.value for provider in providers if provider.tenant.single]
-    domains = tuple(value for value in single if "." in value and value not in FABRIKAM.domains)
-    guids = [value for value in single if "." not in value and value != FABRIKAM.id]
-    home, *others = dict.fromkeys(guids or [TENANT_ID])
-    return (
-        Tenant(id=home, name=CONTOSO.name, domains=CONTOSO.domains + domains),
-        *(Tenant(id=other, name=CONTOSO.name) for other in others),
-        FABRIKAM,
-    )
+    domains = CONTOSO.domains + tuple(value for value in single if "." in value)
+    guids = [value for value in single if "." not in value and value != FABRIKAM.id] or [TENANT_ID]
+    # Of the tenants with a domain the first counts: Fabrikam keeps its own, and Contoso's lead to its home.
+    return (FABRIKAM, *(Tenant(id=guid, name=CONTOSO.name, domains=domains) for guid in guids))
