@@ -10,6 +10,8 @@ from django_ms_identity.emulator import TENANT_ID
 
 from .wire import LOGIN, NOW
 
+PATH = f"/{LOGIN}/{TENANT_ID}/oauth2/v2.0/token"
+
 
 def test_code_is_exchanged_for_tokens(wire):
     response = wire.redeem(wire.code())
@@ -105,24 +107,21 @@ def test_code_of_a_tenants_domain_is_redeemed_at_its_guid(wire):
 
 
 def test_duplicated_parameter_is_refused(wire):
-    path = f"/{LOGIN}/{TENANT_ID}/oauth2/v2.0/token"
-
-    response = wire.client.post(path, {"grant_type": ["authorization_code", "authorization_code"]})
+    response = wire.client.post(PATH, {"grant_type": ["authorization_code", "authorization_code"]})
 
     assert response.json()["error_codes"] == [9000411]
 
 
 def test_correlation_id_of_the_client_is_returned(wire):
-    path = f"/{LOGIN}/{TENANT_ID}/oauth2/v2.0/token"
     request_id = "0b5bd4d4-9d7f-4f5b-9d3a-3f0b0a3f6a10"
 
-    response = wire.client.post(path, {}, headers={"client-request-id": request_id})
+    response = wire.client.post(PATH, {}, headers={"client-request-id": request_id})
 
     assert response.json()["correlation_id"] == request_id
 
 
 def test_token_endpoint_refuses_get(wire):
-    assert wire.get(f"/{LOGIN}/{TENANT_ID}/oauth2/v2.0/token").status_code == 405
+    assert wire.get(PATH).status_code == 405
 
 
 def test_log_has_no_secrets(wire, caplog):
