@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import StrEnum
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
@@ -29,9 +29,6 @@ from django_ms_identity.emulator.personas import CANCEL, PERSONAS, Persona, oid_
 from django_ms_identity.emulator.tenants import CONTOSO, FABRIKAM, GRAPH_HOSTS, LOGIN_HOSTS, Tenant
 
 from .browser import Callback, navigate, same_path
-
-if TYPE_CHECKING:
-    from django_ms_identity.entra.providers import Provider
 
 URLCONF = "django_ms_identity.testing.urls"
 _Response = tuple[int, Mapping[str, str], bytes]
@@ -178,11 +175,18 @@ class Emulator:
 
     @property
     def microsoft(self) -> Microsoft:
-        """The emulated Microsoft, as the settings and personas are now."""
+        """The emulated Microsoft, as the settings and personas are now.
+
+        Contoso has the GUIDs and domains of the configured tenants; the first GUID is its home tenant.
+        """
         providers = conf.get_config().providers
+        single = [provider.tenant.value for provider in providers if provider.tenant.single]
+        guids = [value for value in single if "." not in value and value != FABRIKAM.id] or [TENANT_ID]
+        domains = CONTOSO.domains + tuple(value for value in single if "." in value)
         return Microsoft(
             clients={CLIENT_ID: CLIENT_SECRET} | {one.client_id: one.client_secret for one in providers},
-            tenants=_tenants(providers),
+            # Of the tenants with a domain the first counts: Fabrikam, then Contoso's home.
+            tenants=(FABRIKAM, *(Tenant(id=guid, name=CONTOSO.name, domains=domains) for guid in guids)),
             personas=tuple(self.personas.values()),
             grants=self._grants,
             # The host of Django's test client, which Microsoft would not accept.
@@ -243,12 +247,3 @@ def endpoint_of(url: str) -> Endpoint | None:
         return Endpoint(resolve(f"/{parts.netloc}{parts.path}", urlconf=URLCONF).url_name or "")
     except (Resolver404, ValueError):
         return None
-
-
-def _tenants(providers: tuple[Provider, ...]) -> tuple[Tenant, ...]:
-    """Give Contoso the GUIDs and domains that are configured; the first GUID is its home tenant."""
-    single = [provider.tenant.value for provider in providers if provider.tenant.single]
-    domains = CONTOSO.domains + tuple(value for value in single if "." in value)
-    guids = [value for value in single if "." not in value and value != FABRIKAM.id] or [TENANT_ID]
-    # Of the tenants with a domain the first counts: Fabrikam keeps its own, and Contoso's lead to its home.
-    return (FABRIKAM, *(Tenant(id=guid, name=CONTOSO.name, domains=domains) for guid in guids))
