@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from django_ms_identity import conf
+from django_ms_identity.emulator.tenants import FABRIKAM
 from django_ms_identity.testing.emulator import Emulator, ShownByMicrosoft
 
 from .wire import QUERY
@@ -16,6 +17,7 @@ from .wire import QUERY
 LOGIN = "https://login.microsoftonline.com"
 KEYS = f"{LOGIN}/common/discovery/v2.0/keys"
 TENANT = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490"
+OTHER_TENANT = "333b61b9-19d9-4613-b8c7-85827b34fffa"
 CLIENT = "11111111-2222-3333-4444-555555555555"
 PARAMETERS = QUERY | {"client_id": CLIENT, "redirect_uri": "https://app.example/cb"}
 LOCATION = f"{LOGIN}/{TENANT}/oauth2/v2.0/authorize?{urlencode(PARAMETERS)}"
@@ -40,20 +42,21 @@ def test_wire_answers_for_other_hosts(ms_identity_emulator):
 
 
 @pytest.mark.parametrize(
-    ("tenant", "works"),
+    ("tenant", "works", "home"),
     [
-        ("mycompany.example", True),
-        ("333b61b9-19d9-4613-b8c7-85827b34fffa", True),
-        ("fabrikam.example", False),
-        ("3cd30985-3b6d-4c4e-8cfa-3ae2b2a31f8c", False),
+        ("mycompany.example", True, TENANT),
+        (OTHER_TENANT, True, OTHER_TENANT),
+        ("fabrikam.example", False, TENANT),
+        (FABRIKAM.id, False, TENANT),
     ],
 )
-def test_configured_tenants_are_contoso_unless_fabrikam(ms_identity_emulator, settings, tenant, works):
-    first = settings.MS_IDENTITY["PROVIDERS"][0]
-    settings.MS_IDENTITY = {"PROVIDERS": [first, {**first, "id": "second", "microsoft_tenant": tenant}]}
+def test_configured_tenants_are_contoso_unless_fabrikam(ms_identity_emulator, settings, tenant, works, home):
+    own = settings.MS_IDENTITY["PROVIDERS"][0]
+    settings.MS_IDENTITY = {"PROVIDERS": [{**own, "id": "first", "microsoft_tenant": tenant}, own]}
 
     assert ms_identity_emulator.authorize(LOCATION).startswith("https://app.example/cb?code=")
     assert ("code=" in ms_identity_emulator.authorize(LOCATION.replace(TENANT, tenant))) is works
+    assert ms_identity_emulator.microsoft.home(ms_identity_emulator.personas["work"]).id == home
 
 
 def test_callback_has_the_fields_of_form_post(ms_identity_emulator):
