@@ -1,13 +1,13 @@
-// Turns what Microsoft says about a person (claims) into their identity here. It is the mapper that ships with
-// the app (django_ms_identity/mapping/default.jsonnet), and two things more: metadata, and who may enter the admin.
+// Maps the claims of a sign-in to an identity. It is the mapper that ships with the app
+// (django_ms_identity/jsonnet/default.jsonnet), with metadata and access to the admin added.
 //
 // Jsonnet is JSON with a little logic: https://jsonnet.org/learning/tutorial.html
 
 local claims = std.extVar('claims');
-// Known claims stand at the top of `claims`; whatever else the ID token says stands under `raw_claims`.
+// `claims` has the standard claims under their names, and every claim of the ID token under `raw_claims`.
 local raw = claims.raw_claims;
 
-// A claim that is empty was not sent and is absent here; std.get gives the third argument in its place.
+// A claim that is empty or was not sent is absent; std.get returns its third argument then.
 local roles = std.get(raw, 'roles', []);
 
 // "Admin" is the value of an app role: make it in Entra under "App roles" of the app registration, and assign it
@@ -15,7 +15,7 @@ local roles = std.get(raw, 'roles', []);
 local is_admin = std.member(roles, 'Admin');
 
 // Anyone who runs a tenant can write any e-mail address into it. Only the optional claim `xms_edov` says that
-// the owner of the e-mail's domain vouches for it.
+// the owner of the e-mail's domain has verified it.
 local email_is_verified = std.member([true, 1, '1', 'true'], std.get(raw, 'xms_edov'));
 
 // `[if … then 'name']` leaves out what Microsoft did not send.
@@ -27,13 +27,13 @@ local names = {
 
 {
   identity: {
-    // What your project knows about the person.
+    // What your project knows about the user.
     traits: names {
       [if 'email' in claims then 'email']: claims.email,
       [if 'name' in claims then 'name']: claims.name,
     },
 
-    // What the person may see, but not change. What only administrators may see is `metadata_admin`.
+    // What the user may see but not change; `metadata_admin` is for administrators only.
     metadata_public: {
       tenant: raw.tid,
       roles: roles,
@@ -46,7 +46,7 @@ local names = {
   },
 
   // Fields of the Django user. Without `user`, username, first_name and last_name are taken from the traits of
-  // those names; with it, only what stands here counts. Rights are taken only for the tenants that the provider's
+  // those names; with it, only the fields below are set. Rights are taken only for the tenants that the provider's
   // `privileged_tenants` trusts with them: by default the one tenant that it names.
   user: names {
     is_staff: is_admin,

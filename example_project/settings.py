@@ -1,7 +1,7 @@
 """Settings of the example project.
 
-Signs in at the local emulator until the environment (or `.env`) names a client id of real Microsoft;
-then the app configures itself from the environment and the emulator is not there.
+Sign-in goes to the local emulator until the environment (or `.env`) names a client id of real Microsoft;
+then the app is configured from the environment and the emulator is not installed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
 DEBUG = env.bool("DJANGO_DEBUG", default=True)
-# The key in this file is known to everybody: it is there for the demo and not taken without DEBUG.
+# The key in this file is public: it is for the demo, and not used without DEBUG.
 SECRET_KEY = env.str("DJANGO_SECRET_KEY", default="example-project-only" if DEBUG else environ.Env.NOTSET)
 ALLOWED_HOSTS = env.list("DJANGO_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 PORT = env.int("PORT", default=8000)
 
-# The emulator signs in anybody as anybody, so it is never there without DEBUG.
+# The emulator checks no password, so it is never installed without DEBUG.
 EMULATED = DEBUG and not (
     env.str("MS_IDENTITY_CLIENT_ID", default="")
     or env.str("SELFSERVICE_METHODS_OIDC_CONFIG_PROVIDERS", default="")
@@ -96,7 +96,7 @@ if EMULATED:
                 "client_secret": CLIENT_SECRET,
                 "microsoft_tenant": TENANT_ID,
                 "mapper_url": (BASE_DIR / "example_project" / "mapper.jsonnet").as_uri(),
-                # The mapper gives rights, so who loses the role at Microsoft must lose them here.
+                # The mapper grants rights, so a user who loses the role at Microsoft must lose them here too.
                 "update_identity_on_login": "automatic",
                 "aal2_auth_contexts": ["c1"],
             }

@@ -1,4 +1,4 @@
-"""The pages: where a visitor signs in, and what is then known about them."""
+"""The pages: sign-in, the user's identity, and a page that needs a second factor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 class PasswordForm(AuthenticationForm):
-    """Django's own, less its autofocus, which would jump over the button of Microsoft."""
+    """Django's form without its autofocus, which would skip the button of Microsoft."""
 
     username = UsernameField(widget=forms.TextInput)
 
@@ -47,7 +47,7 @@ class Login(LoginView):
 
 @login_required
 def profile(request: HttpRequest) -> HttpResponse:
-    # Whoever signed in with a password only has no identity.
+    # A user who only ever signed in with a password has no identity.
     identity = Identity.objects.filter(user=request.user.pk).first()
     if identity is None:
         return render(request, "example_project/profile.html")
@@ -67,7 +67,7 @@ def profile(request: HttpRequest) -> HttpResponse:
 
 @aal2_required
 def vault(request: HttpRequest) -> HttpResponse:
-    """Show a page that takes more than a password to open."""
+    """Show a page that needs a second factor."""
     return render(request, "example_project/vault.html")
 
 

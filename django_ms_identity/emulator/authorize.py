@@ -1,4 +1,4 @@
-"""The authorize endpoint: pick an account, and the browser goes back with a code."""
+"""The authorize endpoint: shows the account picker, and sends the browser back with a code or an error."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 import logging
 import re
 import uuid
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from . import errors, pages
 from .errors import Refusal, Refused
@@ -22,217 +21,167 @@ from .tokens import client_info, login_hint
 
 logger = logging.getLogger(__name__)
 
-PROMPTS = frozenset({"", "login", "none", "consent", "select_account", "create"})
+PROMPTS = ("", "login", "none", "consent", "select_account", "create")
+_CANCELLED = Refusal("access_denied", 65004, "User declined to consent to access the app.")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """The way back to the app; once it is known, refusals go there."""
-
-    client_id: str
-    redirect_uri: str
-    state: str
-    form_post: bool
-
-    def send(self, parameters: dict[str, str]) -> HttpResponse:
-        if self.state:
-            parameters |= {"state": self.state}
-        if self.form_post:
-            return pages.form_post(self.redirect_uri, parameters)
-        separator = "&" if "?" in self.redirect_uri else "?"
-        return HttpResponseRedirect(f"{self.redirect_uri}{separator}{urlencode(parameters)}")
-
-    def refuse(self, request: HttpRequest, refusal: Refusal) -> HttpResponse:
-        logger.info("Sent back: AADSTS%s", refusal.code)
-        occurrence = errors.occur(refusal, request)
-        parameters = {
-            "error": refusal.error,
-            "error_description": occurrence.description,
-            "error_uri": occurrence.uri,
-        }
-        if refusal is errors.CANCELLED:
-            parameters["error_subcode"] = "cancel"
-        return self.send(parameters)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """What the app asks of whoever signs in."""
-
-    scope: tuple[str, ...]
-    nonce: str
-    challenge: str
-    auth_contexts: tuple[str, ...]
-
-
-@endpoint("GET", "POST")
+@endpoint("GET", "POST", refuse=pages.refusal)
 def authorize(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
-    """Check the request as Microsoft does, then show the account picker or act on the choice made there."""
-    query = request.POST if request.method == "POST" else request.GET
+    """Check the request as Microsoft does, then show the account picker or act on the choice made there.
+
+    Errors are shown until the redirect URI is known to be the app's, and sent there afterwards
+    (RFC 6749 section 4.1.2.1).
+    """
+    authority = microsoft.authority(host, tenant)
+    query = errors.parse_parameters(request.POST if request.method == "POST" else request.GET)
+    _check_client(query, authority, microsoft)
     try:
-        authority = microsoft.authority(host, tenant)
-        reply = _reply(query, authority, microsoft)
+        auth_contexts = _check_parameters(query)
     except Refused as refused:
-        # Nobody to send it to: the address of the app is what is wrong (RFC 6749 section 4.1.2.1).
-        logger.info("Shown: AADSTS%s", refused.refusal.code)
-        return pages.refusal(request, refused.refusal)
-    try:
-        ask = _ask(query)
-    except Refused as refused:
-        return reply.refuse(request, refused.refusal)
-    choice = query.get("persona", "")
-    if choice == CANCEL:
-        return reply.refuse(request, errors.CANCELLED)
-    persona = next((persona for persona in microsoft.personas if persona.id == choice), None)
+        return _send_error(request, query, refused.refusal)
+    if query.get("persona") == CANCEL:
+        return _send_error(request, query, _CANCELLED)
+    persona = next((one for one in microsoft.personas if one.id == query.get("persona")), None)
     if persona is None:
-        return _picker(query, authority, reply, microsoft)
-    signs_in_to = microsoft.tenant_of(persona, authority)
-    refusal = persona.refusal if signs_in_to else _stranger(persona, authority, reply)
-    if refusal and "return" in query:
-        return reply.refuse(request, refusal)
-    if refusal or signs_in_to is None:
-        return _dead_end(request, query, refusal or errors.WRONG_ACCOUNT_TYPE)
-    return _signed_in(query, authority, signs_in_to, persona, ask, reply, microsoft)
+        return _picker(query, authority, microsoft)
+    signs_in_to = _admit(persona, authority, query["client_id"], microsoft)
+    if isinstance(signs_in_to, Refusal):
+        if "return" in query:
+            return _send_error(request, query, signs_in_to)
+        other, back = _link(query, persona=""), _link(query, **{"persona": persona.id, "return": "1"})
+        return pages.refusal(request, signs_in_to, other=other, back=back)
+    logger.info("Signed in %s to %s", persona.id, signs_in_to.name)
+    now = microsoft.clock()
+    authorization = Authorization(
+        client_id=query["client_id"],
+        redirect_uri=query["redirect_uri"],
+        scope=tuple(dict.fromkeys(query["scope"].split())),
+        nonce=query["nonce"],
+        challenge=query["code_challenge"],
+        authority=authority,
+        persona=persona,
+        home=microsoft.home(persona),
+        tenant=signs_in_to,
+        auth_time=int(now),
+        # As in a tenant without a policy for it: a context that the persona cannot meet is left out.
+        auth_contexts=auth_contexts if persona.mfa else (),
+        sid=str(uuid.uuid4()),
+    )
+    parameters = {"code": microsoft.grants.issue_code(authorization, now)}
+    if query.get("client_info") == "1":
+        parameters["client_info"] = client_info(authorization)
+    return _send(query, parameters | {"session_state": authorization.sid})
 
 
-def _reply(query: QueryDict, authority: Authority, microsoft: Microsoft) -> Reply:
-    for name, values in query.lists():
-        if len(values) > 1:
-            raise Refused(errors.duplicated(name))
-    client_id = query.get("client_id", "")
-    if not client_id:
-        raise Refused(errors.missing("client_id"))
-    if client_id not in microsoft.clients:
-        directory = authority.tenant.name if authority.tenant else authority.segment
-        raise Refused(errors.unknown_client(client_id, directory))
-    redirect_uri = query.get("redirect_uri", "")
+def _check_client(query: dict[str, str], authority: Authority, microsoft: Microsoft) -> None:
+    errors.require(query, "client_id")
+    client_id, redirect_uri = query["client_id"], query.get("redirect_uri", "")
+    microsoft.check_client(client_id, authority)
     if not microsoft.accepts_redirect_uri(redirect_uri):
-        raise Refused(errors.wrong_redirect_uri(redirect_uri, client_id))
-    return Reply(
-        client_id=client_id,
-        redirect_uri=redirect_uri,
-        state=query.get("state", ""),
-        form_post=query.get("response_mode") == "form_post",
+        text = f"The redirect URI '{redirect_uri}' does not match those of the application '{client_id}'."
+        raise Refused("invalid_request", 50011, text)
+
+
+def _check_parameters(query: dict[str, str]) -> tuple[str, ...]:
+    """Return the authentication contexts asked for; the other parameters may be taken as they are.
+
+    State, nonce and PKCE are required, which Microsoft does not do, to notice a client that forgets one.
+    """
+    errors.require(
+        query, "response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method"
     )
-
-
-def _ask(query: QueryDict) -> Ask:
-    """Read the rest; state, nonce and PKCE are required, so that a client that forgets one is noticed."""
-    for name in ("response_type", "scope", "state", "nonce", "code_challenge", "code_challenge_method"):
-        if not query.get(name):
-            raise Refused(errors.missing(name))
-    if query.get("response_type") != "code":
-        raise Refused(errors.RESPONSE_TYPE_UNSUPPORTED)
+    if query["response_type"] != "code":
+        text = "The response_type is not supported: the emulator knows code."
+        raise Refused("unsupported_response_type", 70005, text)
     if query.get("response_mode", "query") not in ("query", "form_post"):
-        raise Refused(errors.RESPONSE_MODE_UNSUPPORTED)
-    scope = tuple(dict.fromkeys(query.get("scope", "").split()))
-    if "openid" not in scope:
-        raise Refused(errors.SCOPE_INVALID)
-    if query.get("code_challenge_method") != "S256":
-        raise Refused(errors.CHALLENGE_METHOD_INVALID)
-    challenge = query.get("code_challenge", "")
-    if not _CHALLENGE.fullmatch(challenge):
-        raise Refused(errors.CHALLENGE_INVALID)
+        text = "The response_mode is not supported: the emulator knows query and form_post."
+        raise Refused("invalid_request", 70007, text)
+    if "openid" not in query["scope"].split():
+        raise Refused("invalid_scope", 70011, "The provided 'scope' is not valid: it must hold openid.")
+    if query["code_challenge_method"] != "S256":
+        text = "Invalid Code_Challenge_method parameter: the emulator knows S256."
+        raise Refused("invalid_request", 50149, text)
+    if not _CHALLENGE.fullmatch(query["code_challenge"]):
+        raise Refused("invalid_request", 501491, "Invalid size of Code_Challenge parameter.")
     if query.get("prompt", "") not in PROMPTS:
-        raise Refused(errors.PROMPT_UNSUPPORTED)
-    requested = _requested_claims(query.get("claims", ""))
+        raise Refused("invalid_request", 90023, "Unsupported 'prompt' value.")
+    auth_contexts = _auth_contexts(query.get("claims") or "{}")
     if query.get("prompt") == "none":
-        raise Refused(errors.NO_SESSION)
-    return Ask(
-        scope=scope,
-        nonce=query.get("nonce", ""),
-        challenge=challenge,
-        auth_contexts=_auth_contexts(requested.get("acrs")),
-    )
+        text = "A silent sign-in request was sent but no user is signed in."
+        raise Refused("login_required", 50058, text)
+    return auth_contexts
 
 
-def _requested_claims(text: str) -> dict[str, object]:
-    """Read the ``claims`` parameter's part for ID tokens (OpenID Connect Core section 5.5)."""
-    if not text:
-        return {}
+def _auth_contexts(claims: str) -> tuple[str, ...]:
+    """Read ``acrs`` of the ``claims`` parameter's part for ID tokens (OpenID Connect Core section 5.5)."""
     try:
-        document = json.loads(text)
+        document = json.loads(claims)
     except (ValueError, RecursionError):
-        raise Refused(errors.MALFORMED) from None
-    if not isinstance(document, dict):
-        raise Refused(errors.MALFORMED)
-    requested = document.get("id_token") or {}
+        document = None
+    requested = (document.get("id_token") or {}) if isinstance(document, dict) else None
     if not isinstance(requested, dict):
-        raise Refused(errors.MALFORMED)
-    return requested
-
-
-def _auth_contexts(wish: object) -> tuple[str, ...]:
-    """Read which authentication contexts are asked for."""
-    if not isinstance(wish, dict):
+        raise Refused("invalid_request", 9002313, "Invalid request. Request is malformed or invalid.")
+    acrs = requested.get("acrs")
+    if not isinstance(acrs, dict):
         return ()
-    values = wish.get("values") or [wish.get("value")]
+    values = acrs.get("values") or [acrs.get("value")]
     return tuple(value for value in values if isinstance(value, str)) if isinstance(values, list) else ()
 
 
-def _picker(query: QueryDict, authority: Authority, reply: Reply, microsoft: Microsoft) -> HttpResponse:
-    offered = [persona for persona in microsoft.personas if microsoft.tenant_of(persona, authority)]
-    hint = query.get("login_hint", "")
-    hinted = next((one for one in offered if hint and _is_meant(one, hint, microsoft)), None)
-    offered.sort(key=lambda persona: persona is not hinted)
-    choices = [(persona, _link(query, persona=persona.id), persona is hinted) for persona in offered]
-    return pages.picker(choices, cancel=_link(query, persona=CANCEL), app=reply.redirect_uri)
-
-
-def _is_meant(persona: Persona, hint: str, microsoft: Microsoft) -> bool:
-    if hint.lower() in (persona.username.lower(), persona.email):
-        return True
-    return hint == login_hint(persona, home=microsoft.home(persona))
-
-
-def _stranger(persona: Persona, authority: Authority, reply: Reply) -> Refusal:
+def _admit(persona: Persona, authority: Authority, client_id: str, microsoft: Microsoft) -> Tenant | Refusal:
+    """Return the tenant that the persona signs in to, or why it may not."""
+    tenant = microsoft.tenant_of(persona, authority)
+    if tenant:
+        return persona.refusal or tenant
     if authority.tenant is None or authority.segment == "consumers":
-        return errors.WRONG_ACCOUNT_TYPE
-    return errors.not_in_tenant(persona.username, authority.tenant.name, reply.client_id)
-
-
-def _dead_end(request: HttpRequest, query: QueryDict, refusal: Refusal) -> HttpResponse:
-    logger.info("Shown: AADSTS%s", refusal.code)
-    back = _link(query, **{"persona": query.get("persona", ""), "return": "1"})
-    return pages.refusal(request, refusal, other=_link(query, persona=""), back=back)
-
-
-def _link(query: QueryDict, **choice: str) -> str:
-    """Address the same request with a choice; links, since CSP's form-action would have to name every app."""
-    changed = query.copy()
-    changed.pop("return", None)
-    for name, value in choice.items():
-        changed[name] = value
-    return f"?{changed.urlencode()}"
-
-
-def _signed_in(
-    query: QueryDict,
-    authority: Authority,
-    tenant: Tenant,
-    persona: Persona,
-    ask: Ask,
-    reply: Reply,
-    microsoft: Microsoft,
-) -> HttpResponse:
-    now = microsoft.clock()
-    authorization = Authorization(
-        client_id=reply.client_id,
-        redirect_uri=reply.redirect_uri,
-        scope=ask.scope,
-        nonce=ask.nonce,
-        challenge=ask.challenge,
-        authority=authority,
-        persona=persona,
-        tenant=tenant,
-        auth_time=int(now),
-        # Who cannot meet a context comes back all the same, as from a tenant without a policy for it.
-        auth_contexts=ask.auth_contexts if persona.mfa else (),
-        sid=str(uuid.uuid4()),
+        return Refusal(
+            "access_denied",
+            500208,
+            "The domain is not a valid login domain for the account type.",
+            title="You can't sign in here with this kind of account",
+        )
+    return Refusal(
+        "access_denied",
+        50020,
+        f"User account '{persona.username}' does not exist in tenant '{authority.tenant.name}' and cannot "
+        f"access the application '{client_id}' in that tenant.",
+        title="Selected user account does not exist in tenant",
     )
-    logger.info("Signed in %s to %s", persona.id, tenant.name)
-    parameters = {"code": microsoft.grants.issue_code(authorization, now)}
-    if query.get("client_info") == "1":
-        parameters["client_info"] = client_info(authorization, home=microsoft.home(persona))
-    return reply.send(parameters | {"session_state": authorization.sid})
+
+
+def _picker(query: dict[str, str], authority: Authority, microsoft: Microsoft) -> HttpResponse:
+    hint = query.get("login_hint", "").lower()
+    choices = []
+    for persona in microsoft.personas:
+        if microsoft.tenant_of(persona, authority):
+            opaque = login_hint(persona, home=microsoft.home(persona))
+            names = filter(None, (persona.username, persona.email, opaque))
+            choices.append((persona, _link(query, persona=persona.id), hint in map(str.lower, names)))
+    choices.sort(key=lambda choice: not choice[2])
+    return pages.picker(choices, cancel=_link(query, persona=CANCEL), app=query["redirect_uri"])
+
+
+def _link(query: dict[str, str], **choice: str) -> str:
+    """Link to the same request with a choice; for a form, CSP's form-action would have to name every app."""
+    return f"?{urlencode(query | choice)}"
+
+
+def _send_error(request: HttpRequest, query: dict[str, str], refusal: Refusal) -> HttpResponse:
+    logger.info("Sent back: AADSTS%s", refusal.code)
+    details = errors.describe(refusal, request)
+    parameters = {name: str(details[name]) for name in ("error", "error_description", "error_uri")}
+    if refusal is _CANCELLED:
+        parameters["error_subcode"] = "cancel"
+    return _send(query, parameters)
+
+
+def _send(query: dict[str, str], parameters: dict[str, str]) -> HttpResponse:
+    """Send the browser back to the app, whose redirect URI has been checked."""
+    if query.get("state"):
+        parameters["state"] = query["state"]
+    redirect_uri = query["redirect_uri"]
+    if query.get("response_mode") == "form_post":
+        return pages.form_post(redirect_uri, parameters)
+    separator = "&" if "?" in redirect_uri else "?"
+    return HttpResponseRedirect(f"{redirect_uri}{separator}{urlencode(parameters)}")

@@ -1,4 +1,4 @@
-"""What the emulator remembers: the codes and access tokens that it handed out. In memory, bounded."""
+"""The codes and access tokens that the emulator issued. In memory, bounded."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import secrets
 import threading
 from dataclasses import dataclass, field
 
-from .errors import CODE_EXPIRED, CODE_INVALID, CODE_REDEEMED, Refused
+from .errors import Refused
 from .personas import Persona
 from .tenants import CONSUMERS, Authority, Tenant
 
 CODE_LIFETIME = 10 * 60
 TOKEN_LIFETIME = 60 * 60
 LIMIT = 1000
-"""Of each kind; the oldest is dropped for the newest."""
+"""Of codes, and of tokens; the oldest is dropped for the newest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """What somebody agreed to at the authorize endpoint."""
+    """What a persona agreed to at the authorize endpoint."""
 
     client_id: str
     redirect_uri: str
@@ -27,14 +27,15 @@ class Authorization:
     challenge: str
     authority: Authority
     persona: Persona
+    home: Tenant
     tenant: Tenant
     """The tenant signed in to: for a guest not the home tenant."""
     auth_time: int
     """When the person signed in, in seconds since the epoch."""
     auth_contexts: tuple[str, ...]
-    """Those that were asked for and met."""
+    """The authentication contexts that were asked for and met."""
     sid: str = field(repr=False)
-    """Microsoft's own session: whoever knows it can end it."""
+    """The session at Microsoft. Secret, because knowing it is enough to end the session."""
 
     @property
     def guest(self) -> bool:
@@ -51,7 +52,7 @@ class Authorization:
 
 
 @dataclass(slots=True)
-class _Code:
+class _Grant:
     authorization: Authorization
     expires_at: float
     redeemed: bool = False
@@ -61,44 +62,42 @@ class _Code:
 class Grants:
     """Codes and tokens of one emulator; safe to share between threads."""
 
-    _codes: dict[str, _Code] = field(default_factory=dict, repr=False)
-    _tokens: dict[str, tuple[Authorization, float]] = field(default_factory=dict, repr=False)
+    _codes: dict[str, _Grant] = field(default_factory=dict, repr=False)
+    _tokens: dict[str, _Grant] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def issue_code(self, authorization: Authorization, now: float) -> str:
-        code = f"1.{secrets.token_urlsafe(96)}"
-        with self._lock:
-            self._codes[code] = _Code(authorization, now + CODE_LIFETIME)
-            _drop_oldest(self._codes)
-        return code
-
-    def redeem_code(self, code: str, now: float) -> Authorization:
-        """Take a code, once; whatever the caller finds wrong afterwards, it is used up."""
-        with self._lock:
-            entry = self._codes.get(code)
-            if entry is None:
-                raise Refused(CODE_INVALID)
-            if entry.redeemed:
-                raise Refused(CODE_REDEEMED)
-            entry.redeemed = True
-        if now >= entry.expires_at:
-            raise Refused(CODE_EXPIRED)
-        return entry.authorization
+        return self._issue(self._codes, "1.", _Grant(authorization, now + CODE_LIFETIME))
 
     def issue_token(self, authorization: Authorization, now: float) -> str:
-        token = f"EwB.{secrets.token_urlsafe(96)}"
+        return self._issue(self._tokens, "EwB.", _Grant(authorization, now + TOKEN_LIFETIME))
+
+    def redeem_code(self, code: str, now: float) -> Authorization:
+        """Use up a code, even if the caller refuses the request afterwards.
+
+        Raises ``Refused`` for a code that is unknown, used or expired.
+        """
         with self._lock:
-            self._tokens[token] = (authorization, now + TOKEN_LIFETIME)
-            _drop_oldest(self._tokens)
-        return token
+            grant = self._codes.get(code)
+            if grant is None:
+                raise Refused("invalid_grant", 70000, "The provided value for 'code' is not valid.")
+            if grant.redeemed:
+                text = "OAuth2 Authorization code was already redeemed, please retry with a new valid code."
+                raise Refused("invalid_grant", 54005, text)
+            grant.redeemed = True
+        if now >= grant.expires_at:
+            raise Refused("invalid_grant", 70008, "The provided authorization code has expired.")
+        return grant.authorization
 
     def authorization_for(self, token: str, now: float) -> Authorization | None:
-        """Return what an access token stands for; nothing if it is unknown, forgotten or expired."""
+        """Return what an access token was issued for; ``None`` if it is unknown, dropped or expired."""
+        grant = self._tokens.get(token)
+        return grant.authorization if grant and now < grant.expires_at else None
+
+    def _issue(self, grants: dict[str, _Grant], prefix: str, grant: _Grant) -> str:
+        value = f"{prefix}{secrets.token_urlsafe(96)}"
         with self._lock:
-            authorization, expires_at = self._tokens.get(token, (None, 0.0))
-        return authorization if now < expires_at else None
-
-
-def _drop_oldest(entries: dict[str, _Code] | dict[str, tuple[Authorization, float]]) -> None:
-    while len(entries) > LIMIT:
-        del entries[next(iter(entries))]
+            grants[value] = grant
+            if len(grants) > LIMIT:
+                del grants[next(iter(grants))]
+        return value

@@ -1,4 +1,4 @@
-"""Whom the emulator serves: a developer's own machine, or a caller within the process."""
+"""Restricts the emulator to a developer's own machine, and to callers within the process."""
 
 from __future__ import annotations
 
@@ -6,37 +6,42 @@ import functools
 import ipaddress
 import logging
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.http import Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import split_domain_port
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from .microsoft import ENVIRON_KEY, Microsoft, microsoft_for
+from .errors import Refused, json_refusal
+from .microsoft import ENVIRON_KEY, microsoft_for
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-Endpoint = Callable[Concatenate[HttpRequest, Microsoft, P], HttpResponseBase]
-View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+View = Callable[..., HttpResponse]
 
 
-def endpoint(*methods: str) -> Callable[[Endpoint[P]], View[P]]:
-    """Make a view of a function of a request and a Microsoft; it does not exist for strangers."""
+def endpoint(*methods: str, refuse: View = json_refusal) -> Callable[[View], View]:
+    """Make a view of a function that takes a request and a Microsoft; ``refuse`` answers ``Refused``.
 
-    def decorate(function: Endpoint[P]) -> View[P]:
-        @csrf_exempt  # Microsoft has no session here; nothing is done in anybody's name.
+    The view is 404 unless a developer asks from this machine, or the caller brings a Microsoft of its own.
+    """
+
+    def decorate(function: View) -> View:
+        @csrf_exempt  # There is no session here: no request changes anything in a user's name.
         @login_not_required
         @require_http_methods(list(methods))
         @functools.wraps(function)
-        def view(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def view(request: HttpRequest, **parameters: str) -> HttpResponse:
             if ENVIRON_KEY not in request.META and not _is_local(request):
                 logger.warning("The emulator answers the loopback interface under DEBUG only")
                 raise Http404
-            return function(request, microsoft_for(request), *args, **kwargs)
+            try:
+                return function(request, microsoft_for(request), **parameters)
+            except Refused as refused:
+                logger.info("%s refuses: AADSTS%s", function.__name__, refused.refusal.code)
+                return refuse(request, refused.refusal)
 
         return view
 
@@ -49,18 +54,17 @@ _PROXIED = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_
 def _is_local(request: HttpRequest) -> bool:
     """Say whether a developer asks from this machine.
 
-    The Host header is looked at because a page on the internet can point a name of its own at 127.0.0.1
-    (DNS rebinding), and the headers of proxies because a tunnel or proxy on this machine makes everybody
-    local.
+    The Host header is checked because a page on the internet can point a name of its own at 127.0.0.1
+    (DNS rebinding), and the headers of proxies because behind a tunnel or proxy on this machine every
+    client has a local address.
     """
     if not settings.DEBUG or any(name in request.META for name in _PROXIED):
         return False
     host, _port = split_domain_port(request.META.get("HTTP_HOST", ""))
     forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
     peers = [request.META.get("REMOTE_ADDR", ""), *(part for part in forwarded.split(",") if part.strip())]
-    return (host == "localhost" or host.endswith(".localhost") or _is_loopback(host)) and all(
-        map(_is_loopback, peers)
-    )
+    named = host == "localhost" or host.endswith(".localhost") or _is_loopback(host)
+    return named and all(map(_is_loopback, peers))
 
 
 def _is_loopback(address: str) -> bool:

@@ -1,4 +1,4 @@
-"""One emulated Microsoft: whom it knows and what it remembers."""
+"""One emulated Microsoft: the apps, tenants and personas it knows, and the grants it remembers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from . import CLIENT_ID, CLIENT_SECRET, TENANT_ID
-from .errors import Refused, unknown_tenant
+from .errors import Refused
 from .grants import Grants
 from .personas import PERSONAS, Persona, oid_for
-from .tenants import CONSUMERS, CONTOSO, FABRIKAM, GLOBAL_HOST, Authority, Tenant, authority_for
+from .tenants import CONSUMERS, CONTOSO, FABRIKAM, GLOBAL_HOST, Authority, Tenant
 
 ENVIRON_KEY = "ms_identity_emulator.microsoft"
 """Where a caller within the process puts a Microsoft of its own. No client on the network can set it: what
@@ -35,33 +35,36 @@ class Microsoft:
     clock: Callable[[], float] = time.time
 
     def authority(self, host: str, segment: str) -> Authority:
-        authority = authority_for(host, segment, self.all_tenants)
-        if authority is None:
-            raise Refused(unknown_tenant(segment))
-        return authority
+        """Resolve the tenant of an address, in any case: a GUID, a domain or a reserved word."""
+        value = segment.lower()
+        if value in ("common", "organizations"):
+            return Authority(host=host, segment=value, tenant=None)
+        known = (*self.tenants, CONSUMERS, *map(self.home, self.personas))
+        tenant = next((one for one in known if value == one.id or value in one.domains), None)
+        if tenant is None or (tenant == CONSUMERS and host != GLOBAL_HOST):
+            text = f"Tenant '{segment}' not found. Check to make sure you have the correct tenant ID."
+            raise Refused("invalid_tenant", 90002, text)
+        return Authority(host=host, segment=value if tenant == CONSUMERS else tenant.id, tenant=tenant)
 
-    @property
-    def all_tenants(self) -> tuple[Tenant, ...]:
-        """The known tenants, and the home of everybody who is from somewhere else."""
-        founded = {persona.tenant: self.home(persona) for persona in self.personas}
-        return tuple(dict.fromkeys((*self.tenants, *founded.values())))
+    def check_client(self, client_id: str, authority: Authority) -> None:
+        if client_id not in self.clients:
+            directory = authority.tenant.name if authority.tenant else authority.segment
+            text = f"Application with identifier '{client_id}' was not found in the directory '{directory}'."
+            raise Refused("unauthorized_client", 700016, text)
 
     def home(self, persona: Persona) -> Tenant:
-        """Return the tenant that an account belongs to; an unknown one is founded."""
-        if persona.personal:
-            return CONSUMERS
-        for tenant in self.tenants:
+        """Return the tenant that an account belongs to; an unknown one is created."""
+        for tenant in (*self.tenants, CONSUMERS):
             if persona.tenant in (tenant.name, tenant.id):
                 return tenant
-        founded = persona.tenant if _GUID.fullmatch(persona.tenant) else oid_for(persona.tenant)
-        return Tenant(id=founded, name=persona.tenant)
+        created = persona.tenant if _GUID.fullmatch(persona.tenant) else oid_for(persona.tenant)
+        return Tenant(id=created, name=persona.tenant)
 
     def tenant_of(self, persona: Persona, authority: Authority) -> Tenant | None:
-        """Return the tenant that somebody signs in to by this authority; nothing if they may not."""
+        """Return the tenant that a persona signs in to by this authority; ``None`` if they may not."""
         home = self.home(persona)
         if authority.tenant is None:
-            personal_allowed = authority.segment == "common" and authority.host == GLOBAL_HOST
-            return home if personal_allowed or not persona.personal else None
+            return home if authority.personal or home != CONSUMERS else None
         if authority.tenant.name == home.name or persona.is_guest_of(authority.tenant):
             return authority.tenant
         return None
@@ -78,7 +81,7 @@ class Microsoft:
 
 
 _grants = Grants()
-"""What the process remembers."""
+"""The grants of the process, for requests by network."""
 
 
 def microsoft_for(request: HttpRequest) -> Microsoft:

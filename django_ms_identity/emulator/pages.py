@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template import Context, Engine
-from django.urls import reverse
 
-from .errors import Refusal, occur
+from .errors import Refusal, describe
 from .guard import endpoint
 from .microsoft import Microsoft
 from .personas import Persona
@@ -23,20 +22,19 @@ ASSETS = {"emulator.css": "text/css; charset=utf-8", "submit.js": "text/javascri
 
 def picker(choices: Sequence[tuple[Persona, str, bool]], *, cancel: str, app: str) -> HttpResponse:
     """Show who can sign in; a choice is a persona, the link that picks it, and whether it was hinted at."""
-    parts = urlsplit(app)
-    return _page("picker.html", {"choices": choices, "cancel": cancel, "app": parts.netloc})
+    return _page("picker.html", {"choices": choices, "cancel": cancel, "app": urlsplit(app).netloc})
 
 
 def refusal(request: HttpRequest, refusal: Refusal, *, other: str = "", back: str = "") -> HttpResponse:
-    """Show what Microsoft tells people itself, with links to another account and back to the app, if any."""
-    context = {"occurrence": occur(refusal, request), "other": other, "back": back}
+    """Show an error on a page, with links to another account and back to the app, if any."""
+    context = {"refusal": refusal, "details": describe(refusal, request), "other": other, "back": back}
     return _page("refusal.html", context, status=HTTPStatus.OK if back else refusal.status)
 
 
 def form_post(action: str, parameters: Mapping[str, str]) -> HttpResponse:
     """Send the browser back by a form (OAuth 2.0 Form Post Response Mode)."""
     context = {"action": action, "parameters": parameters, "app": urlsplit(action).netloc}
-    # Browsers hold form-action against every redirect that follows; the app's own may lead anywhere.
+    # Browsers apply form-action to every redirect that follows; the app's own may lead anywhere.
     return _page("form_post.html", context, form_action="http: https:")
 
 
@@ -65,16 +63,12 @@ def _page(
     status: HTTPStatus = HTTPStatus.OK,
     form_action: str = "'none'",
 ) -> HttpResponse:
-    links = {
-        "stylesheet": reverse("ms_identity_emulator:asset", args=["emulator.css"]),
-        "submit_script": reverse("ms_identity_emulator:asset", args=["submit.js"]),
-    }
     policy = (
         "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'; "
         f"form-action {form_action}"
     )
     return HttpResponse(
-        _engine().get_template(template).render(Context({**context, **links})),
+        _engine().get_template(template).render(Context(dict(context))),
         status=status,
         headers={
             "Cache-Control": "no-store",

@@ -19,7 +19,7 @@ GLOBAL_HOST = "login.microsoftonline.com"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tenant:
-    """A directory of people, who belong to it by its name: a project's own GUID can so stand for Contoso."""
+    """A directory. Personas belong to it by its name, so a project's own GUID can mean Contoso."""
 
     id: str
     name: str
@@ -32,18 +32,20 @@ FABRIKAM = Tenant(
     name="Fabrikam",
     domains=("fabrikam.example", "fabrikam.onmicrosoft.com"),
 )
-CONSUMERS = Tenant(id="9188040d-6c67-4c5b-b112-36a304b66dad", name="Microsoft Accounts")
+CONSUMERS = Tenant(
+    id="9188040d-6c67-4c5b-b112-36a304b66dad", name="Microsoft Accounts", domains=("consumers",)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authority:
-    """What stands for the tenant in an address: one tenant, or a rule about who may come."""
+    """The host and the tenant part of an address: one tenant, or a rule about who may sign in."""
 
     host: str
     segment: str
     """As Microsoft writes it in its own addresses: a GUID, ``common``, ``organizations`` or ``consumers``."""
     tenant: Tenant | None
-    """Nothing for ``common`` and ``organizations``."""
+    """``None`` for ``common`` and ``organizations``."""
 
     @property
     def url(self) -> str:
@@ -51,23 +53,14 @@ class Authority:
 
     @property
     def issuer(self) -> str:
-        """The issuer as the metadata names it: a template where many tenants may come."""
+        """The issuer as the metadata names it: a template where accounts of many tenants may sign in."""
         return issuer_for(self.host, self.tenant.id if self.tenant else "{tenantid}")
+
+    @property
+    def personal(self) -> bool:
+        """Whether personal accounts may sign in beside those of any tenant."""
+        return self.segment == "common" and self.host == GLOBAL_HOST
 
 
 def issuer_for(host: str, tenant_id: str) -> str:
     return f"https://{host}/{tenant_id}/v2.0"
-
-
-def authority_for(host: str, segment: str, tenants: tuple[Tenant, ...]) -> Authority | None:
-    """Resolve a tenant as typed: a GUID, a domain or a reserved word, in any case."""
-    value = segment.lower()
-    personal = host == GLOBAL_HOST
-    if value in ("common", "organizations"):
-        return Authority(host=host, segment=value, tenant=None)
-    if value in ("consumers", CONSUMERS.id):
-        return Authority(host=host, segment=value, tenant=CONSUMERS) if personal else None
-    for tenant in tenants:
-        if value == tenant.id or value in tenant.domains:
-            return Authority(host=host, segment=tenant.id, tenant=tenant)
-    return None

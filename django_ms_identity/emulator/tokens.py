@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import secrets
 
 from .grants import Authorization
-from .keys import PERSONAL, WORK, signing_key
+from .keys import PERSONAL, WORK, base64url, signing_key
 from .personas import GROUPS_IN_TOKEN, Persona
 from .tenants import CONSUMERS, Tenant, issuer_for
 
@@ -18,38 +17,34 @@ WORK_LIFETIME = 65 * 60
 PERSONAL_LIFETIME = 24 * 60 * 60 + 5 * 60
 
 
-def id_token(authorization: Authorization, *, home: Tenant, now: float) -> str:
-    """Sign what is said about somebody; ``home`` is the tenant that their account belongs to."""
-    claims = _claims(authorization, home=home, now=int(now)) | dict(authorization.persona.claims)
+def id_token(authorization: Authorization, *, now: float) -> str:
+    """Sign the claims of an authorization, with those of the persona laid over them."""
+    claims = _claims(authorization, iat=int(now) - BACKDATED) | dict(authorization.persona.claims)
     key = signing_key(PERSONAL if authorization.tenant == CONSUMERS else WORK)
     return key.sign({name: value for name, value in claims.items() if value is not None})
 
 
 def subject(authorization: Authorization) -> str:
-    """Derive ``sub``, another one for each app; a personal account's begins with many A's, as in life."""
+    """Derive ``sub``, a different one for each app; as at Microsoft, a personal account's begins with A's."""
     seed = f"{authorization.client_id}|{authorization.tenant.id}|{authorization.oid}"
     digest = hashlib.sha256(seed.encode()).digest()
-    if authorization.tenant == CONSUMERS:
-        digest = bytes(16) + digest[:16]
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return base64url(bytes(16) + digest[:16] if authorization.tenant == CONSUMERS else digest)
 
 
 def login_hint(persona: Persona, *, home: Tenant) -> str:
-    """Name an account in Microsoft's own words, for ``login_hint`` and ``logout_hint`` to hand back."""
-    digest = hashlib.sha256(f"{home.id}|{persona.oid}".encode()).digest()
-    return f"O.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+    """Return the opaque name of an account, which an app sends as ``login_hint`` and ``logout_hint``."""
+    return f"O.{base64url(hashlib.sha256(f'{home.id}|{persona.oid}'.encode()).digest())}"
 
 
-def client_info(authorization: Authorization, *, home: Tenant) -> str:
+def client_info(authorization: Authorization) -> str:
     """Name the account at home, in the form that MSAL keys its cache by."""
-    text = json.dumps({"uid": authorization.persona.oid, "utid": home.id})
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    info = {"uid": authorization.persona.oid, "utid": authorization.home.id}
+    return base64url(json.dumps(info).encode())
 
 
-def _claims(authorization: Authorization, *, home: Tenant, now: int) -> dict[str, object]:
-    persona, tenant = authorization.persona, authorization.tenant
+def _claims(authorization: Authorization, *, iat: int) -> dict[str, object]:
+    persona, tenant, home = authorization.persona, authorization.tenant, authorization.home
     personal = tenant == CONSUMERS
-    iat = now - BACKDATED
     claims: dict[str, object] = {
         "aud": authorization.client_id,
         "iss": issuer_for(authorization.authority.host, tenant.id),
@@ -64,7 +59,7 @@ def _claims(authorization: Authorization, *, home: Tenant, now: int) -> dict[str
         # Optional claims, which an app has to be configured for.
         "auth_time": authorization.auth_time,
         "sid": authorization.sid,
-        "login_hint": login_hint(authorization.persona, home=home),
+        "login_hint": login_hint(persona, home=home),
     }
     if "profile" in authorization.scope:
         claims |= {
@@ -82,19 +77,12 @@ def _claims(authorization: Authorization, *, home: Tenant, now: int) -> dict[str
         claims["idp"] = "live.com" if home == CONSUMERS else f"https://sts.windows.net/{home.id}/"
     if persona.roles:
         claims["roles"] = list(persona.roles)
-    claims |= _group_claims(authorization)
     if authorization.auth_contexts:
         claims["acrs"] = list(authorization.auth_contexts)
+    if len(persona.groups) > GROUPS_IN_TOKEN:
+        path = f"{tenant.id}/users/{authorization.oid}/getMemberObjects"
+        claims["_claim_names"] = {"groups": "src1"}
+        claims["_claim_sources"] = {"src1": {"endpoint": f"https://graph.windows.net/{path}"}}
+    elif persona.groups:
+        claims["groups"] = list(persona.groups)
     return claims
-
-
-def _group_claims(authorization: Authorization) -> dict[str, object]:
-    groups = authorization.persona.groups
-    if not groups:
-        return {}
-    if len(groups) <= GROUPS_IN_TOKEN:
-        return {"groups": list(groups)}
-    endpoint = (
-        f"https://graph.windows.net/{authorization.tenant.id}/users/{authorization.oid}/getMemberObjects"
-    )
-    return {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": endpoint}}}

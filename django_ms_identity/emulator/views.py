@@ -1,8 +1,7 @@
-"""Metadata, keys, Graph and logout: the endpoints that only tell."""
+"""Metadata, signing keys, Microsoft Graph, userinfo and logout."""
 
 from __future__ import annotations
 
-import logging
 import uuid
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -10,7 +9,7 @@ from http import HTTPStatus
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 
 from . import pages
-from .errors import Refused, json_refusal
+from .errors import Refusal, Refused
 from .grants import Authorization
 from .guard import endpoint
 from .keys import key_set
@@ -18,19 +17,13 @@ from .microsoft import Microsoft
 from .tenants import GRAPH_HOSTS, LOGIN_HOSTS
 from .tokens import subject
 
-logger = logging.getLogger(__name__)
-
 CACHEABLE = {"Cache-Control": "max-age=86400, private"}
 
 
 @endpoint("GET")
 def metadata(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
-    """Describe an authority (OpenID Connect Discovery), with the real addresses."""
-    try:
-        authority = microsoft.authority(host, tenant)
-    except Refused as refused:
-        return json_refusal(refused.refusal, request)
-    logger.info("Metadata of %s", authority.segment)
+    """Describe an authority (OpenID Connect Discovery), with Microsoft's own addresses."""
+    authority = microsoft.authority(host, tenant)
     graph = GRAPH_HOSTS[host][0]
     document = {
         "token_endpoint": f"{authority.url}/oauth2/v2.0/token",
@@ -62,42 +55,35 @@ def metadata(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str)
 @endpoint("GET")
 def keys(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
     """List the keys that sign an authority's tokens."""
-    try:
-        authority = microsoft.authority(host, tenant)
-    except Refused as refused:
-        return json_refusal(refused.refusal, request)
-    logger.info("Keys of %s", authority.segment)
+    authority = microsoft.authority(host, tenant)
     return JsonResponse({"keys": key_set(authority)}, headers=CACHEABLE)
 
 
-@endpoint("GET")
+def graph_refusal(request: HttpRequest, refusal: Refusal) -> JsonResponse:
+    """Answer as Graph does, whose errors have no AADSTS code."""
+    request_id = str(uuid.uuid4())
+    date = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}"
+    inner = {"date": date, "request-id": request_id, "client-request-id": request_id}
+    error = {"code": refusal.error, "message": refusal.text, "innerError": inner}
+    headers = {"WWW-Authenticate": 'Bearer realm=""'} if refusal.status == HTTPStatus.UNAUTHORIZED else None
+    return JsonResponse({"error": error}, status=refusal.status, headers=headers)
+
+
+@endpoint("GET", refuse=graph_refusal)
 def me(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
     """Answer as Graph's ``/v1.0/me``; needs ``User.Read``."""
     authorization = _bearer(request, microsoft, host)
-    if authorization is None:
-        return _graph_refusal(
-            HTTPStatus.UNAUTHORIZED,
-            "InvalidAuthenticationToken",
-            "Access token is empty, unknown or expired.",
-        )
     if not {"User.Read", f"https://{host}/User.Read"} & set(authorization.scope):
-        return _graph_refusal(
-            HTTPStatus.FORBIDDEN,
-            "Authorization_RequestDenied",
-            "Insufficient privileges to complete the operation.",
-        )
+        text = "Insufficient privileges to complete the operation."
+        raise Refused("Authorization_RequestDenied", 0, text, HTTPStatus.FORBIDDEN)
     persona = authorization.persona
-    logger.info("Graph tells about %s", persona.id)
     document: dict[str, object] = {
+        **dict.fromkeys(("jobTitle", "mobilePhone", "officeLocation", "preferredLanguage")),
         "@odata.context": f"https://{host}/v1.0/$metadata#users/$entity",
         "businessPhones": [],
         "displayName": persona.name,
         "givenName": persona.given_name,
-        "jobTitle": None,
         "mail": persona.email,
-        "mobilePhone": None,
-        "officeLocation": None,
-        "preferredLanguage": None,
         "surname": persona.family_name,
         "userPrincipalName": persona.username,
         "id": authorization.graph_id,
@@ -105,18 +91,11 @@ def me(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
     return JsonResponse(document, headers={"Cache-Control": "private"})
 
 
-@endpoint("GET", "POST")
+@endpoint("GET", "POST", refuse=graph_refusal)
 def userinfo(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpResponse:
-    """Answer as the OpenID userinfo endpoint, which says less than an ID token."""
+    """Answer as the OpenID userinfo endpoint, which has fewer claims than an ID token."""
     authorization = _bearer(request, microsoft, host)
-    if authorization is None:
-        return _graph_refusal(
-            HTTPStatus.UNAUTHORIZED,
-            "InvalidAuthenticationToken",
-            "Access token is empty, unknown or expired.",
-        )
     persona = authorization.persona
-    logger.info("Userinfo tells about %s", persona.id)
     document = {"sub": subject(authorization)}
     if "profile" in authorization.scope:
         document |= {
@@ -130,40 +109,20 @@ def userinfo(request: HttpRequest, microsoft: Microsoft, host: str) -> HttpRespo
     return JsonResponse(document, headers={"Cache-Control": "private"})
 
 
-@endpoint("GET", "POST")
+@endpoint("GET", "POST", refuse=pages.refusal)
 def logout(request: HttpRequest, microsoft: Microsoft, host: str, tenant: str) -> HttpResponse:
     """End the session at Microsoft, of which the emulator has none, and send the browser back."""
-    try:
-        microsoft.authority(host, tenant)
-    except Refused as refused:
-        return pages.refusal(request, refused.refusal)
+    microsoft.authority(host, tenant)
     query = request.POST if request.method == "POST" else request.GET
     uri = query.get("post_logout_redirect_uri", "")
-    logger.info("Signed out")
-    if microsoft.accepts_redirect_uri(uri):
-        return HttpResponseRedirect(uri)
-    return pages.signed_out()
+    return HttpResponseRedirect(uri) if microsoft.accepts_redirect_uri(uri) else pages.signed_out()
 
 
-def _bearer(request: HttpRequest, microsoft: Microsoft, host: str) -> Authorization | None:
-    """Return what the access token stands for; tokens are not good in another cloud."""
+def _bearer(request: HttpRequest, microsoft: Microsoft, host: str) -> Authorization:
+    """Return what the access token was issued for; it is not valid in another cloud."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        return None
     authorization = microsoft.grants.authorization_for(token.strip(), microsoft.clock())
-    if authorization is None or authorization.authority.host != LOGIN_HOSTS[host]:
-        return None
-    return authorization
-
-
-def _graph_refusal(status: HTTPStatus, code: str, message: str) -> JsonResponse:
-    request_id = str(uuid.uuid4())
-    inner = {
-        "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}",
-        "request-id": request_id,
-        "client-request-id": request_id,
-    }
-    headers = {"WWW-Authenticate": 'Bearer realm=""'} if status == HTTPStatus.UNAUTHORIZED else None
-    return JsonResponse(
-        {"error": {"code": code, "message": message, "innerError": inner}}, status=status, headers=headers
-    )
+    if scheme.lower() == "bearer" and authorization and authorization.authority.host == LOGIN_HOSTS[host]:
+        return authorization
+    text = "Access token is empty, unknown or expired."
+    raise Refused("InvalidAuthenticationToken", 0, text, HTTPStatus.UNAUTHORIZED)

@@ -1,4 +1,4 @@
-"""For a project's own tests: sign people in without Azure, without a server and without a network.
+"""For a project's own tests: sign in with Microsoft without Azure, a server or a network.
 
 With pytest, take the fixture ``ms_identity_emulator`` (needs pytest-django and ``responses``)::
 
@@ -6,7 +6,7 @@ With pytest, take the fixture ``ms_identity_emulator`` (needs pytest-django and 
         ms_identity_emulator.sign_in(client, persona="admin")
         assert client.get("/report/").status_code == 200
 
-What goes wrong at Microsoft can be tested too::
+Failures at Microsoft can be tested too::
 
     ms_identity_emulator.sign_in(client, persona="disabled")  # refuse: also "cancel", "admin-consent"
     ms_identity_emulator.answer_next("token", status=503)  # fail: or exception=requests.Timeout()

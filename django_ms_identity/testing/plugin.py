@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def ms_identity_emulator() -> Iterator[Emulator]:
-    """Stand in for Microsoft for one test; see ``django_ms_identity.testing.emulator.Emulator``."""
+    """Emulate Microsoft for one test; see ``django_ms_identity.testing.emulator.Emulator``."""
     from .emulator import Emulator
 
     with Emulator() as emulator:

@@ -1,4 +1,4 @@
-"""The demo as a person goes through it, in Chromium; saves the pictures of docs/images.
+"""The example project in Chromium; saves the pictures of docs/images.
 
 Run by `make e2e` in a process of its own, with the example project's settings.
 """
@@ -53,9 +53,9 @@ Respond = Callable[[HttpRequest], HttpResponse]
 
 
 def strict_policy(get_response: Respond) -> Respond:
-    """Send the example's policy where Django's own middleware is too old to exist.
+    """Send the example's Content-Security-Policy where Django has no middleware for it yet.
 
-    With ``POLICY_OF_OUR_PAGES`` our own pages get that one, and nothing of the example's.
+    The setting ``POLICY_OF_OUR_PAGES`` replaces it for the pages of the app.
     """
     policy = "; ".join(f"{name} {' '.join(values)}" for name, values in settings.SECURE_CSP.items())
 
@@ -72,7 +72,7 @@ def strict_policy(get_response: Respond) -> Respond:
 
 
 def nonce(request: HttpRequest) -> dict[str, str]:
-    """Tell templates the nonce, as the context processors of Django 6.0 and django-csp do."""
+    """Give templates the nonce, as the context processors of Django 6.0 and django-csp do."""
     return {"csp_nonce": request.META["journeys.nonce"]}
 
 
@@ -80,8 +80,8 @@ def nonce(request: HttpRequest) -> dict[str, str]:
 def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep the test database in a file.
 
-    One in memory is one connection for all threads, which those that are still serving a kept-alive
-    connection may not close once the server has stopped.
+    In memory, all threads share one connection, and threads that still serve a kept-alive connection
+    after the server stopped may not close it.
     """
     folder = tmp_path_factory.mktemp("database")
     connections["default"].settings_dict["TEST"]["NAME"] = str(folder / "journeys.sqlite3")
@@ -89,14 +89,14 @@ def django_db_modify_db_settings(tmp_path_factory: pytest.TempPathFactory) -> No
 
 @pytest.fixture(scope="session", autouse=True)
 def before_the_server_starts(django_db_setup: None) -> Iterator[None]:
-    """Set what `live_server` takes over when it starts: the test database and the middleware."""
+    """Set up the test database and the middleware, which `live_server` reads when it starts."""
     with override_settings(MIDDLEWARE=[f"{__name__}.strict_policy", *settings.MIDDLEWARE]):
         yield
 
 
 @pytest.fixture(scope="session")
 def browser(live_server: LiveServer) -> Iterator[Browser]:
-    """Ask for the server to close before it: a server that stops first leaves sockets open."""
+    """Start Chromium; needs the server, to be closed before it: otherwise sockets stay open."""
     path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if path is None:
         pytest.exit(
@@ -114,19 +114,19 @@ def browser(live_server: LiveServer) -> Iterator[Browser]:
 @pytest.fixture
 def site(live_server: LiveServer) -> Iterator[str]:
     emulated = settings.MS_IDENTITY | {"EMULATOR_URL": f"{live_server.url}/emulator"}
-    # The emulator answers nobody without DEBUG, which a test run switches off.
+    # The emulator is 404 without DEBUG, which a test run switches off.
     with override_settings(DEBUG=True, MS_IDENTITY=emulated):
         yield live_server.url
 
 
 @pytest.fixture
 def visit(browser: Browser, site: str) -> Iterator[Visit]:
-    """Return a function that opens a path in a fresh browser; fail on whatever its console reports."""
+    """Return a function that opens a path in a fresh browser; fail on any error or warning of its console."""
     complaints: list[str] = []
     contexts: list[BrowserContext] = []
 
     def listen(message: ConsoleMessage) -> None:
-        # The browser notes the status of our refusal pages; each journey asserts the page itself.
+        # The console reports the status of refusal pages; each test checks the page itself.
         refusal = message.text.startswith("Failed to load resource") and _is_page(message.location["url"])
         if message.type in ("error", "warning") and not refusal:
             complaints.append(f"{message.text} ({message.location['url']})")
@@ -157,7 +157,7 @@ def sign_in(page: Page, persona: str) -> None:
 
 
 def pick(page: Page, persona: str) -> None:
-    """Choose a persona of the emulator by its id; "cancel" turns back."""
+    """Choose a persona of the emulator by its id, or "cancel"."""
     page.locator(f'[data-persona="{persona}"]').click()
 
 
@@ -178,7 +178,7 @@ def press_until_focused(page: Page, target: Locator, *, at_most: int = 20) -> No
     pytest.fail(f"Tab does not reach {target}")
 
 
-def test_a_visitor_signs_in_sees_their_identity_and_signs_out(visit: Visit) -> None:
+def test_visitor_signs_in_sees_their_identity_and_signs_out(visit: Visit) -> None:
     page = visit()
     take_picture(page, "home")
     page.get_by_role("link", name=BUTTON).click()
@@ -198,7 +198,7 @@ def test_a_visitor_signs_in_sees_their_identity_and_signs_out(visit: Visit) -> N
     expect(page).to_have_url(re.compile(r"/login/\?next=/profile/$"))
 
 
-def test_without_the_session_hook_a_new_visitor_is_told_to_sign_in(visit: Visit, site: str) -> None:
+def test_registration_without_the_session_hook_asks_to_sign_in(visit: Visit, site: str) -> None:
     with override_settings(MS_IDENTITY=settings.MS_IDENTITY | {"HOOKS": {"after_registration": []}}):
         page = visit()
         sign_in(page, "work")
@@ -220,7 +220,7 @@ def test_a_second_sign_in_finds_the_same_identity(visit: Visit) -> None:
     assert Identity.objects.count() == 1
 
 
-def test_a_visitor_comes_back_to_the_page_that_asked_for_a_sign_in(visit: Visit) -> None:
+def test_sign_in_returns_to_the_page_that_needed_it(visit: Visit) -> None:
     page = visit("/profile/")
     expect(page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
     sign_in(page, "guest")
@@ -229,7 +229,7 @@ def test_a_visitor_comes_back_to_the_page_that_asked_for_a_sign_in(visit: Visit)
     expect(page.get_by_role("heading", name="Tuva Reyes")).to_be_visible()
 
 
-def test_a_local_user_signs_in_with_a_password(visit: Visit) -> None:
+def test_local_user_signs_in_with_a_password(visit: Visit) -> None:
     make_local_user()
     page = visit("/profile/")
     page.get_by_label("Username").fill("lena")
@@ -244,7 +244,7 @@ def test_a_local_user_signs_in_with_a_password(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="Lena Farrow")).to_be_visible()
 
 
-def test_the_admin_persona_sees_identities_in_the_admin(visit: Visit) -> None:
+def test_admin_persona_sees_identities_in_the_admin(visit: Visit) -> None:
     sign_in(visit(), "work")
     page = visit("/admin/", viewport=WIDE)
     expect(page.get_by_label("Username")).to_be_visible()
@@ -260,7 +260,7 @@ def test_the_admin_persona_sees_identities_in_the_admin(visit: Visit) -> None:
     take_picture(page, "admin-detail")
 
 
-def test_somebody_without_the_role_does_not_enter_the_admin(visit: Visit) -> None:
+def test_admin_refuses_a_user_without_the_role(visit: Visit) -> None:
     page = visit()
     sign_in(page, "work")
     expect(page).to_have_url(re.compile(r"/profile/$"))
@@ -277,7 +277,7 @@ def test_somebody_without_the_role_does_not_enter_the_admin(visit: Visit) -> Non
         pytest.param("admin-consent", "consent_required", None, id="not approved"),
     ],
 )
-def test_a_refusal_says_what_to_do_and_leads_back(
+def test_error_page_says_what_to_do_and_leads_back(
     visit: Visit, persona: str, code: str, picture: str | None
 ) -> None:
     page = visit()
@@ -296,7 +296,7 @@ def test_a_refusal_says_what_to_do_and_leads_back(
     expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
 
 
-def test_an_answer_that_nobody_asked_for_is_refused(visit: Visit) -> None:
+def test_callback_without_a_sign_in_is_refused(visit: Visit) -> None:
     page = visit("/ms/callback/microsoft/?code=code&state=of-another-browser")
 
     expect(page.get_by_role("alert")).to_be_visible()
@@ -304,8 +304,8 @@ def test_an_answer_that_nobody_asked_for_is_refused(visit: Visit) -> None:
     expect(page.get_by_role("link", name="Try again")).to_be_visible()
 
 
-def test_our_pages_need_nothing_but_their_stylesheet_and_their_forms(visit: Visit) -> None:
-    """The narrowest policy: no origin for styles, only a nonce; whatever it blocks fails the journey."""
+def test_pages_work_with_the_narrowest_content_security_policy(visit: Visit) -> None:
+    """The narrowest policy: no origin for styles, only a nonce; anything that it blocks fails the test."""
     policy = "default-src 'none'; style-src 'nonce-{csp_nonce}'; form-action 'self'"
     (engine,) = settings.TEMPLATES
     processors = [*engine["OPTIONS"]["context_processors"], f"{__name__}.nonce"]
@@ -338,7 +338,7 @@ def test_our_pages_need_nothing_but_their_stylesheet_and_their_forms(visit: Visi
         expect(page.get_by_role("heading", name="Lena Farrow")).to_be_visible()
 
 
-def test_who_lacks_a_required_trait_is_asked_for_it(visit: Visit) -> None:
+def test_missing_required_trait_is_asked_for(visit: Visit) -> None:
     page = visit()
     sign_in(page, "no-email")
 
@@ -346,7 +346,7 @@ def test_who_lacks_a_required_trait_is_asked_for_it(visit: Visit) -> None:
     expect(page.get_by_text("Tomasz Adeyemi")).to_be_visible()
     take_picture(page, "complete")
     page.get_by_label("E-mail").fill("nobody")
-    # The browser's own check of the form is off, as for whoever has an old one.
+    # Without the browser's own check of the form, as in an old browser.
     page.locator("form").evaluate("form => form.noValidate = true")
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_text("Please enter an e-mail address")).to_be_visible()
@@ -359,7 +359,7 @@ def test_who_lacks_a_required_trait_is_asked_for_it(visit: Visit) -> None:
     expect(page.locator("pre").first).to_contain_text('"tomasz@example.com"')
 
 
-def test_an_existing_account_is_connected_after_a_sign_in_to_it(visit: Visit) -> None:
+def test_existing_account_is_connected_after_a_sign_in_to_it(visit: Visit) -> None:
     make_local_user()
     page = visit()
     sign_in(page, "collides")
@@ -401,7 +401,7 @@ def test_accounts_are_connected_and_disconnected(visit: Visit) -> None:
     expect(page.get_by_text("ines.okafor@contoso.example")).to_have_count(0)
 
 
-def test_a_change_after_a_while_asks_who_it_is_and_then_goes_on(visit: Visit) -> None:
+def test_connecting_with_an_old_session_asks_for_a_new_sign_in(visit: Visit) -> None:
     page = visit()
     sign_in(page, "work")
     expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
@@ -418,7 +418,7 @@ def test_a_change_after_a_while_asks_who_it_is_and_then_goes_on(visit: Visit) ->
     expect(page.get_by_role("listitem")).to_have_count(2)
 
 
-def test_a_second_factor_opens_the_vault(visit: Visit) -> None:
+def test_vault_opens_with_a_second_factor(visit: Visit) -> None:
     page = visit()
     sign_in(page, "mfa")
     page.get_by_role("link", name="Vault").click()
@@ -429,7 +429,7 @@ def test_a_second_factor_opens_the_vault(visit: Visit) -> None:
     take_picture(page, "vault")
 
 
-def test_without_a_second_factor_the_vault_stays_shut(visit: Visit) -> None:
+def test_vault_stays_closed_without_a_second_factor(visit: Visit) -> None:
     page = visit()
     sign_in(page, "work")
     page.get_by_role("link", name="Vault").click()
@@ -440,7 +440,7 @@ def test_without_a_second_factor_the_vault_stays_shut(visit: Visit) -> None:
     take_picture(page, "step-up-failed")
 
 
-def test_signing_out_at_microsoft_too_comes_back(visit: Visit) -> None:
+def test_sign_out_at_microsoft_returns_to_the_site(visit: Visit) -> None:
     page = visit()
     sign_in(page, "work")
     page.get_by_role("button", name="Sign out here and at Microsoft").click()
@@ -449,7 +449,7 @@ def test_signing_out_at_microsoft_too_comes_back(visit: Visit) -> None:
     expect(page.get_by_role("link", name=BUTTON)).to_be_visible()
 
 
-def test_the_keyboard_is_enough(visit: Visit) -> None:
+def test_sign_in_and_sign_out_by_keyboard(visit: Visit) -> None:
     page = visit("/ms/sign-in/")
     press_until_focused(page, page.get_by_role("link", name=BUTTON))
     page.keyboard.press("Enter")
@@ -463,7 +463,7 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     expect(page.get_by_role("link", name=BUTTON)).to_be_visible()
 
 
-def test_nothing_needs_javascript(visit: Visit) -> None:
+def test_sign_in_and_sign_out_without_javascript(visit: Visit) -> None:
     page = visit(java_script_enabled=False)
     sign_in(page, "work")
     expect(page.get_by_role("heading", name="Ines Okafor")).to_be_visible()
@@ -472,7 +472,7 @@ def test_nothing_needs_javascript(visit: Visit) -> None:
     expect(page.get_by_role("link", name=BUTTON)).to_be_visible()
 
 
-def test_the_pages_of_a_step_fit_a_phone_in_the_dark(visit: Visit) -> None:
+def test_pages_of_a_step_fit_a_phone_in_dark_mode(visit: Visit) -> None:
     make_local_user()
     page = visit(viewport=PHONE, is_mobile=True, device_scale_factor=2, color_scheme="dark")
     sign_in(page, "no-email")
@@ -515,7 +515,7 @@ def test_every_page_fits_a_phone(visit: Visit) -> None:
         pytest.param("/login/", None, id="of the example"),
     ],
 )
-def test_the_sign_in_page_follows_the_colour_scheme(
+def test_sign_in_page_follows_the_colour_scheme(
     visit: Visit, path: str, picture: str | None, scheme: str
 ) -> None:
     page = visit(path, color_scheme=scheme, viewport={"width": 640, "height": 400})

@@ -21,6 +21,6 @@ def _start_of_time() -> None:
 
 @pytest.fixture
 def wire(microsoft: Microsoft, settings) -> Wire:
-    """Ask the emulator from within the process, so that no guard is in the way."""
+    """Call the emulator from within the process, which may ask without DEBUG."""
     settings.ROOT_URLCONF = "django_ms_identity.testing.urls"
     return Wire(Client(**{ENVIRON_KEY: microsoft}))

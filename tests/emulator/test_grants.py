@@ -1,4 +1,4 @@
-"""What the emulator remembers is bounded, and codes are taken once by one thread."""
+"""Issued codes and tokens: their number is bounded, and a code is redeemed by one thread only."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def authorization() -> Authorization:
         challenge="challenge",
         authority=Authority(host="login.microsoftonline.com", segment="common", tenant=None),
         persona=PERSONAS[0],
+        home=CONTOSO,
         tenant=CONTOSO,
         auth_time=0,
         auth_contexts=(),
@@ -30,27 +31,21 @@ def authorization() -> Authorization:
     )
 
 
-def test_the_oldest_code_is_dropped_for_the_newest(authorization):
+def test_oldest_grant_is_dropped_for_the_newest(authorization):
     grants = Grants()
     codes = [grants.issue_code(authorization, 0) for _number in range(LIMIT + 1)]
+    tokens = [grants.issue_token(authorization, 0) for _number in range(LIMIT + 1)]
 
     with pytest.raises(Refused) as refused:
         grants.redeem_code(codes[0], 0)
 
     assert refused.value.refusal.code == 70000
     assert grants.redeem_code(codes[1], 0) == authorization
-    assert grants.redeem_code(codes[-1], 0) == authorization
-
-
-def test_the_oldest_access_token_is_dropped_for_the_newest(authorization):
-    grants = Grants()
-    tokens = [grants.issue_token(authorization, 0) for _number in range(LIMIT + 1)]
-
     assert grants.authorization_for(tokens[0], 0) is None
     assert grants.authorization_for(tokens[1], 0) == authorization
 
 
-def test_many_threads_redeem_a_code_once(authorization):
+def test_code_is_redeemed_once_by_many_threads(authorization):
     grants = Grants()
     code = grants.issue_code(authorization, 0)
 
@@ -65,14 +60,14 @@ def test_many_threads_redeem_a_code_once(authorization):
         assert sum(pool.map(redeem, range(64))) == 1
 
 
-def test_many_threads_make_one_key():
+def test_signing_key_is_made_once_by_many_threads():
     with ThreadPoolExecutor(8) as pool:
         keys = list(pool.map(lambda _number: signing_key(WORK), range(16)))
 
     assert all(key is keys[0] for key in keys)
 
 
-def test_nothing_secret_is_in_a_repr(authorization, microsoft):
+def test_repr_has_no_secrets(authorization, microsoft):
     grants = Grants()
     code, token = grants.issue_code(authorization, 0), grants.issue_token(authorization, 0)
 

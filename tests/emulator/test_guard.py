@@ -1,6 +1,9 @@
-"""Strangers find nothing: the emulator is for one machine under DEBUG."""
+"""The emulator is 404 except for a developer's own machine under DEBUG."""
 
 from __future__ import annotations
+
+import re
+from urllib.parse import urljoin
 
 import pytest
 from django.test import Client
@@ -33,18 +36,18 @@ def status(path=PATHS[1], *, peer="127.0.0.1", host="localhost:8000", **headers)
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_developer_is_served(path):
+def test_emulator_serves_localhost_under_debug(path):
     assert status(path) != 404
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_without_debug_nothing_is_there(path, settings):
+def test_emulator_is_404_without_debug(path, settings):
     settings.DEBUG = False
 
     assert status(path) == 404
 
 
-def test_without_debug_no_token_is_there(settings):
+def test_token_endpoint_is_404_without_debug(settings):
     settings.DEBUG = False
 
     path = "/login.microsoftonline.com/common/oauth2/v2.0/token"
@@ -52,49 +55,51 @@ def test_without_debug_no_token_is_there(settings):
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("peer", ["192.168.1.7", "203.0.113.9", "::ffff:203.0.113.9", "fe80::1", "", "unix:"])
-def test_other_machines_find_nothing(path, peer):
-    assert status(path, peer=peer) == 404
-
-
-@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
-    "host",
-    ["evil.example", "evil.example:8000", "localhost.evil.example", "0.0.0.0", "192.168.1.7", "[fe80::1]"],
+    ("peer", "host"),
+    [
+        *((peer, "localhost") for peer in ("192.168.1.7", "::ffff:203.0.113.9", "fe80::1", "", "unix:")),
+        *(("127.0.0.1", host) for host in ("evil.example:8000", "localhost.evil.example", "[fe80::1]")),
+        *(("127.0.0.1", host) for host in ("evil.example", "0.0.0.0", "192.168.1.7")),
+    ],
 )
-def test_a_rebound_name_finds_nothing(path, host):
-    assert status(path, host=host) == 404
+def test_emulator_is_404_for_other_machines_and_rebound_names(path, peer, host):
+    assert status(path, peer=peer, host=host) == 404
 
 
 @pytest.mark.parametrize(
     "host", ["localhost", "app.localhost:8000", "127.0.0.1:8000", "127.8.9.1", "[::1]:8000"]
 )
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1"])
-def test_the_loopback_interface_has_many_names(host, peer):
+def test_emulator_serves_every_name_of_the_loopback_interface(host, peer):
     assert status(host=host, peer=peer) == 200
 
 
 @pytest.mark.parametrize(
-    ("forwarded", "expected"),
-    [("203.0.113.9", 404), ("127.0.0.1, 203.0.113.9", 404), ("unknown", 404), ("127.0.0.1, ::1", 200)],
+    ("header", "value", "expected"),
+    [
+        ("X-Forwarded-For", "127.0.0.1, ::1", 200),
+        ("X-Forwarded-For", "203.0.113.9", 404),
+        ("X-Forwarded-For", "127.0.0.1, 203.0.113.9", 404),
+        ("X-Forwarded-For", "unknown", 404),
+        ("Forwarded", "127.0.0.1", 404),
+        ("Via", "127.0.0.1", 404),
+        ("X-Forwarded-Host", "127.0.0.1", 404),
+        ("X-Real-IP", "127.0.0.1", 404),
+    ],
 )
-def test_who_comes_through_a_tunnel_is_not_local(forwarded, expected):
-    assert status(**{"X-Forwarded-For": forwarded}) == expected
+def test_emulator_is_404_behind_a_proxy_or_tunnel(header, value, expected):
+    assert status(**{header: value}) == expected
 
 
-@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-Host", "X-Real-IP"])
-def test_who_comes_through_a_proxy_is_not_local(header):
-    assert status(**{header: "127.0.0.1"}) == 404
-
-
-def test_no_header_makes_a_stranger_local(settings):
+@pytest.mark.parametrize("header", [ENVIRON_KEY, "ms-identity-emulator.microsoft"])
+def test_request_header_cannot_bring_its_own_microsoft(settings, header):
     settings.DEBUG = False
-    names = (ENVIRON_KEY, "ms-identity-emulator.microsoft", "X-Forwarded-For")
 
-    assert all(status(**{name: "1"}) == 404 for name in names)
+    assert status(**{header: "1"}) == 404
 
 
-def test_views_need_no_login_and_no_csrf_token(settings):
+def test_emulator_needs_no_login_and_no_csrf_token(settings):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
     client = Client(enforce_csrf_checks=True, REMOTE_ADDR="127.0.0.1")
 
@@ -105,10 +110,17 @@ def test_views_need_no_login_and_no_csrf_token(settings):
     assert response.status_code == 400
 
 
-def test_assets_are_two_files_and_nothing_else():
+def test_assets_are_two_files():
     assert status("/assets/submit.js") == 200
     assert status("/assets/guard.py") == 404
     assert status("/assets/..") == 404
+
+
+def test_page_links_its_stylesheet():
+    page = Client().get(PATHS[3], headers={"Host": "localhost"}).content.decode()
+
+    [link] = re.findall(r'<link rel="stylesheet" href="([^"]+)"', page)
+    assert status(urljoin(PATHS[3], link)) == 200
 
 
 def sign_in(client_id, tenant):
@@ -117,11 +129,8 @@ def sign_in(client_id, tenant):
     return Client().get(path, query, headers={"Host": "localhost"})
 
 
-def test_by_default_the_emulators_own_client_is_known():
+def test_settings_replace_the_default_client_and_tenant(settings):
     assert sign_in(CLIENT_ID, TENANT_ID).status_code == 302
-
-
-def test_a_project_names_its_own_client_and_tenant(settings):
     own = "8EAEF023-2b34-4da1-9baa-8bc8c9d6a490"
     settings.MS_IDENTITY_EMULATOR = {"CLIENTS": {"own-client": "own-secret"}, "TENANT_ID": own}
 

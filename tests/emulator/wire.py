@@ -1,4 +1,4 @@
-"""Requests as an app sends them, each parameter of which a test may change or leave out."""
+"""Requests as an app sends them; a test may change or omit each parameter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.test import Client
 from django_ms_identity.emulator import CLIENT_ID, CLIENT_SECRET, TENANT_ID
 
 NOW = [0.0]
-"""What the clock of the fixture ``microsoft`` says."""
+"""The time of the clock of the fixture ``microsoft``, in seconds since the epoch."""
 LOGIN = "login.microsoftonline.com"
 VERIFIER = "v" * 43
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -46,7 +46,7 @@ def without_empty(parameters: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def query_of(response: HttpResponse) -> dict[str, str]:
-    """Read what a redirect carries back to the app."""
+    """Return the parameters of a redirect to the app."""
     assert response.status_code == 302, response.content.decode()
     return dict(parse_qsl(urlsplit(response["Location"]).query))
 

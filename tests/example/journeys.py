@@ -1,4 +1,4 @@
-"""The example project without a browser: its own pages, and what the demo prepares.
+"""The example project without a browser: its pages, its schema and the demo command.
 
 Run by tests/test_project.py in a process of its own, with the example project's settings.
 """
@@ -25,7 +25,7 @@ SCHEMA = project.BASE_DIR / "example_project" / "identity.schema.json"
 PROVIDER = project.MS_IDENTITY["PROVIDERS"][0]
 _MICROSOFT = Microsoft(clients={})
 _TENANT = _MICROSOFT.authority("login.microsoftonline.com", PROVIDER["microsoft_tenant"])
-WHO_MAY_SIGN_IN = [
+MAY_SIGN_IN = [
     persona.id for persona in PERSONAS if not persona.refusal and _MICROSOFT.tenant_of(persona, _TENANT)
 ]
 
@@ -42,16 +42,16 @@ def lena():
     return get_user_model().objects.get(username="lena")
 
 
-def test_the_project_passes_its_checks(settings):
+def test_example_project_passes_its_checks(settings):
     settings.DEBUG = True
     call_command("check", fail_level="ERROR")
 
 
-def test_whoever_must_sign_in_comes_to_the_login_page(client):
+def test_profile_redirects_to_the_login_page(client):
     assert client.get("/profile/")["Location"] == "/login/?next=/profile/"
 
 
-def test_the_login_page_offers_microsoft_and_a_password(client, ms_identity_emulator):
+def test_login_page_offers_microsoft_and_a_password(client, ms_identity_emulator):
     page = client.get("/login/?next=/profile/%3Fa=1").content.decode()
 
     assert 'href="/ms/start/microsoft/?next=%2Fprofile%2F%3Fa%3D1"' in page
@@ -60,7 +60,7 @@ def test_the_login_page_offers_microsoft_and_a_password(client, ms_identity_emul
     assert "autofocus" not in page
 
 
-def test_the_login_page_leads_nowhere_else(client, ms_identity_emulator, lena):
+def test_login_page_ignores_next_on_another_host(client, ms_identity_emulator, lena):
     page = client.get("/login/?next=https://evil.example/").content.decode()
     answer = client.post(
         "/login/", {"username": "lena", "password": demo.PASSWORD, "next": "https://evil.example/"}
@@ -71,26 +71,26 @@ def test_the_login_page_leads_nowhere_else(client, ms_identity_emulator, lena):
 
 
 @pytest.mark.parametrize("path", ["/", "/login/"])
-def test_pages_have_nothing_inline(client, ms_identity_emulator, path):
+def test_pages_have_no_inline_script_or_style(client, ms_identity_emulator, path):
     page = client.get(path).content.decode()
 
     assert not re.search(r"<script|<style|\sstyle=|\son\w+=", page)
 
 
-def test_a_password_leads_to_the_page_that_asked(client, ms_identity_emulator, lena):
+def test_password_sign_in_leads_to_next(client, ms_identity_emulator, lena):
     answer = client.post("/login/", {"username": "lena", "password": demo.PASSWORD, "next": "/?page=2"})
 
     assert answer["Location"] == "/?page=2"
     assert b"signed in as <strong>Lena Farrow</strong>" in client.get("/login/").content
 
 
-def test_a_wrong_password_is_said_to_whoever_hears_the_page(client, ms_identity_emulator, lena):
+def test_wrong_password_is_shown_as_an_alert(client, ms_identity_emulator, lena):
     page = client.post("/login/", {"username": "lena", "password": "wrong"}).content.decode()
 
     assert '<div role="alert"><ul class="errorlist nonfield"' in page
 
 
-def test_the_local_user_has_the_address_of_the_account_that_collides(lena):
+def test_local_user_has_the_address_of_the_account_that_collides(lena):
     collides = next(persona for persona in PERSONAS if persona.id == "collides")
 
     assert (lena.email, lena.get_full_name()) == (collides.email, collides.name)
@@ -98,7 +98,7 @@ def test_the_local_user_has_the_address_of_the_account_that_collides(lena):
     assert not lena.is_staff
 
 
-def test_an_existing_local_user_stays_as_they_are(lena):
+def test_existing_local_user_is_not_changed(lena):
     lena.set_password("their own")
     lena.email = ""
     lena.save()
@@ -110,37 +110,37 @@ def test_an_existing_local_user_stays_as_they_are(lena):
     assert again.email == ""
 
 
-def test_the_demo_says_whom_to_pick_for_what():
+def test_demo_greeting_names_the_personas():
     text = demo.greeting(8001)
 
     assert "http://localhost:8001/admin/" in text
     assert "lena (password: demo)" in text
-    for who in demo.PEOPLE:
-        assert next(persona.name for persona in PERSONAS if persona.id == who) in text
+    for name in (persona.name for persona in PERSONAS if persona.id in demo.PEOPLE):
+        assert name in text
 
 
-@pytest.mark.parametrize("persona", sorted({*WHO_MAY_SIGN_IN} - {"no-email"}))
-def test_the_schema_is_content_with_what_microsoft_says(client, ms_identity_emulator, settings, persona):
+@pytest.mark.parametrize("persona", sorted({*MAY_SIGN_IN} - {"no-email"}))
+def test_schema_accepts_the_traits_of_each_persona(client, ms_identity_emulator, settings, persona):
     traits = traits_of(client, ms_identity_emulator, settings, persona)
 
     assert parse_schema(SCHEMA.read_text()).problems(traits) == ()
 
 
-def test_the_schema_misses_the_email_of_who_has_none(client, ms_identity_emulator, settings):
+def test_schema_requires_an_email(client, ms_identity_emulator, settings):
     traits = traits_of(client, ms_identity_emulator, settings, "no-email")
 
     [problem] = parse_schema(SCHEMA.read_text()).problems(traits)
     assert (problem.path, problem.kind) == (("email",), ProblemKind.MISSING)
 
 
-def test_the_schema_is_written_as_for_kratos():
+def test_schema_has_the_form_of_kratos():
     document, schema = json.loads(SCHEMA.read_text()), parse_schema(SCHEMA.read_text())
 
     assert document["$schema"] == "http://json-schema.org/draft-07/schema#"
     assert [(mark.path, mark.via) for mark in schema.verification] == [(("email",), "email")]
 
 
-def test_the_administrator_enters_the_admin(client, ms_identity_emulator):
+def test_admin_persona_opens_the_admin(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client, "admin")
 
     assert client.get("/admin/").status_code == 200

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EMULATED = """
   Open http://localhost:{port}/ and press "Sign in with Microsoft".
 
-  The accounts that you can pick live in a small Microsoft on this computer: no Azure, no password.
+  The accounts that you can pick are those of an emulator on this computer: no Azure, no password.
 {people}
 
   Ctrl+C stops the demo.
@@ -42,8 +42,8 @@ PEOPLE = {
     "collides": "has the address of a local user: sign in as {username} (password: {password}) to link",
     "no-email": "has no e-mail address and is asked for it",
 }
-"""What is worth seeing of whom."""
-PASSWORD = "demo"  # noqa: S105 - shown to whoever runs the demo, and good for nothing else
+"""What to see with which persona."""
+PASSWORD = "demo"  # noqa: S105 - valid in the demo only, which prints it
 
 
 class Command(BaseCommand):
@@ -55,8 +55,8 @@ class Command(BaseCommand):
         parser.add_argument("port", nargs="?", type=int, default=default, help=f"default: {default}")
 
     def handle(self, *args: Any, port: int, **options: Any) -> None:
-        # runserver starts this very command again in the process that serves and that it restarts
-        # when a file changes; that process reads PORT in the settings.
+        # runserver runs this command again in the process that serves, which it restarts when a file
+        # changes; that process reads PORT in the settings.
         if os.environ.get(DJANGO_AUTORELOAD_ENV) != "true":
             if _is_taken(port):
                 raise CommandError(
@@ -73,19 +73,19 @@ class Command(BaseCommand):
 
 
 def greeting(port: int) -> str:
-    """Say what to open, and whom to pick there to see what."""
-    width = max(len(_persona(who).name) for who in PEOPLE)
+    """Say what to open, and which persona to pick to see what."""
+    width = max(len(_persona(id_).name) for id_ in PEOPLE)
     lines = [
-        f"    {_persona(who).name:{width}}  {what.format(port=port, username=_username(), password=PASSWORD)}"
-        for who, what in PEOPLE.items()
+        f"    {_persona(id_).name:{width}}  {what.format(port=port, username=_username(), password=PASSWORD)}"
+        for id_, what in PEOPLE.items()
     ]
     return EMULATED.format(port=port, people="\n".join(lines))
 
 
 def make_local_user() -> None:
-    """Make the user with a password whose address is also an account's at Microsoft, once.
+    """Make a user with a password and the e-mail address of a Microsoft account.
 
-    One who is there already stays as they are: the password may have been changed.
+    An existing user is not changed: the password may be another one by now.
     """
     users = get_user_model().objects
     if users.filter(username=_username()).exists():
@@ -100,8 +100,8 @@ def make_local_user() -> None:
     )
 
 
-def _persona(who: str) -> Persona:
-    return next(persona for persona in PERSONAS if persona.id == who)
+def _persona(id_: str) -> Persona:
+    return next(persona for persona in PERSONAS if persona.id == id_)
 
 
 def _username() -> str:
