@@ -20,6 +20,7 @@ from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.identities.groups import group_changes
 from django_ms_identity.identities.linking.matching import users_with_any
 from django_ms_identity.identities.registration import new_identity, plan_registration, refuse_unstorable
+from django_ms_identity.identities.sign_in_decision import decide
 from django_ms_identity.identities.trusted_addresses import trusted_addresses
 from django_ms_identity.identities.user_fields import build_user
 from django_ms_identity.jsonnet.json_values import JSONObject

@@ -13,7 +13,7 @@ from django_ms_identity.conf import Config
 from django_ms_identity.diagnostics import dry_run
 from django_ms_identity.entra.providers import Provider, UpdateOnLogin
 from django_ms_identity.exceptions import ProviderUnknown, TraitNotAskable
-from django_ms_identity.identities.linking.matching import credential_of
+from django_ms_identity.identities.credential_lookup import credential_of
 from django_ms_identity.identities.trait_updates import describe_update, mapper_identity
 from django_ms_identity.jsonnet.json_values import JSONObject, NotJSON, clean_object, kind_of
 from django_ms_identity.models import Credential
