@@ -13,7 +13,7 @@ from django.http import HttpRequest
 
 from django_ms_identity import runtime
 from django_ms_identity.conf import Config
-from django_ms_identity.entra.clouds import GUID, issuer
+from django_ms_identity.entra.clouds import GUID
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims, is_subject
 from django_ms_identity.entra.providers import Provider, SubjectSource
@@ -84,7 +84,8 @@ def preview_for(
     tid = payload.get("tid", sample["tid"])
     if not isinstance(tid, str) or not GUID.fullmatch(tid):
         raise ClaimsIncomplete("the claim tid is no GUID in lower case, as every tenant id is")
-    known = {name: sample[name] for name in filled} | {"iss": issuer(provider.cloud, tid)} | payload
+    issuer = provider.issuer_template.replace("{tenantid}", tid)
+    known = {name: sample[name] for name in filled} | {"iss": issuer} | payload
     sub, oid = payload.get("sub"), payload.get("oid")
     claims = Claims(
         tid=tid,

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from django_ms_identity import runtime
 from django_ms_identity.conf import Config
-from django_ms_identity.entra.clouds import CONSUMER_TENANT, TenantKind, issuer, keys_url
+from django_ms_identity.entra.clouds import CONSUMER_TENANT, TenantKind
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.entra.jwks import configured_tenant, parse_keys
@@ -68,7 +68,7 @@ def ask_microsoft(provider: Provider, config: Config) -> tuple[str, int]:
     """
     documents = RemoteDocuments(transport=runtime.http_client(config), now=time.time)
     tenant = configured_tenant(provider, documents)
-    return tenant, len(documents.read(keys_url(provider.cloud, provider.tenant), parse_keys))
+    return tenant, len(documents.read(provider.keys_url, parse_keys))
 
 
 def sample_claims(provider: Provider) -> dict[str, object]:
@@ -79,7 +79,7 @@ def sample_claims(provider: Provider) -> dict[str, object]:
     }.get(provider.tenant.kind, _WORK_TENANT)
     return {
         "aud": provider.client_id,
-        "iss": issuer(provider.cloud, tid),
+        "iss": provider.issuer_template.replace("{tenantid}", tid),
         "iat": 1_700_000_000,
         "nbf": 1_700_000_000,
         "exp": 1_700_003_900,

@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 from django_ms_identity.net.http import rewrite
 
-from .clouds import authorize_url
 from .providers import Provider
 
 PROMPTS = frozenset({"login", "select_account", "consent", "create"})
@@ -65,7 +64,7 @@ def authorize(
         "max_age": "" if max_age is None else str(max_age),
     }
     query = urlencode(required | {name: value for name, value in optional.items() if value})
-    endpoint = rewrite(authorize_url(provider.cloud, provider.tenant), emulator_url)
+    endpoint = rewrite(provider.authorize_url, emulator_url)
     return Authorization(url=f"{endpoint}?{query}", state=state, nonce=nonce, verifier=verifier)
 
 

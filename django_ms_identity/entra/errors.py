@@ -91,8 +91,8 @@ _CATALOGUE: dict[type[MSIdentityError], dict[str, str]] = {
         "unsupported_grant_type unsupported_response_type": "Register the redirect URI under Web.",
     },
     MicrosoftUnavailable: {
-        "90033 90006 90012 90024 90055 50000 50033 70012": "A fault of Microsoft: see status.cloud.microsoft.",
-        "server_error temporarily_unavailable": "A fault of Microsoft: see status.cloud.microsoft.",
+        "90033 90006 90012 90024 90055 50000 50033 70012": "See the status page, status.cloud.microsoft.",
+        "server_error temporarily_unavailable": "See the status page, status.cloud.microsoft.",
     },
 }
 """Hints by exception and by AADSTS codes and names of OAuth errors."""

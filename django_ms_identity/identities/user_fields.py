@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 
-from django_ms_identity.entra.id_token import Claims
+from django_ms_identity.entra.id_token import display_text
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import EmailUnverified, UserInvalid
 from django_ms_identity.models import credential_key
@@ -26,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 FORBIDDEN = frozenset({"password", "is_active", "last_login", "date_joined"})
 PRIVILEGES = frozenset({"is_staff", "is_superuser"})
-_BIDI = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 FROM_TRAITS = ("username", "first_name", "last_name")
 
 
@@ -85,11 +83,6 @@ def fields_for_existing_user(
     # The old name may be in URLs, logs and permissions, where it would now name another person.
     fields.pop(get_user_model().USERNAME_FIELD, None)
     return UserFields(fields=fields, groups=_groups(mapping, privileged=context.is_privileged))
-
-
-def account_name(claims: Claims) -> str:
-    """Return what Microsoft calls the account, for people to tell two apart; never to find anybody by."""
-    return display_text(claims.text("preferred_username") or claims.text("email"))[:320]
 
 
 def apply(user: AbstractBaseUser, fields: Mapping[str, object]) -> list[str]:
@@ -245,12 +238,6 @@ def _accepts(field: models.Field[object, object], value: object) -> bool:
 def _limit(name: str) -> int | None:
     field = _field(name)
     return field.max_length if field else None
-
-
-def display_text(text: str) -> str:
-    """Return text without what would deceive its reader: control characters, and turns of direction."""
-    spaced = " ".join(text.split())
-    return "".join(c for c in spaced if unicodedata.category(c) != "Cc" and c not in _BIDI)
 
 
 def _without_values(error: ValidationError) -> list[str]:

@@ -61,18 +61,20 @@ class Response:
     """Names match in any case."""
     body: bytes = field(repr=False)
 
-    def json(self) -> object:
-        """Parse the body, or raise ``MicrosoftAnswerInvalid``."""
-        return parse_json(self.body)
+    def json(self) -> dict[str, object]:
+        """Parse the body as ``parse_object`` does."""
+        return parse_object(self.body)
 
 
-def parse_json(text: str | bytes) -> object:
-    """Parse JSON that came from outside, or raise ``MicrosoftAnswerInvalid``."""
+def parse_object(text: str | bytes) -> dict[str, object]:
+    """Parse a JSON object that came from outside, or raise ``MicrosoftAnswerInvalid``."""
+    parsed = None
     with suppress(ValueError, RecursionError):
-        parsed: object = json.loads(text)
+        parsed = json.loads(text)
+    if isinstance(parsed, dict):
         return parsed
     # Outside the except block, so that ``__context__`` does not carry what was parsed.
-    raise MicrosoftAnswerInvalid("the answer is not JSON")
+    raise MicrosoftAnswerInvalid("the answer is not a JSON object")
 
 
 def rewrite(url: str, emulator_url: str) -> str:

@@ -17,7 +17,7 @@ from typing import TypeVar
 from django_ms_identity.cache import Acquisition, SharedCache
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable
 
-from .http import MAX_BODY, HttpClient, parse_json
+from .http import MAX_BODY, HttpClient
 from .urls import redact_url
 
 logger = logging.getLogger(__name__)
@@ -212,11 +212,3 @@ def _retry_after(header: str, *, now: float) -> float:
         return 0
     # A proxy on the way must not be able to stop sign-ins for longer.
     return min(seconds, FRESH)
-
-
-def parse_object(text: str) -> dict[str, object]:
-    """Parse a document that must be a JSON object, or raise ``MicrosoftAnswerInvalid``."""
-    parsed = parse_json(text)
-    if not isinstance(parsed, dict):
-        raise MicrosoftAnswerInvalid("the document is not a JSON object")
-    return parsed

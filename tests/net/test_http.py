@@ -14,7 +14,7 @@ import requests
 from django_ms_identity.entra.clouds import Cloud
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable
 from django_ms_identity.net import http
-from django_ms_identity.net.http import MAX_BODY, HttpClient, parse_json, rewrite
+from django_ms_identity.net.http import MAX_BODY, HttpClient, parse_object, rewrite
 from tests.entra.forge import chain_text
 from tests.support.loopback import Handler, authority, serve
 
@@ -78,7 +78,7 @@ def test_a_form_is_posted():
 @pytest.mark.parametrize("text", ["", "x", b"\xff", "[" * 100_000, "NaNN", '"planted"x'])
 def test_what_is_not_json_is_refused_without_repeating_it(text):
     with pytest.raises(MicrosoftAnswerInvalid) as caught:
-        parse_json(text)
+        parse_object(text)
 
     assert caught.value.__context__ is None
     assert "planted" not in chain_text(caught.value)
