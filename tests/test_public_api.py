@@ -55,8 +55,8 @@ INTERNAL_ATTRIBUTES = {
         "confirmation",
         "confirmed",
         "from_dict",
-        "is_typed",
         "original",
+        "typed",
         "with_traits",
     },
 }

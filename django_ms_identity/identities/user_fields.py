@@ -138,7 +138,7 @@ def _wanted(mapped: MappingResult) -> dict[str, object]:
     if mapped.user is not None:
         return dict(mapped.user.fields)
     # What the visitor typed never reaches the user.
-    traits = {name: mapped.traits.get(name) for name in FROM_TRAITS if not mapped.is_typed(name)}
+    traits = {name: mapped.traits.get(name) for name in FROM_TRAITS if name not in mapped.typed}
     return {name: value for name, value in traits.items() if isinstance(value, str)}
 
 

@@ -44,10 +44,10 @@ class Sources:
         ``file://`` is read again when it changes; ``https://`` is as fresh as ``RemoteDocuments``, and
         ``#sha256=…`` pins its content. Raises ``MapperUnavailable``.
         """
-        if faults := url_faults(mapper_url, allow_http=self.allow_http):
-            raise MapperUnavailable(f"mapper_url {faults[0]}", hint="Correct mapper_url in the settings.")
         if not mapper_url:
             return _read_file(str(DEFAULT), mapper_url)
+        if faults := url_faults(mapper_url, allow_http=self.allow_http):
+            raise MapperUnavailable(f"mapper_url {faults[0]}", hint="Correct mapper_url in the settings.")
         match mapper_url.partition("://"):
             case ("file", _, path):
                 return _read_file(_local_path(path), mapper_url)
@@ -87,15 +87,13 @@ def _parse(text: str, *, pin: str) -> str:
 
 def _read_file(path: str, mapper_url: str) -> str:
     try:
-        content = _file_content(path, _version_of(os.stat(path)))
+        return _file_text(path, _version_of(os.stat(path)))
     except OSError as error:
         raise MapperUnavailable(
             f"{display_url(mapper_url)} cannot be read: {error.strerror}",
             hint="Check the path and that the server's user may read it. "
             f"Relative paths start at the working directory, {os.getcwd()}.",
         ) from None
-    try:
-        return decode_source(content)
     except ValueError as error:
         raise MapperUnavailable(
             f"{display_url(mapper_url)} is not usable: {error}",
@@ -104,10 +102,10 @@ def _read_file(path: str, mapper_url: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _file_content(path: str, version: _Version) -> bytes:
-    """Read a file, at most one byte too many; ``version`` makes a changed file another entry."""
+def _file_text(path: str, version: _Version) -> str:
+    """Read a file; ``version`` makes a changed file another entry."""
     with open(path, "rb") as file:
-        return file.read(MAX_SOURCE + 1)
+        return decode_source(file.read(MAX_SOURCE + 1))
 
 
 def _version_of(status: os.stat_result) -> _Version:

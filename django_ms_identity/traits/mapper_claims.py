@@ -16,7 +16,6 @@ from django_ms_identity.jsonnet.json_values import (
     NotJSON,
     clean_object,
     kind_of,
-    well_formed,
 )
 
 _HINT = "Look at the optional claims and the claims-mapping policies of the app registration."
@@ -120,7 +119,7 @@ def mapper_claims(payload: Mapping[str, object], *, subject: str) -> JSONObject:
     known = {name: _read(name, raw[name], faults) for name in _KNOWN if name in raw}
     if faults:
         raise ClaimsInvalid("; ".join(faults), hint=_HINT)
-    known["sub"] = well_formed(subject)
+    known["sub"] = subject
     return {name: value for name, value in (known | {"raw_claims": raw}).items() if value}
 
 

@@ -75,9 +75,10 @@ class MappingResult:
         """What the mapper makes of the claims alone."""
         return self.confirmation or self.as_mapped
 
-    def is_typed(self, name: str) -> bool:
-        """Say whether the visitor typed a top-level trait, or a part of it."""
-        return any(parse_path(path)[0] == name for path in self.self_asserted)
+    @property
+    def typed(self) -> frozenset[str]:
+        """The top-level traits that the visitor typed, or a part of them."""
+        return frozenset(parse_path(path)[0] for path in self.self_asserted)
 
     def with_traits(self, traits: JSONObject, *, self_asserted: tuple[str, ...] = ()) -> MappingResult:
         """Return the result with other traits, for which the mapper is not responsible.

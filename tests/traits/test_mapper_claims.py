@@ -162,10 +162,6 @@ def test_lone_surrogates_become_the_replacement_character() -> None:
     assert claims["raw_claims"] == {"name": "a\ufffdb", "k\ufffd": ["\ufffd"]}
 
 
-def test_a_lone_surrogate_in_the_subject_is_replaced() -> None:
-    assert mapper_claims({}, subject="s\ud800") == {"sub": "s\ufffd"}
-
-
 @pytest.mark.parametrize(
     "value",
     [
