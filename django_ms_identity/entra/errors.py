@@ -8,19 +8,8 @@ from __future__ import annotations
 
 import re
 
-from django_ms_identity.exceptions import (
-    AccountBlocked,
-    AccountNotAllowed,
-    ClientMisconfigured,
-    CodeExpired,
-    ConsentRequired,
-    InteractionRequired,
-    MicrosoftRefused,
-    MicrosoftUnavailable,
-    MSIdentityError,
-    PolicyBlocked,
-    SignInCancelled,
-)
+from django_ms_identity import exceptions
+from django_ms_identity.exceptions import MSIdentityError
 
 _ERROR = re.compile(r"[a-z_]{1,64}", re.ASCII)
 _CODE = re.compile(r"AADSTS(\d{4,7})\b", re.ASCII)
@@ -29,45 +18,45 @@ _TRACE = re.compile(
 )
 
 _CATALOGUE: dict[type[MSIdentityError], dict[str, str]] = {
-    AccountNotAllowed: {
+    exceptions.AccountNotAllowed: {
         "16000 50020 500208": "Not in this tenant: choose another account, or invite it as a guest.",
         "50034 51004 50014": "The directory lacks this user. Check microsoft_tenant, or invite the user.",
         "50105": "Assign the user under Enterprise applications, or turn off 'Assignment required' there.",
     },
-    AccountBlocked: {
+    exceptions.AccountBlocked: {
         "50053": "The account is locked, or the address is known for attacks. See the sign-in logs in Entra.",
         "50055 50144": "The password has expired; the user must change it at Microsoft.",
         "50057": "The user is disabled in Entra. Enable the account if it should sign in.",
         "50126": "Wrong user name or password at Microsoft.",
         "53004 53011": "Microsoft sees a risk for this user. Remediate it under Identity Protection.",
     },
-    InteractionRequired: {
+    exceptions.InteractionRequired: {
         "50058 interaction_required login_required": "An interactive sign-in is needed.",
         "50072 50074 50076 50079": "Multi-factor authentication is required; an interactive sign-in does it.",
         "50078 70043": "Multi-factor authentication or the sign-in frequency has expired; sign in again.",
         "50158": "An external security challenge was not met; check the other MFA product.",
         "50173 50089 50132 50133": "The session or grant was revoked or has expired; sign in again.",
     },
-    PolicyBlocked: {
+    exceptions.PolicyBlocked: {
         "50131 53003 530032": "Conditional Access blocked the sign-in. Entra's sign-in logs name the policy.",
         "53000 53001": "The device is not compliant or not joined. Enrol it.",
         "500021 500022 500212 500213": "Tenant restrictions or cross-tenant access settings must allow this.",
     },
-    ConsentRequired: {
+    exceptions.ConsentRequired: {
         "65001 consent_required": "Grant admin consent under API permissions in Entra.",
         "90094 90095": "An administrator must consent: under API permissions, or by the consent request.",
     },
-    SignInCancelled: {
+    exceptions.SignInCancelled: {
         "65004": "The visitor declined the consent.",
         "access_denied": "The visitor or an administrator declined.",
     },
-    CodeExpired: {
+    exceptions.CodeExpired: {
         "54005": "The code was redeemed before: a double click, the back button, or two servers.",
         "70000 70008 700082": "The code has expired (10 minutes) or was revoked. Check this server's clock.",
         "501481 50147": "The PKCE verifier did not fit: this callback belongs to another sign-in.",
         "invalid_grant": "The code was used before or has expired.",
     },
-    ClientMisconfigured: {
+    exceptions.ClientMisconfigured: {
         "50011": "The redirect URI is not registered under Web: `manage.py ms_identity check` prints it.",
         "50194": "The app is registered for one tenant. Set microsoft_tenant to the Directory (tenant) ID.",
         "50196": "Microsoft sees a redirect loop. Check LOGIN_URL and what it needs.",
@@ -90,7 +79,7 @@ _CATALOGUE: dict[type[MSIdentityError], dict[str, str]] = {
         "unauthorized_client": "Check client_id and the supported account types in Entra.",
         "unsupported_grant_type unsupported_response_type": "Register the redirect URI under Web.",
     },
-    MicrosoftUnavailable: {
+    exceptions.MicrosoftUnavailable: {
         "90033 90006 90012 90024 90055 50000 50033 70012": "See the status page, status.cloud.microsoft.",
         "server_error temporarily_unavailable": "See the status page, status.cloud.microsoft.",
     },
@@ -103,7 +92,7 @@ _KNOWN = {
     for keys, hint in hints.items()
     for key in keys.split()
 }
-_UNKNOWN = (MicrosoftRefused, "Look the code up at login.microsoftonline.com/error.")
+_UNKNOWN = (exceptions.MicrosoftRefused, "Look the code up at login.microsoftonline.com/error.")
 
 
 def error_for(error: object, description: object) -> MSIdentityError:

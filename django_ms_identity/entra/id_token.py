@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-import math
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -75,12 +75,8 @@ class Claims:
         value = self.payload.get("auth_time")
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
-        try:
-            seconds = float(value)
-        except OverflowError:
-            return None
         # NaN would be neither older nor newer than anything.
-        return seconds if math.isfinite(seconds) else None
+        return float(value) if abs(value) <= sys.float_info.max else None
 
     def text(self, name: str) -> str:
         """Return a text claim, fit to be stored; empty if it is absent or not text."""
@@ -176,15 +172,16 @@ def _kid(token: str) -> str:
 
 def _decode(token: str, client_id: str, key: SigningKey) -> dict[str, object]:
     try:
-        decoded: dict[str, object] = jwt.decode(
-            token,
-            key.key,
-            algorithms=ALGORITHMS,
-            audience=client_id,
-            leeway=LEEWAY,
-            options={"require": REQUIRED, "strict_aud": True, "enforce_minimum_key_length": True},
+        return dict(
+            jwt.decode(
+                token,
+                key.key,
+                algorithms=ALGORITHMS,
+                audience=client_id,
+                leeway=LEEWAY,
+                options={"require": REQUIRED, "strict_aud": True, "enforce_minimum_key_length": True},
+            )
         )
-        return decoded
     except jwt.MissingRequiredClaimError as error:
         fault = f"the claim {error.claim} is missing"
     except jwt.PyJWTError as error:

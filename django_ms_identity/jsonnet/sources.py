@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from django_ms_identity.exceptions import MapperUnavailable, MicrosoftAnswerInvalid, MicrosoftUnavailable
 from django_ms_identity.net.remote_documents import RemoteDocuments
 
-from .source_urls import MAX_SOURCE, decode_inline, decode_source, display_url, pin_of, url_faults
+from .source_urls import MAX_SOURCE, decode_inline, decode_source, display_url, pin_of, url_fault
 
 if TYPE_CHECKING:
     from django_ms_identity.net.http import HttpClient
@@ -46,8 +46,8 @@ class Sources:
         """
         if not mapper_url:
             return _read_file(str(DEFAULT), mapper_url)
-        if faults := url_faults(mapper_url, allow_http=self.allow_http):
-            raise MapperUnavailable(f"mapper_url {faults[0]}", hint="Correct mapper_url in the settings.")
+        if fault := url_fault(mapper_url, allow_http=self.allow_http):
+            raise MapperUnavailable(f"mapper_url {fault}", hint="Correct mapper_url in the settings.")
         match mapper_url.partition("://"):
             case ("file", _, path):
                 return _read_file(_local_path(path), mapper_url)

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from django_ms_identity.exceptions import TraitNotAskable
-from django_ms_identity.traits.schema import FieldKind, IdentitySchema, TraitField, merge, parse_schema
+from django_ms_identity.traits.fields import FieldKind, TraitField
+from django_ms_identity.traits.problems import merge
+from django_ms_identity.traits.schema import IdentitySchema, parse_schema
 
 
 def schema_of(traits: Any, **root: Any) -> IdentitySchema:

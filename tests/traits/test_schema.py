@@ -19,18 +19,17 @@ from django_ms_identity import conf, runtime
 from django_ms_identity.exceptions import SchemaInvalid, SchemaUnavailable, TraitNotAskable
 from django_ms_identity.traits.json_schema import compile_document
 from django_ms_identity.traits.mapping_result import Address
-from django_ms_identity.traits.problems import ITEM, MAX_COPIED, MAX_ENTRIES, excerpt
-from django_ms_identity.traits.schema import (
-    MAX_PROBLEMS,
-    IdentitySchema,
-    Mark,
+from django_ms_identity.traits.problems import (
+    ITEM,
+    MAX_COPIED,
+    MAX_ENTRIES,
     ProblemKind,
     TraitProblem,
-    load_schema,
+    excerpt,
     merge,
-    parse_schema,
 )
-from django_ms_identity.traits.schema_nodes import MAX_LEVELS
+from django_ms_identity.traits.schema import MAX_PROBLEMS, IdentitySchema, load_schema, parse_schema
+from django_ms_identity.traits.schema_nodes import MAX_LEVELS, Mark
 
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 URL = "https://files.contoso.example/identity.schema.json"
