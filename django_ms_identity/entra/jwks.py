@@ -48,9 +48,7 @@ def parse_keys(text: str) -> Mapping[str, SigningKey]:
 
 def _signing_key(entry: dict[str, object]) -> SigningKey | None:
     kid, use, issuer = entry.get("kid"), entry.get("use", "sig"), entry.get("issuer")
-    if not isinstance(kid, str) or not kid or use != "sig":
-        return None
-    if issuer is not None and not isinstance(issuer, str):
+    if not (isinstance(kid, str) and kid and use == "sig" and isinstance(issuer, str | None)):
         return None
     try:
         key = jwt.PyJWK(entry, algorithm="RS256").key

@@ -130,7 +130,7 @@ class HttpClient:
                 headers=_DEFAULT_HEADERS | dict(headers),
                 data=data,
                 # Else a password in the URL would be sent.
-                auth=_no_auth,
+                auth=lambda request: request,
             )
             proxies, verify = self._route(f"{parts.scheme}://{parts.netloc}")
             with self._pool().send(
@@ -167,10 +167,6 @@ def _environment_route(origin: str) -> _Route:
 
 def _direct_route(origin: str) -> _Route:
     return {}, True
-
-
-def _no_auth(request: PreparedRequest) -> PreparedRequest:
-    return request
 
 
 def _read(answer: requests.Response, *, limit: int, deadline: float) -> bytes:
