@@ -29,7 +29,7 @@ def inline(content: bytes) -> str:
         "https://[::1]/m",
     ],
 )
-def test_good_mapper_url_has_no_faults(mapper_url: str) -> None:
+def test_good_mapper_url_has_no_fault(mapper_url: str) -> None:
     assert url_fault(mapper_url) == ""
 
 
