@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from django_ms_identity.exceptions import MapperUnavailable, MicrosoftAnswerInvalid, MicrosoftUnavailable
 from django_ms_identity.net.remote_documents import RemoteDocuments
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 DEFAULT = Path(__file__).with_name("default.jsonnet")
 PAUSE = 10.0
 """Seconds between two requests to a server that fails: it must not hold up every sign-in."""
-
-_Version: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +100,13 @@ def _read_file(path: str, mapper_url: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _file_text(path: str, version: _Version) -> str:
+def _file_text(path: str, version: tuple[int, int, int]) -> str:
     """Read a file; ``version`` makes a changed file another entry."""
     with open(path, "rb") as file:
         return decode_source(file.read(MAX_SOURCE + 1))
 
 
-def _version_of(status: os.stat_result) -> _Version:
+def _version_of(status: os.stat_result) -> tuple[int, int, int]:
     if not stat.S_ISREG(status.st_mode):
         # A pipe or a device would block the sign-in or never end.
         raise OSError(0, "it is not a regular file")

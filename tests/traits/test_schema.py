@@ -291,17 +291,13 @@ def test_remote_schema_reference_is_refused_and_never_fetched(keyword: str, refe
     assert len(responses.calls) == 0
 
 
-def test_schema_library_fetches_no_reference_that_was_overlooked(tmp_path: Path) -> None:
-    file = tmp_path / "other.json"
-    file.write_text("{}")
-
-    with pytest.raises(ValueError, match="not present in a registry"):
-        compile_document({"$schema": DRAFT_7, "$ref": file.as_uri()}, lambda reference: {})
-
-
-def test_schema_library_takes_no_pattern_that_backtracks() -> None:
-    with pytest.raises(ValueError, match="regex"):
-        compile_document({"$schema": DRAFT_7, "pattern": "(?=a)"}, lambda reference: {})
+@pytest.mark.parametrize(
+    ("schema", "refusal"),
+    [({"$ref": Path(__file__).as_uri()}, "not present in a registry"), ({"pattern": "(?=a)"}, "regex")],
+)
+def test_schema_library_takes_no_remote_reference_and_no_look_around(schema: Any, refusal: str) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        compile_document({"$schema": DRAFT_7, **schema}, lambda reference: {})
 
 
 @pytest.mark.parametrize("identifier", ["https://x.example/schemas/", "person.json", "urn:x:y"])
@@ -405,17 +401,20 @@ def test_valid_trait_is_no_problem(trait: Any, value: Any) -> None:
     assert kinds(schema_with(trait, definitions={"any": {}}), value) == []
 
 
-def test_problem_of_an_additional_property_has_its_path() -> None:
-    schema = schema_with({"properties": {"a": {}}, "additionalProperties": {"type": "integer"}})
-
-    (problem,) = schema.problems({"t": {"a": "x", "b": "x"}})
-    assert problem == TraitProblem(path=("t", "b"), kind=ProblemKind.WRONG_TYPE)
-
-
-def test_trait_problem_in_an_array_has_its_index() -> None:
-    (problem,) = schema_with({"items": {"type": "string"}}).problems({"t": ["a", 1]})
-
-    assert problem.path == ("t", 1)
+@pytest.mark.parametrize(
+    ("trait", "value", "path"),
+    [
+        (
+            {"properties": {"a": {}}, "additionalProperties": {"type": "integer"}},
+            {"a": "x", "b": "x"},
+            ("t", "b"),
+        ),
+        ({"items": {"type": "string"}}, ["a", 1], ("t", 1)),
+    ],
+)
+def test_trait_problem_has_the_path_of_its_value(trait: Any, value: Any, path: Any) -> None:
+    (problem,) = schema_with(trait).problems({"t": value})
+    assert problem == TraitProblem(path=path, kind=ProblemKind.WRONG_TYPE)
 
 
 def test_problem_of_all_traits_together_has_no_path() -> None:
@@ -563,15 +562,12 @@ def test_excerpt_of_traits_is_bounded_in_all() -> None:
 # By URL
 
 
-def test_schema_is_loaded_from_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "identity.schema.json"
-    file.write_text(json.dumps(QUICKSTART))
+def test_schema_is_loaded_from_a_file_or_inline(tmp_path: Path) -> None:
+    file, text = tmp_path / "identity.schema.json", json.dumps(QUICKSTART)
+    file.write_text(text)
 
-    assert load_schema(f"file://{file}", sources=runtime.sources(conf.get_config())).identifiers
-
-
-def test_schema_is_loaded_inline() -> None:
-    assert load_schema(inline(json.dumps(QUICKSTART)), sources=runtime.sources(conf.get_config())).identifiers
+    for url in (f"file://{file}", inline(text)):
+        assert load_schema(url, sources=runtime.sources(conf.get_config())).identifiers
 
 
 @responses.activate
@@ -620,37 +616,26 @@ def test_loaded_schema_with_faults_is_invalid() -> None:
 # Merging
 
 
-def test_merge_adds_typed_traits_to_mapped_ones() -> None:
-    traits: Any = {"email": "bob@contoso.example", "name": {"first": "Bob"}, "age": "old"}
+@pytest.mark.parametrize(
+    ("typed", "merged"),
+    [
+        pytest.param({}, {"a": 1, "b": {"c": 2}}, id="nothing"),
+        pytest.param(
+            {("b", "d"): 3, ("a",): "x"}, {"a": "x", "b": {"c": 2, "d": 3}}, id="joined and replaced"
+        ),
+        pytest.param({("e", "f"): "y"}, {"a": 1, "b": {"c": 2}, "e": {"f": "y"}}, id="new object"),
+        pytest.param({("a",): None, ("b", "d"): None, ("e", "f"): None}, {"b": {"c": 2}}, id="left blank"),
+        pytest.param({("a", "f"): "y"}, {"a": {"f": "y"}, "b": {"c": 2}}, id="object for a scalar"),
+        pytest.param({("a", "f"): None}, {"a": 1, "b": {"c": 2}}, id="blank in a scalar"),
+    ],
+)
+def test_merge_puts_typed_traits_among_mapped_ones(typed: Any, merged: Any) -> None:
+    traits: Any = {"a": 1, "b": {"c": 2}}
 
-    merged = merge(traits, {("name", "last"): "Builder", ("age",): 42, ("home", "city"): "Bern"})
-
-    assert merged == {
-        "email": "bob@contoso.example",
-        "name": {"first": "Bob", "last": "Builder"},
-        "age": 42,
-        "home": {"city": "Bern"},
-    }
-    assert traits == {"email": "bob@contoso.example", "name": {"first": "Bob"}, "age": "old"}
-
-
-def test_merge_of_traits_changes_no_argument() -> None:
-    traits: Any = {"name": {"first": "Bob"}}
-
-    merge(traits, {})["name"]["first"] = "Eve"
-
-    assert traits == {"name": {"first": "Bob"}}
-
-
-def test_merge_removes_a_trait_left_blank() -> None:
-    assert merge({"a": 1, "b": {"c": 2}}, {("a",): None, ("b", "d"): None, ("e", "f"): None}) == {
-        "b": {"c": 2}
-    }
-
-
-def test_merge_replaces_a_scalar_where_a_path_needs_an_object() -> None:
-    assert merge({"name": "Bob"}, {("name", "first"): "Bob"}) == {"name": {"first": "Bob"}}
-    assert merge({"name": "Bob"}, {("name", "first"): None}) == {"name": "Bob"}
+    result: Any = merge(traits, typed)
+    assert result == merged
+    result.get("b")["c"] = "changed"
+    assert traits == {"a": 1, "b": {"c": 2}}
 
 
 # A value or our exception
