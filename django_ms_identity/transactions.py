@@ -23,7 +23,7 @@ _PAUSE = 0.02
 _DEADLOCK = frozenset({"1213", "1020", "40P01", "40001"})
 """Error numbers of MariaDB and MySQL and SQLSTATEs of PostgreSQL: the transaction was rolled back."""
 _LOCK_WAIT = frozenset({"1205", "55P03", "5", "6"})
-"""Theirs and SQLite's primary codes: a lock was waited for in vain. It is not retried."""
+"""Theirs and SQLite's primary codes: a lock was not released in time. It is not retried."""
 
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")

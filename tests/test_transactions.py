@@ -1,4 +1,4 @@
-"""Transactions that lose a deadlock or wait for a lock in vain."""
+"""Transactions that lose a deadlock or wait too long for a lock."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_lost_deadlocks_and_lock_waits_are_refused_and_leave_no_rows(client, ms_
         response = ms_identity_emulator.sign_in(client)
 
     assert (code_of(response), response.status_code) == ("database_busy", 503)
-    # A lock that was waited for in vain is not waited for again.
+    # A lock that was not released in time is not waited for again.
     assert failing.failed == (ATTEMPTS if error in [one.values[0] for one in DEADLOCKS] else 1)
     assert rows() == NOTHING
 

@@ -11,15 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from django_ms_identity.exceptions import MapperUnavailable, MicrosoftAnswerInvalid, MicrosoftUnavailable
+from django_ms_identity.net.http import HttpClient
 from django_ms_identity.net.remote_documents import RemoteDocuments
 
 from .source_urls import MAX_SOURCE, decode_inline, decode_source, display_url, pin_of, url_fault
-
-if TYPE_CHECKING:
-    from django_ms_identity.net.http import HttpClient
 
 DEFAULT = Path(__file__).with_name("default.jsonnet")
 PAUSE = 10.0

@@ -66,7 +66,7 @@ class WorkerPool:
             "identity": _encoded("identity", identity),
             "explain": explain,
         }
-        reply = self._reply(request, name=name, timeout=timeout, key=hash(source))
+        reply = self._reply(request, name, timeout)
         output = reply.get("output")
         if not isinstance(output, str):
             raise failures.reported(name, reply)
@@ -84,16 +84,14 @@ class WorkerPool:
         self._idle, self.workers = set(), set()
         self._semaphore = FairSemaphore(self._size)
 
-    def _reply(
-        self, request: Mapping[str, object], *, name: str, timeout: float, key: int
-    ) -> Mapping[str, object]:
-        semaphore = self._semaphore  # a fork replaces it
+    def _reply(self, request: Mapping[str, object], name: str, timeout: float) -> Mapping[str, object]:
+        semaphore, key = self._semaphore, hash(request["source"])  # a fork replaces the semaphore
         if not semaphore.acquire(key, timeout=timeout):
             raise failures.busy(name, self._size, timeout)
         try:
             worker = self._idle_worker() or self._new_worker()
             try:
-                return self._exchange(worker, request, deadline=time.monotonic() + timeout)
+                return self._exchange(worker, request, time.monotonic() + timeout)
             except TimeoutError:
                 raise failures.timed_out(name, timeout) from None
             except OSError:
@@ -104,7 +102,7 @@ class WorkerPool:
             semaphore.release(key)
 
     def _exchange(
-        self, worker: Worker, request: Mapping[str, object], *, deadline: float
+        self, worker: Worker, request: Mapping[str, object], deadline: float
     ) -> Mapping[str, object]:
         try:
             reply = worker.exchange(request, deadline=deadline)

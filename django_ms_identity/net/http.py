@@ -37,7 +37,7 @@ EMULATED = frozenset(
         "microsoftgraph.chinacloudapi.cn",
     }
 )
-"""Hosts that the emulator stands in for."""
+"""Hosts that the emulator replaces."""
 
 _RETRY = Retry(
     total=1,

@@ -60,7 +60,7 @@ def test_graph_host_differs_by_cloud(wire, cloud):
 @pytest.mark.parametrize(
     ("answered", "who"),
     [
-        pytest.param("0" * 8 + OID[8:], claims(), id="somebody else"),
+        pytest.param("0" * 8 + OID[8:], claims(), id="another person"),
         pytest.param(OID.upper(), claims(), id="upper case"),
         pytest.param(OID, claims(oid=""), id="no oid in the ID token"),
         pytest.param(PERSONAL_ID, claims(PERSONAL_OID), id="personal id in an organisation"),

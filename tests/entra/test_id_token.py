@@ -205,7 +205,7 @@ def test_kid_that_is_a_number_does_not_equal_its_text(wire):
 
 def test_id_token_with_replaced_payload_is_refused(microsoft):
     header, _, signature = token().split(".")
-    other = forge.segment(payload(sub="somebody-else")).decode()
+    other = forge.segment(payload(sub="another-person")).decode()
 
     error = refusal_of(f"{header}.{other}.{signature}")
 
@@ -305,7 +305,7 @@ def now(offset: float) -> Callable[[], float]:
     return lambda: time.time() + offset
 
 
-def told(claims: dict[str, object]) -> dict[str, object]:
+def computed(claims: dict[str, object]) -> dict[str, object]:
     return {name: value() if callable(value) else value for name, value in claims.items()}
 
 
@@ -336,7 +336,7 @@ def with_tid(tid: object) -> dict[str, object]:
         pytest.param({"iss": f"http://{forge.issuer()[8:]}"}, "iss is not the issuer of tid", id="iss http"),
         pytest.param({"iss": [forge.issuer()]}, "iss is not text or is empty", id="iss a list"),
         pytest.param({"iss": ""}, "iss is not text or is empty", id="iss empty"),
-        pytest.param({"tid": OTHER_TID}, "iss is not the issuer of tid", id="tid other, iss ours"),
+        pytest.param({"tid": OTHER_TID}, "iss is not the issuer of tid", id="tid other than iss"),
         pytest.param(with_tid(TID.upper()), "tid is not a lower-case GUID", id="tid upper case"),
         pytest.param(with_tid(TID.replace("-", "")), "tid is not a lower-case GUID", id="tid unhyphenated"),
         pytest.param(with_tid(f"{{{TID}}}"), "tid is not a lower-case GUID", id="tid in braces"),
@@ -390,7 +390,7 @@ def with_tid(tid: object) -> dict[str, object]:
     ],
 )
 def test_broken_claim_is_refused(microsoft, claims, detail):
-    error = refusal_of(token(payload(**told(claims))))
+    error = refusal_of(token(payload(**computed(claims))))
 
     assert type(error) is TokenRejected
     assert error.detail.startswith(detail)
@@ -403,12 +403,12 @@ def test_broken_claim_is_refused(microsoft, claims, detail):
         pytest.param({"nbf": now(60)}, id="valid in a minute"),
         pytest.param({"iat": now(60)}, id="issued in a minute"),
         pytest.param({"exp": now(100.5)}, id="fractions of a second"),
-        pytest.param({"azp": CLIENT_ID}, id="azp ours"),
+        pytest.param({"azp": CLIENT_ID}, id="azp of this client"),
         pytest.param({"iat": now(-86_000)}, id="issued long ago"),
     ],
 )
 def test_id_token_times_within_the_leeway_are_accepted(microsoft, claims):
-    assert forge.verify(token(payload(**told(claims)))).tid == TID
+    assert forge.verify(token(payload(**computed(claims)))).tid == TID
 
 
 def test_claim_given_twice_is_the_same_for_every_check(microsoft):
@@ -497,7 +497,7 @@ def test_issuers_differ_by_cloud(wire, cloud):
     ],
 )
 def test_guest_is_recognised_by_acct_and_idp(microsoft, claims, guest):
-    assert forge.verify(token(payload(**told(claims)))).is_guest is guest
+    assert forge.verify(token(payload(**computed(claims)))).is_guest is guest
 
 
 def test_text_of_a_claim_that_is_no_text_is_empty(microsoft):
