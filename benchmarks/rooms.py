@@ -14,8 +14,8 @@ from pathlib import Path
 from django.http import HttpRequest
 
 from django_ms_identity import conf, runtime
+from django_ms_identity.entra import code_exchange, jwks
 from django_ms_identity.entra import id_token as tokens
-from django_ms_identity.entra import jwks, token_endpoint
 from django_ms_identity.entra.authorization_url import Authorization, authorize
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims
@@ -56,7 +56,7 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
 
 
 def _redeemed(emulator: Emulator, begun: Authorization) -> str:
-    return token_endpoint.redeem(
+    return code_exchange.redeem(
         conf.get_config().provider("microsoft"),
         code=emulator.callback(begun.url).url.partition("code=")[2].partition("&")[0],
         verifier=begun.verifier,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import Protocol
@@ -33,43 +35,43 @@ class Acquisition(Enum):
     """The cache is down."""
 
 
+@dataclass(frozen=True, slots=True)
 class SharedCache:
     """Share signed texts between processes. A failure of the cache is logged and counts as a miss."""
 
-    def __init__(self, backend: CacheBackend, keyring: Keyring) -> None:
-        self._backend = backend
-        self._keyring = keyring
+    backend: CacheBackend
+    keyring: Keyring
 
     def get(self, name: str) -> str | None:
         """Return the text kept under ``name``; None if absent, not signed or unreachable."""
         try:
-            kept = self._backend.get(_key(name))
+            kept = self.backend.get(_key(name))
         except Exception as error:  # Cache backends raise whatever their drivers raise.
             _report(error)
             return None
-        try:
-            signature, text = json.loads(kept) if isinstance(kept, str) else (None, None)
-        except (ValueError, TypeError, RecursionError):
-            return None
-        if not isinstance(signature, str) or not isinstance(text, str):
-            return None
-        # An attacker who can write to the cache must not be able to plant signing keys of their own.
-        if not self._keyring.verify(_message(name, text), signature, kind=_KIND):
-            return None
-        return text
+        with suppress(ValueError, TypeError, RecursionError):
+            signature, text = json.loads(str(kept))
+            # An attacker who can write to the cache must not be able to plant signing keys of their own.
+            if (
+                isinstance(signature, str)
+                and isinstance(text, str)
+                and self.keyring.verify(_message(name, text), signature, kind=_KIND)
+            ):
+                return text
+        return None
 
     def set(self, name: str, text: str, *, seconds: int) -> None:
         """Keep ``text`` under ``name`` for ``seconds``, if the cache works."""
-        kept = json.dumps([self._keyring.sign(_message(name, text), kind=_KIND), text])
+        kept = json.dumps([self.keyring.sign(_message(name, text), kind=_KIND), text])
         try:
-            self._backend.set(_key(name), kept, seconds)
+            self.backend.set(_key(name), kept, seconds)
         except Exception as error:  # Cache backends raise whatever their drivers raise.
             _report(error)
 
     def acquire_once(self, name: str, *, seconds: int) -> Acquisition:
         """Acquire ``name``, which only the first caller within ``seconds`` can."""
         try:
-            added = self._backend.add(_key(name), "1", seconds)
+            added = self.backend.add(_key(name), "1", seconds)
         except Exception as error:  # Cache backends raise whatever their drivers raise.
             _report(error)
             return Acquisition.UNKNOWN

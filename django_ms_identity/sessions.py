@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from . import runtime
 from .crypto import SealBroken
-from .entra.authentication_context import AAL, aal_of, amr_of, auth_time_of
+from .entra.authentication_context import AAL
 from .models import Credential, Identity, SignIn
 from .sign_in_context import SignInContext
 from .transactions import retry_on_deadlock
@@ -77,11 +77,11 @@ def open_session(context: SignInContext, credential: Credential) -> None:
         session=_sealed(request.session.session_key),
         sid=_storable(claims.text("sid"))[:64],
         aal=aal.value,
-        amr=[method for method in amr_of(claims) if _storable(method)],
+        amr=[method for method in claims.amr if _storable(method)],
     )
     _insert(sign_in, using=_database(identity))
     # Without auth_time the time is unknown: an unlocked computer is enough for Microsoft's own session.
-    auth_time = auth_time_of(claims)
+    auth_time = claims.auth_time
     request.session.update(
         {
             SIGN_IN: sign_in.pk,
@@ -95,7 +95,7 @@ def open_session(context: SignInContext, credential: Credential) -> None:
 
 def assurance_of(context: SignInContext, credential: Credential) -> AAL:
     """Return the level that a sign-in by a credential reaches."""
-    return aal_of(context.provider, context.claims) if credential.mfa_trusted else AAL.ONE
+    return context.login.aal if credential.mfa_trusted else AAL.ONE
 
 
 def is_recent(request: HttpRequest, *, seconds: float) -> bool:

@@ -23,7 +23,7 @@ _PAUSE = 0.02
 _DEADLOCK = frozenset({"1213", "1020", "40P01", "40001"})
 """Error numbers of MariaDB and MySQL and SQLSTATEs of PostgreSQL: the transaction was rolled back."""
 _LOCK_WAIT = frozenset({"1205", "55P03", "5", "6"})
-"""Theirs and SQLite's primary codes: a lock was waited for in vain. It is not retried."""
+"""Theirs and SQLite's primary codes: a lock was not released in time. It is not retried."""
 
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
@@ -39,8 +39,7 @@ def retry_on_deadlock(work: Callable[_Args, _Result]) -> Callable[_Args, _Result
     @functools.wraps(work)
     def repeated(*args: _Args.args, **kwargs: _Args.kwargs) -> _Result:
         connection = transaction.get_connection(router.db_for_write(Identity))
-        pause = _PAUSE
-        for _ in range(ATTEMPTS - 1):
+        for attempt in range(ATTEMPTS - 1):
             try:
                 return work(*args, **kwargs)
             except OperationalError as error:
@@ -48,8 +47,7 @@ def retry_on_deadlock(work: Callable[_Args, _Result]) -> Callable[_Args, _Result
                     raise
                 logger.info("%s lost a deadlock and is run again", work.__name__)
             # A random pause, so that the same two do not collide again.
-            time.sleep(random.uniform(pause / 2, pause))  # noqa: S311  # no secret
-            pause *= 2
+            time.sleep(random.uniform(0.5, 1) * _PAUSE * 2**attempt)  # noqa: S311  # no secret
         return work(*args, **kwargs)
 
     return repeated

@@ -37,16 +37,26 @@ INTERNAL = {
 """Names of public modules that the package itself imports elsewhere: no promise to a project."""
 INTERNAL_ATTRIBUTES = {
     # What a project wrote into a provider key it knows already, and the parsed form may change.
-    Provider: {*KEYS, "tenant", "scope_parameter"},
-    Claims: set(),
+    Provider: {
+        *KEYS,
+        "authorize_url",
+        "end_session_url",
+        "issuer_template",
+        "keys_url",
+        "metadata_url",
+        "scope_parameter",
+        "tenant",
+        "token_url",
+    },
+    Claims: {"account_name", "acrs", "amr", "auth_time"},
     MappingResult: {
         "as_dict",
         "as_mapped",
         "confirmation",
         "confirmed",
         "from_dict",
-        "is_typed",
         "original",
+        "typed",
         "with_traits",
     },
 }

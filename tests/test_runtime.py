@@ -11,7 +11,7 @@ from django.test import override_settings
 from django_ms_identity import conf, runtime
 from django_ms_identity.crypto import SealBroken
 from django_ms_identity.exceptions import ConfigurationInvalid
-from django_ms_identity.net.remote_documents import parse_object
+from django_ms_identity.net.http import parse_object
 
 URL = "https://login.microsoftonline.com/common/discovery/v2.0/keys"
 MAPPER_URL = "https://mappers.example/m.jsonnet"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from django_ms_identity.entra.providers import Provider
-from django_ms_identity.jsonnet.source_urls import schema_url_faults, url_faults
+from django_ms_identity.jsonnet.source_urls import schema_url_fault, url_fault
 from django_ms_identity.net.urls import HttpUrl, parse_http_url
 
 from .config import Config, Parsed
@@ -70,7 +70,7 @@ def _providers(read: DictReader, warnings: list[ConfigIssue], *, debug: bool) ->
         provider = parse_provider(entry, path=where, faults=read.faults, warnings=warnings)
         if provider is None:
             continue
-        for problem in url_faults(provider.mapper_url, allow_http=debug):
+        if problem := url_fault(provider.mapper_url, allow_http=debug):
             read.faults.append(ConfigIssue(f"{where}.mapper_url", problem))
         if provider.id in providers:
             read.faults.append(
@@ -102,7 +102,7 @@ def _base_redirect_uri(read: DictReader) -> str:
 
 def _identity_schema_url(read: DictReader, *, debug: bool) -> str:
     url = read.text("IDENTITY_SCHEMA_URL")
-    for problem in schema_url_faults(url, allow_http=debug) if url else ():
+    if url and (problem := schema_url_fault(url, allow_http=debug)):
         read.fault("IDENTITY_SCHEMA_URL", problem)
     return url
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from django_ms_identity.jsonnet.source_urls import url_faults
+from django_ms_identity.jsonnet.source_urls import url_fault
 
 from .reader import ConfigIssue, DictReader
 from .web_hook_headers import Header, headers_of, inner, sends_form
@@ -126,7 +126,7 @@ def _method(read: DictReader) -> Method:
 
 def _body(read: DictReader, *, allow_http: bool) -> str:
     body = read.text("body")
-    for problem in url_faults(body, allow_http=allow_http):
+    if problem := url_fault(body, allow_http=allow_http):
         read.fault("body", problem)
     return body
 

@@ -12,7 +12,7 @@ from django.db import router
 from django.http import HttpRequest
 
 from django_ms_identity.conf import Config
-from django_ms_identity.entra.clouds import CONSUMER_TENANT, GUID, TenantKind, issuer
+from django_ms_identity.entra.clouds import CONSUMER_TENANT, GUID, TenantKind
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims, is_subject
 from django_ms_identity.entra.providers import Provider, SubjectSource
@@ -71,7 +71,9 @@ def unverified_context(
         tid=tid,
         sub=sub if isinstance(sub, str) else "",
         oid=oid if isinstance(oid, str) and GUID.fullmatch(oid) else "",
-        payload={name: sample[name] for name in FILLED} | {"iss": issuer(provider.cloud, tid)} | payload,
+        payload={name: sample[name] for name in FILLED}
+        | {"iss": provider.issuer_template.replace("{tenantid}", tid)}
+        | payload,
     )
     login = VerifiedLogin(
         provider=provider, claims=claims, subject=_subject(provider.subject_source, claims, subject)
@@ -136,7 +138,7 @@ def _sample_claims(provider: Provider) -> JSONObject:
     }.get(provider.tenant.kind, _WORK_TENANT)
     return {
         "aud": provider.client_id,
-        "iss": issuer(provider.cloud, tid),
+        "iss": provider.issuer_template.replace("{tenantid}", tid),
         "iat": 1_700_000_000,
         "nbf": 1_700_000_000,
         "exp": 1_700_003_900,

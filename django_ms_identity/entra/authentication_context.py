@@ -1,18 +1,17 @@
-"""Read from the claims which factors a person used, and when they last authenticated.
+"""Request a second factor or a fresh authentication, and check how fresh one is.
 
-Ory Kratos, selfservice/strategy/oidc/provider_config.go: AALForClaims. ``acrs`` is Microsoft's own:
-learn.microsoft.com, "Developer guide to Conditional Access authentication context".
+The claim ``acrs`` is Microsoft's own: learn.microsoft.com, "Developer guide to Conditional Access
+authentication context".
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from enum import StrEnum
 
 from django_ms_identity.exceptions import ReauthenticationFailed
 
-from .id_token import Claims, storable
+from .id_token import Claims
 from .providers import Provider
 
 AUTH_TIME_LEEWAY = 10
@@ -26,42 +25,12 @@ class AAL(StrEnum):
     TWO = "aal2"
 
 
-def aal_of(provider: Provider, claims: Claims) -> AAL:
-    """Return the level of a sign-in, by what the provider counts as a second factor."""
-    # An empty acr never counts, even where the configuration lists it.
-    acr = claims.text("acr")
-    reached = (
-        (bool(acr) and acr in provider.aal2_acr_values)
-        or not set(provider.aal2_amr_values).isdisjoint(amr_of(claims))
-        or not set(provider.aal2_auth_contexts).isdisjoint(_texts(claims.payload.get("acrs")))
-    )
-    return AAL.TWO if reached else AAL.ONE
-
-
-def amr_of(claims: Claims) -> list[str]:
-    """Return the methods that the token names (RFC 8176); Microsoft's v2.0 tokens rarely name any."""
-    return _texts(claims.payload.get("amr"))
-
-
-def auth_time_of(claims: Claims) -> float | None:
-    """Return when the person last authenticated, in seconds since the epoch; None without ``auth_time``."""
-    value = claims.payload.get("auth_time")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        seconds = float(value)
-    except OverflowError:
-        return None
-    # NaN would be neither older nor newer than anything.
-    return seconds if math.isfinite(seconds) else None
-
-
 def refuse_stale(claims: Claims, *, started_at: float) -> None:
     """Raise ``ReauthenticationFailed`` unless the person authenticated after ``started_at`` (seconds).
 
     OpenID Connect Core 3.1.2.1: ``max_age``; a prompt alone proves nothing, since a visitor can remove it.
     """
-    auth_time = auth_time_of(claims)
+    auth_time = claims.auth_time
     if auth_time is None:
         raise ReauthenticationFailed(
             "the ID token has no auth_time",
@@ -95,8 +64,3 @@ def _essential(values: tuple[str, ...]) -> dict[str, object]:
     # Microsoft's pages show `value` for one; `values` is the standard's form for several.
     wanted: dict[str, object] = {"value": values[0]} if len(values) == 1 else {"values": list(values)}
     return {"essential": True} | wanted
-
-
-def _texts(value: object) -> list[str]:
-    values = value if isinstance(value, list) else [value]
-    return [storable(text) for text in values if isinstance(text, str)]

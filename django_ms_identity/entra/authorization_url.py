@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 from django_ms_identity.net.http import rewrite
 
-from .clouds import authorize_url
 from .providers import Provider
 
 PROMPTS = frozenset({"login", "select_account", "consent", "create"})
@@ -47,7 +46,7 @@ def authorize(
     """
     # 128 bits each; the verifier has 256, which RFC 7636 section 4.1 recommends.
     state, nonce, verifier = secrets.token_urlsafe(16), secrets.token_urlsafe(16), secrets.token_urlsafe(32)
-    required = {
+    query = {
         "client_id": provider.client_id,
         "response_type": "code",
         "response_mode": provider.response_mode.value,
@@ -57,16 +56,14 @@ def authorize(
         "nonce": nonce,
         "code_challenge": urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"="),
         "code_challenge_method": "S256",
-    }
-    optional = {
         "prompt": provider.prompt or prompt,
         "domain_hint": provider.domain_hint,
         "claims": _requested_claims(provider, id_token_claims),
         "max_age": "" if max_age is None else str(max_age),
     }
-    query = urlencode(required | {name: value for name, value in optional.items() if value})
-    endpoint = rewrite(authorize_url(provider.cloud, provider.tenant), emulator_url)
-    return Authorization(url=f"{endpoint}?{query}", state=state, nonce=nonce, verifier=verifier)
+    present = urlencode({name: value for name, value in query.items() if value})
+    endpoint = rewrite(provider.authorize_url, emulator_url)
+    return Authorization(url=f"{endpoint}?{present}", state=state, nonce=nonce, verifier=verifier)
 
 
 def _requested_claims(provider: Provider, id_token_claims: Mapping[str, object]) -> str:

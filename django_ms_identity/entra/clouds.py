@@ -1,4 +1,4 @@
-"""Microsoft's clouds and tenants, and the addresses derived from them. No network.
+"""Microsoft's clouds and the tenants in them. No network.
 
 Hosts: learn.microsoft.com, "National clouds" (authentication-national-cloud).
 """
@@ -76,40 +76,3 @@ class Tenant:
     def single(self) -> bool:
         """Whether only accounts of one organisation can sign in."""
         return self.kind in (TenantKind.GUID, TenantKind.DOMAIN)
-
-
-def authority(cloud: Cloud, tenant: Tenant) -> str:
-    return f"{cloud.login}/{tenant.value}"
-
-
-def authorize_url(cloud: Cloud, tenant: Tenant) -> str:
-    return f"{authority(cloud, tenant)}/oauth2/v2.0/authorize"
-
-
-def token_url(cloud: Cloud, tenant: Tenant) -> str:
-    return f"{authority(cloud, tenant)}/oauth2/v2.0/token"
-
-
-def end_session_url(cloud: Cloud, tenant: Tenant) -> str:
-    return f"{authority(cloud, tenant)}/oauth2/v2.0/logout"
-
-
-def keys_url(cloud: Cloud, tenant: Tenant) -> str:
-    """Return the URL of the signing keys; ``common`` names the issuer of each (Microsoft: access-tokens)."""
-    segment = tenant.value if tenant.single else TenantKind.COMMON
-    return f"{cloud.login}/{segment}/discovery/v2.0/keys"
-
-
-def metadata_url(cloud: Cloud, tenant: Tenant) -> str:
-    return f"{authority(cloud, tenant)}/v2.0/.well-known/openid-configuration"
-
-
-def issuer(cloud: Cloud, tid: str) -> str:
-    """Return the issuer of a tenant's v2.0 tokens."""
-    return f"{cloud.login}/{tid}/v2.0"
-
-
-def issuer_tenant(cloud: Cloud, text: str) -> str | None:
-    """Return the tenant's GUID from an issuer of this cloud, else None."""
-    tid = text.removeprefix(f"{cloud.login}/").removesuffix("/v2.0")
-    return tid if GUID.fullmatch(tid) and text == issuer(cloud, tid) else None

@@ -36,8 +36,7 @@ def me(access_token: str, *, claims: Claims, cloud: Cloud, http: HttpClient) -> 
         raise MicrosoftUnavailable(f"Graph /me answered {response.status}")
     if response.status != 200:
         raise MicrosoftAnswerInvalid(f"Graph /me answered {response.status}")
-    answer = response.json()
-    subject = answer.get("id") if isinstance(answer, dict) else None
+    subject = response.json().get("id")
     if not isinstance(subject, str) or not subject:
         raise SubjectMissing("Graph /me has no id")
     if claims.oid != _object_id(subject, claims.tid):

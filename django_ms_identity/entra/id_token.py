@@ -6,17 +6,19 @@ import base64
 import hmac
 import json
 import re
+import sys
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import jwt
 
-from django_ms_identity.exceptions import SubjectMissing, TenantNotAllowed, TokenRejected
+from django_ms_identity.exceptions import TenantNotAllowed, TokenRejected
 
-from .clouds import CONSUMER_TENANT, GUID, TenantKind, issuer
+from .clouds import CONSUMER_TENANT, GUID, TenantKind
 from .jwks import SigningKey
-from .providers import Provider, SubjectSource
+from .providers import Provider
 
 ALGORITHMS = ["RS256"]  # Never taken from the token.
 LEEWAY = 120
@@ -25,6 +27,8 @@ REQUIRED = ["aud", "exp", "iat", "iss", "nbf", "nonce", "sub", "tid", "ver"]
 MAX_TOKEN = 128 * 1024
 """Characters of an ID token; the largest real ones (200 groups) have about 12,000."""
 _UNSTORABLE = re.compile("[\ud800-\udfff\0]")
+"""What databases refuse: NUL, and half a surrogate pair, which JSON can hold."""
+_BIDI = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _TEXT_CLAIMS = ("aud", "iss", "nonce", "sub", "tid", "ver")
 
 
@@ -50,10 +54,39 @@ class Claims:
         """Whether Microsoft says that the e-mail's domain is not verified (``xms_edov``)."""
         return str(self.payload.get("xms_edov", "")).lower() in ("false", "0")
 
+    @property
+    def account_name(self) -> str:
+        """What Microsoft calls the account, for people to tell two apart; never to find an identity by."""
+        return display_text(self.text("preferred_username") or self.text("email"))[:320]
+
+    @property
+    def amr(self) -> list[str]:
+        """The authentication methods (RFC 8176); Microsoft's v2.0 tokens rarely name any."""
+        return self._texts("amr")
+
+    @property
+    def acrs(self) -> list[str]:
+        """The Conditional Access authentication contexts that the sign-in satisfied."""
+        return self._texts("acrs")
+
+    @property
+    def auth_time(self) -> float | None:
+        """When the person last authenticated, in seconds since the epoch; None if unknown."""
+        value = self.payload.get("auth_time")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        # NaN would be neither older nor newer than anything.
+        return float(value) if abs(value) <= sys.float_info.max else None
+
     def text(self, name: str) -> str:
         """Return a text claim, fit to be stored; empty if it is absent or not text."""
         value = self.payload.get(name)
-        return storable(value) if isinstance(value, str) else ""
+        return _storable(value) if isinstance(value, str) else ""
+
+    def _texts(self, name: str) -> list[str]:
+        value = self.payload.get(name)
+        values = value if isinstance(value, list) else [value]
+        return [_storable(text) for text in values if isinstance(text, str)]
 
 
 def verify(
@@ -76,7 +109,7 @@ def verify(
     tid, iss = str(payload["tid"]), payload["iss"]
     if not GUID.fullmatch(tid):
         raise TokenRejected("tid is not a lower-case GUID")
-    if iss != issuer(provider.cloud, tid):
+    if iss != provider.issuer_template.replace("{tenantid}", tid):
         raise TokenRejected("iss is not the issuer of tid")
     if key.issuer is None:
         # Only the key set of a single tenant may leave out the issuer of its keys.
@@ -102,25 +135,19 @@ def verify(
     )
 
 
-def subject_of(claims: Claims, source: SubjectSource) -> str:
-    """Return the subject that the ID token names; for ``me`` Graph is asked instead."""
-    subject = claims.oid if source is SubjectSource.OID else claims.sub
-    if not subject:
-        raise SubjectMissing(
-            f"the ID token has no {source}",
-            hint="oid needs the scope 'profile'.",
-        )
-    return subject
-
-
 def is_subject(text: str) -> bool:
     """Say whether a text has the form of a subject; any other could not be hashed or stored."""
     # OpenID Connect Core section 2.
     return 0 < len(text) <= 255 and text.isascii() and text.isprintable()
 
 
-def storable(text: str) -> str:
-    """Replace what databases refuse: NUL, and half a surrogate pair, which JSON can hold."""
+def display_text(text: str) -> str:
+    """Return text without what would deceive its reader: control characters, and changes of direction."""
+    spaced = " ".join(text.split())
+    return "".join(c for c in spaced if unicodedata.category(c) != "Cc" and c not in _BIDI)
+
+
+def _storable(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 
@@ -145,15 +172,16 @@ def _kid(token: str) -> str:
 
 def _decode(token: str, client_id: str, key: SigningKey) -> dict[str, object]:
     try:
-        decoded: dict[str, object] = jwt.decode(
-            token,
-            key.key,
-            algorithms=ALGORITHMS,
-            audience=client_id,
-            leeway=LEEWAY,
-            options={"require": REQUIRED, "strict_aud": True, "enforce_minimum_key_length": True},
+        return dict(
+            jwt.decode(
+                token,
+                key.key,
+                algorithms=ALGORITHMS,
+                audience=client_id,
+                leeway=LEEWAY,
+                options={"require": REQUIRED, "strict_aud": True, "enforce_minimum_key_length": True},
+            )
         )
-        return decoded
     except jwt.MissingRequiredClaimError as error:
         fault = f"the claim {error.claim} is missing"
     except jwt.PyJWTError as error:

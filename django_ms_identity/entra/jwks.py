@@ -10,9 +10,10 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, TokenRejected
-from django_ms_identity.net.remote_documents import RemoteDocuments, parse_object
+from django_ms_identity.net.http import parse_object
+from django_ms_identity.net.remote_documents import RemoteDocuments
 
-from .clouds import CONSUMER_TENANT, Cloud, TenantKind, issuer_tenant, keys_url, metadata_url
+from .clouds import CONSUMER_TENANT, GUID, TenantKind
 from .providers import Provider
 
 MIN_KEY_BITS = 2048
@@ -47,9 +48,7 @@ def parse_keys(text: str) -> Mapping[str, SigningKey]:
 
 def _signing_key(entry: dict[str, object]) -> SigningKey | None:
     kid, use, issuer = entry.get("kid"), entry.get("use", "sig"), entry.get("issuer")
-    if not isinstance(kid, str) or not kid or use != "sig":
-        return None
-    if issuer is not None and not isinstance(issuer, str):
+    if not (isinstance(kid, str) and kid and use == "sig" and isinstance(issuer, str | None)):
         return None
     try:
         key = jwt.PyJWK(entry, algorithm="RS256").key
@@ -66,7 +65,7 @@ def signing_key(provider: Provider, kid: str, documents: RemoteDocuments) -> Sig
 
     An unknown ``kid`` fetches the set again, at most every 5 minutes (Microsoft: signing-key-rollover).
     """
-    url = keys_url(provider.cloud, provider.tenant)
+    url = provider.keys_url
     key = documents.read(url, parse_keys).get(kid)
     if key is None:
         newer = documents.refetch(url, parse_keys, requested_by=provider.id)
@@ -83,14 +82,15 @@ def configured_tenant(provider: Provider, documents: RemoteDocuments) -> str:
     """
     if provider.tenant.kind is not TenantKind.DOMAIN:
         return provider.tenant.value
-    parse = partial(_parse_tenant, cloud=provider.cloud)
-    return documents.read(metadata_url(provider.cloud, provider.tenant), parse)
+    parse = partial(_parse_tenant, issuer_template=provider.issuer_template)
+    return documents.read(provider.metadata_url, parse)
 
 
-def _parse_tenant(text: str, *, cloud: Cloud) -> str:
-    issuer = parse_object(text).get("issuer")
-    tid = issuer_tenant(cloud, issuer) if isinstance(issuer, str) else None
-    if tid is None:
+def _parse_tenant(text: str, *, issuer_template: str) -> str:
+    issuer = str(parse_object(text).get("issuer"))
+    before, after = issuer_template.split("{tenantid}")
+    tid = issuer.removeprefix(before).removesuffix(after)
+    if not GUID.fullmatch(tid) or issuer != f"{before}{tid}{after}":
         raise MicrosoftAnswerInvalid("the tenant's metadata names no issuer of this cloud")
     if tid == CONSUMER_TENANT:
         # Every personal account would count as a member of one trusted organisation.

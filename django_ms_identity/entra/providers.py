@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from .clouds import Cloud, Tenant
+from .clouds import Cloud, Tenant, TenantKind
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -86,6 +86,37 @@ class Provider:
         ``oid`` and ``tid`` need ``profile`` (Microsoft: id-token-claims-reference); no token is kept.
         """
         return " ".join(("openid", "profile", *(name for name in self.scope if name not in RESERVED_SCOPES)))
+
+    @property
+    def authorize_url(self) -> str:
+        return f"{self._authority}/oauth2/v2.0/authorize"
+
+    @property
+    def token_url(self) -> str:
+        return f"{self._authority}/oauth2/v2.0/token"
+
+    @property
+    def end_session_url(self) -> str:
+        return f"{self._authority}/oauth2/v2.0/logout"
+
+    @property
+    def metadata_url(self) -> str:
+        return f"{self._authority}/v2.0/.well-known/openid-configuration"
+
+    @property
+    def keys_url(self) -> str:
+        """The URL of the signing keys; ``common`` names the issuer of each (Microsoft: access-tokens)."""
+        segment = self.tenant.value if self.tenant.single else TenantKind.COMMON
+        return f"{self.cloud.login}/{segment}/discovery/v2.0/keys"
+
+    @property
+    def issuer_template(self) -> str:
+        """The issuer of v2.0 tokens, with ``{tenantid}`` for the GUID as in Microsoft's metadata."""
+        return f"{self.cloud.login}/{{tenantid}}/v2.0"
+
+    @property
+    def _authority(self) -> str:
+        return f"{self.cloud.login}/{self.tenant.value}"
 
     def is_privileged(self, tid: str, *, guest: bool) -> bool:
         """Say whether people of the verified tenant ``tid`` may be given privileges here.

@@ -10,8 +10,6 @@ from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.exceptions import IdentityInactive
 from django_ms_identity.models import Credential
 
-from .user_fields import account_name
-
 
 def settle_tenant(credential: Credential, claims: Claims) -> None:
     """Store the tenant of a credential that has none (an imported one), unless another request was faster.
@@ -23,7 +21,7 @@ def settle_tenant(credential: Credential, claims: Claims) -> None:
     settled = (
         _rows(credential)
         .filter(tenant="")
-        .update(tenant=tenant, object_id=object_id, account=account_name(claims), updated_at=timezone.now())
+        .update(tenant=tenant, object_id=object_id, account=claims.account_name, updated_at=timezone.now())
     )
     if not settled:
         stored = _rows(credential).values_list("tenant", "object_id").first()
@@ -31,7 +29,7 @@ def settle_tenant(credential: Credential, claims: Claims) -> None:
             raise IdentityInactive("the credential was deleted while it signed in")
         tenant, object_id = stored
     else:
-        credential.account = account_name(claims)
+        credential.account = claims.account_name
     credential.tenant, credential.object_id = tenant, object_id
 
 

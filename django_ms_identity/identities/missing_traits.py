@@ -14,7 +14,7 @@ from django_ms_identity.traits.paths import display_path, format_path
 from django_ms_identity.traits.problems import TraitProblem, merge
 
 if TYPE_CHECKING:
-    from django_ms_identity.traits.schema import TraitField
+    from django_ms_identity.traits.fields import TraitField
 
 
 def problems_in(traits: JSONObject, config: Config) -> tuple[TraitProblem, ...]:

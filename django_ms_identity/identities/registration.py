@@ -22,7 +22,6 @@ from .linking.matching import users_with_any
 from .trusted_addresses import TrustedAddresses
 from .user_fields import (
     UserFields,
-    account_name,
     build_user,
     fields_for_new_user,
     username_is_email,
@@ -98,7 +97,7 @@ def new_credential(context: SignInContext, identity: Identity, *, mfa_trusted: b
         subject_source=provider.subject_source.value,
         tenant=claims.tid,
         object_id=claims.oid,
-        account=account_name(claims),
+        account=claims.account_name,
         mfa_trusted=mfa_trusted,
         key=credential_key(provider.id, context.subject),
     )

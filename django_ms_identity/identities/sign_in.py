@@ -10,7 +10,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import DatabaseError
 
 from django_ms_identity import hooks, runtime, sessions
-from django_ms_identity.entra.authentication_context import AAL, aal_of
+from django_ms_identity.entra.authentication_context import AAL
 from django_ms_identity.entra.providers import UpdateOnLogin
 from django_ms_identity.exceptions import (
     AccountExists,
@@ -35,7 +35,6 @@ from .registration import SubjectTaken
 from .sign_in_decision import Action, Decision, decide
 from .sign_in_result import ResultKind, SignInResult
 from .trusted_addresses import TrustedAddresses, trusted_addresses
-from .user_fields import account_name
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ def open_session(context: SignInContext, credential: Credential, *, registered: 
         credential_updates.settle_tenant(credential, context.claims)
         if refusals := decide(context, credential=credential).refusals:
             raise refusals[0]
-    if (name := account_name(context.claims)) != credential.account:
+    if (name := context.claims.account_name) != credential.account:
         credential_updates.store_account_name(credential, name)
     try:
         sessions.open_session(context, credential)
@@ -217,7 +216,7 @@ def _wait(
 
 
 def _require_second_factor(context: SignInContext, credential: Credential) -> None:
-    if aal_of(context.provider, context.claims) is not AAL.TWO:
+    if context.login.aal is not AAL.TWO:
         raise StepUpFailed(
             "the ID token shows no second factor",
             hint="Entra needs a Conditional Access policy for the authentication context in "

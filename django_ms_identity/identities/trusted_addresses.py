@@ -47,7 +47,7 @@ def trusted_addresses(
     emails = [address.value for address in verified if address.via == "email"]
     trait, said_trait = email_trait(mapped), email_trait(confirmed)
     is_confirmed = exact(trait) == exact(said_trait) or exact(trait) in already
-    if trait and is_confirmed and context.is_member and not mapping.is_typed("email"):
+    if trait and is_confirmed and context.is_member and "email" not in mapping.typed:
         emails.append(trait)
     return TrustedAddresses(emails=tuple(dict.fromkeys(emails)), verified=verified)
 

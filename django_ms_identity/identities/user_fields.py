@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +12,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import models
 
-from django_ms_identity.entra.id_token import Claims
+from django_ms_identity.entra.id_token import display_text
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import EmailUnverified, UserInvalid
 from django_ms_identity.models import credential_key
@@ -26,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 FORBIDDEN = frozenset({"password", "is_active", "last_login", "date_joined"})
 PRIVILEGES = frozenset({"is_staff", "is_superuser"})
-_BIDI = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 FROM_TRAITS = ("username", "first_name", "last_name")
 
 
@@ -91,11 +89,6 @@ def fields_for_existing_user(
     return UserFields(fields=fields, groups=_groups(mapping, privileged=context.is_privileged))
 
 
-def account_name(claims: Claims) -> str:
-    """Return what Microsoft calls the account, for people to tell two apart; never to find a person by."""
-    return display_text(claims.text("preferred_username") or claims.text("email"))[:320]
-
-
 def apply(user: AbstractBaseUser, fields: Mapping[str, object]) -> list[str]:
     """Set fields of a user; return the names of those that changed, or raise ``UserInvalid``."""
     before = {name: getattr(user, name) for name in fields}
@@ -149,7 +142,7 @@ def _wanted(mapped: MappingResult) -> dict[str, object]:
     if mapped.user is not None:
         return dict(mapped.user.fields)
     # What the visitor typed never reaches the user.
-    traits = {name: mapped.traits.get(name) for name in FROM_TRAITS if not mapped.is_typed(name)}
+    traits = {name: mapped.traits.get(name) for name in FROM_TRAITS if name not in mapped.typed}
     return {name: value for name, value in traits.items() if isinstance(value, str)}
 
 
@@ -249,12 +242,6 @@ def _accepts(field: models.Field[object, object], value: object) -> bool:
 def _limit(name: str) -> int | None:
     field = _field(name)
     return field.max_length if field else None
-
-
-def display_text(text: str) -> str:
-    """Return text without what would deceive its reader: control characters, and turns of direction."""
-    spaced = " ".join(text.split())
-    return "".join(c for c in spaced if unicodedata.category(c) != "Cc" and c not in _BIDI)
 
 
 def _without_values(error: ValidationError) -> list[str]:

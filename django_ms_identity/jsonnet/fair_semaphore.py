@@ -6,7 +6,7 @@ import threading
 from collections import Counter, deque
 
 RECENT = 100
-"""Requests that are looked back on to see whether one mapper is alone."""
+"""The latest requests, by which a mapper is known to be alone."""
 
 
 class FairSemaphore:

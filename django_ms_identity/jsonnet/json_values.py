@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-from contextlib import suppress
+import sys
 from typing import TypeAlias
 
 JSON: TypeAlias = "str | int | float | bool | list[JSON] | dict[str, JSON] | None"
@@ -44,12 +43,15 @@ def clean(value: object, *, depth: int = 0) -> JSON:
             return value
         case str():
             return well_formed(value)
-        case int() | float():
-            return _finite(value)
+        # Jsonnet's numbers are doubles, and a Python integer may exceed them.
+        case int() | float() if abs(value) <= sys.float_info.max:
+            return value
         case list():
             return [clean(item, depth=depth + 1) for item in value]
         case dict():
             return {_key(key): clean(item, depth=depth + 1) for key, item in value.items()}
+        case int() | float():
+            raise NotJSON("a number that is not finite")
     raise NotJSON(f"a Python {type(value).__name__}")
 
 
@@ -85,10 +87,3 @@ def _key(key: object) -> str:
     if not isinstance(key, str):
         raise NotJSON(f"an object key that is {kind_of(key)}")
     return well_formed(key)
-
-
-def _finite(number: float) -> float:
-    with suppress(OverflowError):  # an integer that exceeds a double: Jsonnet's numbers are doubles
-        if math.isfinite(number):
-            return number
-    raise NotJSON("a number that is not finite")

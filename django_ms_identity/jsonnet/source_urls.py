@@ -16,50 +16,46 @@ MAX_SOURCE = 64 * 1024
 _PIN = re.compile(r"sha256=[0-9a-fA-F]{64}")
 
 
-def url_faults(mapper_url: str, *, allow_http: bool = False) -> list[str]:
-    """List what is wrong with the form of a mapper URL, in sentences that continue its name."""
+def url_fault(mapper_url: str, *, allow_http: bool = False) -> str:
+    """Return what is wrong with the form of a mapper URL, a sentence that continues its name; or nothing."""
     scheme, separator, rest = mapper_url.partition("://")
     if not mapper_url:
-        return []
+        return ""
     if not separator:
-        return ["has no scheme: write file:///path/to/mapper.jsonnet, base64://… or https://…."]
+        return "has no scheme: write file:///path/to/mapper.jsonnet, base64://… or https://…."
     match scheme:
         case "file":
-            named = rest and "\0" not in rest and well_formed(rest) == rest
-            return [] if named else ["names no file: write file:///path/to/mapper.jsonnet."]
+            is_named = rest and "\0" not in rest and well_formed(rest) == rest
+            return "" if is_named else "names no file: write file:///path/to/mapper.jsonnet."
         case "base64":
             try:
                 decode_inline(mapper_url)
             except ValueError as error:
-                return [f"is not usable: {error}."]
-            return []
+                return f"is not usable: {error}."
+            return ""
         case "http" if not allow_http:
-            return ["uses http://, which anyone on the way can change: use https:// (http:// needs DEBUG)."]
+            return "uses http://, which anyone on the way can change: use https:// (http:// needs DEBUG)."
         case "http" | "https":
-            return _http_faults(mapper_url)
-    return ["has an unknown scheme: use file://, base64:// or https://."]
+            return _http_fault(mapper_url)
+    return "has an unknown scheme: use file://, base64:// or https://."
 
 
-def schema_url_faults(url: str, *, allow_http: bool = False) -> list[str]:
-    """List what is wrong with the form of an identity schema's URL, as ``url_faults`` does."""
-    if not url:
-        return ["is empty."]
-    return [
-        fault.replace("mapper.jsonnet", "identity.schema.json").replace("the mapper", "the schema")
-        for fault in url_faults(url, allow_http=allow_http)
-    ]
+def schema_url_fault(url: str, *, allow_http: bool = False) -> str:
+    """Return what is wrong with the form of an identity schema's URL, as ``url_fault`` does."""
+    fault = url_fault(url, allow_http=allow_http) if url else "is empty."
+    return fault.replace("mapper.jsonnet", "identity.schema.json").replace("the mapper", "the schema")
 
 
-def _http_faults(mapper_url: str) -> list[str]:
+def _http_fault(mapper_url: str) -> str:
     url = parse_http_url(mapper_url)
     if url is None or re.search(r"\s", mapper_url):
-        return [
+        return (
             "is not a URL that can be requested: check its host and port, encode spaces as %20, "
             "and leave out user and password."
-        ]
+        )
     if url.fragment and not _PIN.fullmatch(url.fragment):
-        return ["has a fragment that is no pin: write #sha256= and the 64 hexadecimal digits of the file."]
-    return []
+        return "has a fragment that is no pin: write #sha256= and the 64 hexadecimal digits of the file."
+    return ""
 
 
 def decode_inline(mapper_url: str) -> str:

@@ -11,21 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
 
 from django_ms_identity.exceptions import MapperUnavailable, MicrosoftAnswerInvalid, MicrosoftUnavailable
+from django_ms_identity.net.http import HttpClient
 from django_ms_identity.net.remote_documents import RemoteDocuments
 
-from .source_urls import MAX_SOURCE, decode_inline, decode_source, display_url, pin_of, url_faults
-
-if TYPE_CHECKING:
-    from django_ms_identity.net.http import HttpClient
+from .source_urls import MAX_SOURCE, decode_inline, decode_source, display_url, pin_of, url_fault
 
 DEFAULT = Path(__file__).with_name("default.jsonnet")
 PAUSE = 10.0
 """Seconds between two requests to a server that fails: it must not hold up every sign-in."""
-
-_Version: TypeAlias = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +39,10 @@ class Sources:
         ``file://`` is read again when it changes; ``https://`` is as fresh as ``RemoteDocuments``, and
         ``#sha256=…`` pins its content. Raises ``MapperUnavailable``.
         """
-        if faults := url_faults(mapper_url, allow_http=self.allow_http):
-            raise MapperUnavailable(f"mapper_url {faults[0]}", hint="Correct mapper_url in the settings.")
         if not mapper_url:
             return _read_file(str(DEFAULT), mapper_url)
+        if fault := url_fault(mapper_url, allow_http=self.allow_http):
+            raise MapperUnavailable(f"mapper_url {fault}", hint="Correct mapper_url in the settings.")
         match mapper_url.partition("://"):
             case ("file", _, path):
                 return _read_file(_local_path(path), mapper_url)
@@ -87,15 +82,13 @@ def _parse(text: str, *, pin: str) -> str:
 
 def _read_file(path: str, mapper_url: str) -> str:
     try:
-        content = _file_content(path, _version_of(os.stat(path)))
+        return _file_text(path, _version_of(os.stat(path)))
     except OSError as error:
         raise MapperUnavailable(
             f"{display_url(mapper_url)} cannot be read: {error.strerror}",
             hint="Check the path and that the server's user may read it. "
             f"Relative paths start at the working directory, {os.getcwd()}.",
         ) from None
-    try:
-        return decode_source(content)
     except ValueError as error:
         raise MapperUnavailable(
             f"{display_url(mapper_url)} is not usable: {error}",
@@ -104,13 +97,13 @@ def _read_file(path: str, mapper_url: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def _file_content(path: str, version: _Version) -> bytes:
-    """Read a file, at most one byte too many; ``version`` makes a changed file another entry."""
+def _file_text(path: str, version: tuple[int, int, int]) -> str:
+    """Read a file; ``version`` makes a changed file another entry."""
     with open(path, "rb") as file:
-        return file.read(MAX_SOURCE + 1)
+        return decode_source(file.read(MAX_SOURCE + 1))
 
 
-def _version_of(status: os.stat_result) -> _Version:
+def _version_of(status: os.stat_result) -> tuple[int, int, int]:
     if not stat.S_ISREG(status.st_mode):
         # A pipe or a device would block the sign-in or never end.
         raise OSError(0, "it is not a regular file")

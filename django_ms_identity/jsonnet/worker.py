@@ -24,7 +24,7 @@ if sys.platform != "win32":
     import resource
 
 FILE_NAME = "mapper.jsonnet"
-"""What the engine is told that the source is called; the true name may hold a secret."""
+"""The name of the source for the engine; the true one may hold a secret."""
 MAX_STACK = 500
 MAX_EXPLANATION = 2048
 

@@ -11,14 +11,18 @@ import os
 import time
 from collections.abc import Mapping
 
-from . import protocol
+from django_ms_identity.exceptions import ClaimsInvalid
+
+from . import failures
 from .engines import Engine, preferred
 from .fair_semaphore import FairSemaphore
-from .json_values import JSON
+from .json_values import JSON, encode
 from .pipe_worker import PipeWorker
 from .worker_process import Worker
 
 SIZE = 2
+MAX_INPUT = 256 * 1024
+"""Bytes of JSON that the claims may take, and the identity as many."""
 WORKER = PipeWorker if os.name == "nt" else Worker
 
 
@@ -56,9 +60,17 @@ class WorkerPool:
         which may hold claims; ``explain`` puts them (2 KiB) into its ``hint``, for an operator's dry run.
         Raises ``ClaimsInvalid`` for claims or an identity that are too large or not JSON.
         """
-        request_id, request = protocol.request_for(source, claims=claims, identity=identity, explain=explain)
-        reply = self._reply(request, request_id, name=name, timeout=timeout, key=hash(source))
-        return protocol.output_of(reply, name=name)
+        request = {
+            "source": source,
+            "claims": _encoded("claims", claims),
+            "identity": _encoded("identity", identity),
+            "explain": explain,
+        }
+        reply = self._reply(request, name, timeout)
+        output = reply.get("output")
+        if not isinstance(output, str):
+            raise failures.reported(name, reply)
+        return output
 
     def close(self) -> None:
         """Kill all workers; the next evaluation starts new ones."""
@@ -72,31 +84,28 @@ class WorkerPool:
         self._idle, self.workers = set(), set()
         self._semaphore = FairSemaphore(self._size)
 
-    def _reply(
-        self, request: bytes, request_id: str, *, name: str, timeout: float, key: int
-    ) -> Mapping[str, object]:
-        semaphore = self._semaphore  # a fork replaces it
+    def _reply(self, request: Mapping[str, object], name: str, timeout: float) -> Mapping[str, object]:
+        semaphore, key = self._semaphore, hash(request["source"])  # a fork replaces the semaphore
         if not semaphore.acquire(key, timeout=timeout):
-            raise protocol.busy(name, self._size, timeout)
+            raise failures.busy(name, self._size, timeout)
         try:
             worker = self._idle_worker() or self._new_worker()
             try:
-                return self._exchange(worker, request, request_id, deadline=time.monotonic() + timeout)
+                return self._exchange(worker, request, time.monotonic() + timeout)
             except TimeoutError:
-                raise protocol.timed_out(name, timeout) from None
+                raise failures.timed_out(name, timeout) from None
             except OSError:
-                if worker.ran_out_of_time():
-                    raise protocol.timed_out(name, timeout) from None
-                raise protocol.crashed(name, worker.process.returncode) from None
+                if worker.ran_out_of_time:
+                    raise failures.timed_out(name, timeout) from None
+                raise failures.crashed(name, worker.process.returncode) from None
         finally:
             semaphore.release(key)
 
     def _exchange(
-        self, worker: Worker, request: bytes, request_id: str, *, deadline: float
+        self, worker: Worker, request: Mapping[str, object], deadline: float
     ) -> Mapping[str, object]:
         try:
-            worker.send(request, deadline=deadline)
-            reply = protocol.reply_to(request_id, worker.receive(deadline=deadline))
+            reply = worker.exchange(request, deadline=deadline)
             self._idle.add(worker)
         except BaseException:
             # Also at a Ctrl-C or a greenlet's time-out: the reply may still arrive.
@@ -106,7 +115,7 @@ class WorkerPool:
 
     def _idle_worker(self) -> Worker | None:
         for worker in list(self._idle):
-            if worker.has_ended():  # the system may have ended it to free memory
+            if worker.has_ended:  # the system may have ended it to free memory
                 self._kill(worker)
         try:
             return self._idle.pop()
@@ -117,7 +126,7 @@ class WorkerPool:
         try:
             worker = self._worker(self._engine or preferred())
         except OSError as error:
-            raise protocol.not_started(error) from None
+            raise failures.not_started(error) from None
         self.workers.add(worker)
         return worker
 
@@ -125,6 +134,19 @@ class WorkerPool:
         self.workers.discard(worker)
         self._idle.discard(worker)
         worker.kill()
+
+
+def _encoded(what: str, value: Mapping[str, JSON]) -> str:
+    try:
+        text = encode(dict(value))
+    except (TypeError, ValueError, RecursionError):
+        raise ClaimsInvalid(f"the {what} cannot be written as JSON") from None
+    if (size := len(text.encode())) > MAX_INPUT:
+        raise ClaimsInvalid(
+            f"the {what} takes {size} bytes of JSON; at most {MAX_INPUT} are accepted",
+            hint="Look at the optional claims and the claims-mapping policies of the app registration.",
+        )
+    return text
 
 
 _own = WorkerPool()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import struct
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +35,8 @@ class WorkerGone(ConnectionError):
 class Worker:
     """A worker process and the socket to it.
 
-    ``send`` and ``receive`` raise ``TimeoutError`` at the deadline (of ``time.monotonic``), and another
-    ``OSError`` when the worker is gone. Kill it after any exception: a late reply may still arrive.
+    ``exchange`` raises ``TimeoutError`` at the deadline (of ``time.monotonic``), and another ``OSError``
+    when the worker is gone. Kill it after any exception: a late reply may still arrive.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -50,6 +52,18 @@ class Worker:
                 self._socket.close()
                 raise
 
+    def exchange(self, request: Mapping[str, object], *, deadline: float) -> Mapping[str, object]:
+        """Return the reply to a request, which echoes the random id that is sent with it."""
+        request_id = secrets.token_hex(8)
+        self.send(json.dumps({"id": request_id, **request}).encode(), deadline=deadline)
+        try:
+            reply = json.loads(self.receive(deadline=deadline))
+        except (ValueError, RecursionError):
+            raise WorkerGone from None
+        if not isinstance(reply, dict) or reply.get("id") != request_id:
+            raise WorkerGone
+        return reply
+
     def send(self, body: bytes, *, deadline: float) -> None:
         self._write(struct.pack("!I", len(body)) + body, deadline)
 
@@ -59,11 +73,13 @@ class Worker:
             raise WorkerGone
         return self._read(size, deadline)
 
+    @property
     def has_ended(self) -> bool:
         return self.process.poll() is not None
 
+    @property
     def ran_out_of_time(self) -> bool:
-        """Say of an ended worker whether its own timer ended it."""
+        """Whether the worker's own timer ended it."""
         return hasattr(signal, "SIGPROF") and self.process.returncode == -signal.SIGPROF
 
     def kill(self) -> None:

@@ -17,7 +17,6 @@ from django_ms_identity import conf, runtime
 from django_ms_identity.checks import TAG
 from django_ms_identity.conf import Config
 from django_ms_identity.diagnostics.dry_run import sample_context
-from django_ms_identity.entra.clouds import keys_url
 from django_ms_identity.entra.jwks import configured_tenant, parse_keys
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import MSIdentityError, SchemaInvalid, SchemaUnavailable
@@ -101,7 +100,7 @@ def _ask_microsoft(command: BaseCommand, provider: Provider, config: Config) -> 
     documents = RemoteDocuments(transport=runtime.http_client(config), now=time.time)
     try:
         tenant = configured_tenant(provider, documents)
-        keys = documents.read(keys_url(provider.cloud, provider.tenant), parse_keys)
+        keys = documents.read(provider.keys_url, parse_keys)
     except MSIdentityError as error:
         command.stdout.write(command.style.ERROR(f"  {error.code}: {error.detail}"))
         _write_hint(command, error.hint)

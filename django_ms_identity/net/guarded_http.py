@@ -26,7 +26,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from django_ms_identity.exceptions import WebHookFailed, WebHookUnreachable
 
-from .http import MAX_BODY, Response
+from .http import MAX_BODY, Response, ca_bundle
 from .ip_ranges import IPAddress, Resolve, is_public, resolve
 from .urls import HttpUrl, parse_http_url
 
@@ -100,13 +100,12 @@ def _error_for(fault: type[Exception], request: str) -> WebHookFailed | WebHookU
             hint="Set allow_private for this web hook if it is meant to reach your own network.",
         )
     problem = f"{request} failed: {fault.__name__}"
+    if not issubclass(fault, OSError):
+        return WebHookFailed(problem, hint="Check what answers at that URL.")
+    hint = "Check that this server reaches that host itself: proxies are not used for web hooks."
     if issubclass(fault, ssl.SSLError):
         hint = "Check the certificate of that server; REQUESTS_CA_BUNDLE names an authority of your own."
-        return WebHookUnreachable(problem, hint=hint)
-    if issubclass(fault, OSError):
-        hint = "Check that this server reaches that host itself: proxies are not used for web hooks."
-        return WebHookUnreachable(problem, hint=hint)
-    return WebHookFailed(problem, hint="Check what answers at that URL.")
+    return WebHookUnreachable(problem, hint=hint)
 
 
 def _look_up(url: HttpUrl, deadline: float, resolve: Resolve) -> Sequence[IPAddress]:
@@ -139,9 +138,8 @@ def _connect(addresses: Sequence[IPAddress], port: int, timeout: float, deadline
 def _secure(sock: socket.socket, url: HttpUrl, deadline: float) -> socket.socket:
     if url.scheme != "https":
         return sock
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     sock.settimeout(_left(deadline))
-    return _tls(bundle or DEFAULT_CA_BUNDLE_PATH).wrap_socket(sock, server_hostname=url.host)
+    return _tls(ca_bundle() or DEFAULT_CA_BUNDLE_PATH).wrap_socket(sock, server_hostname=url.host)
 
 
 @lru_cache(maxsize=4)

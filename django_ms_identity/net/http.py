@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import requests
@@ -36,7 +37,7 @@ EMULATED = frozenset(
         "microsoftgraph.chinacloudapi.cn",
     }
 )
-"""Hosts that the emulator stands in for."""
+"""Hosts that the emulator replaces."""
 
 _RETRY = Retry(
     total=1,
@@ -49,7 +50,10 @@ _RETRY = Retry(
     raise_on_status=False,
     respect_retry_after_header=False,
 )
+_Route: TypeAlias = tuple[dict[str, str], bool | str]
+"""Proxies to reach an origin, and a CA bundle or ``True`` for the one that requests brings."""
 _DEFAULT_HEADERS = dict(default_headers())
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,18 +65,20 @@ class Response:
     """Names match in any case."""
     body: bytes = field(repr=False)
 
-    def json(self) -> object:
-        """Parse the body, or raise ``MicrosoftAnswerInvalid``."""
-        return parse_json(self.body)
+    def json(self) -> dict[str, object]:
+        """Parse the body as ``parse_object`` does."""
+        return parse_object(self.body)
 
 
-def parse_json(text: str | bytes) -> object:
-    """Parse JSON that came from outside, or raise ``MicrosoftAnswerInvalid``."""
+def parse_object(text: str | bytes) -> dict[str, object]:
+    """Parse a JSON object that came from outside, or raise ``MicrosoftAnswerInvalid``."""
+    parsed = None
     with suppress(ValueError, RecursionError):
-        parsed: object = json.loads(text)
+        parsed = json.loads(text)
+    if isinstance(parsed, dict):
         return parsed
     # Outside the except block, so that ``__context__`` does not carry what was parsed.
-    raise MicrosoftAnswerInvalid("the answer is not JSON")
+    raise MicrosoftAnswerInvalid("the answer is not a JSON object")
 
 
 def rewrite(url: str, emulator_url: str) -> str:
@@ -100,27 +106,19 @@ class HttpClient:
         self._owner = 0
         self._adapter: HTTPAdapter
 
-    def get(self, url: str, *, headers: Mapping[str, str] | None = None, limit: int = MAX_BODY) -> Response:
+    def get(self, url: str, *, headers: Mapping[str, str] = _NONE, limit: int = MAX_BODY) -> Response:
         """GET ``url``; at most ``limit`` bytes. One retry.
 
         Raises ``MicrosoftUnavailable`` for network faults, ``MicrosoftAnswerInvalid`` beyond the limit.
         """
-        return self._send("GET", url, headers=headers, data=None, limit=limit)
+        return self._send("GET", url, headers, None, limit)
 
-    def post(
-        self, url: str, *, data: Mapping[str, str], headers: Mapping[str, str] | None = None
-    ) -> Response:
+    def post(self, url: str, *, data: Mapping[str, str], headers: Mapping[str, str] = _NONE) -> Response:
         """POST a form once. Raises as ``get`` does."""
-        return self._send("POST", url, headers=headers, data=data, limit=MAX_BODY)
+        return self._send("POST", url, headers, data, MAX_BODY)
 
     def _send(
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None,
-        data: Mapping[str, str] | None,
-        limit: int,
+        self, method: str, url: str, headers: Mapping[str, str], data: Mapping[str, str] | None, limit: int
     ) -> Response:
         parts = urlsplit(url)
         deadline = time.monotonic() + sum(self._timeout)
@@ -129,14 +127,14 @@ class HttpClient:
             request.prepare(
                 method,
                 rewrite(url, self._emulator_url),
-                headers={**_DEFAULT_HEADERS, **(headers or {})},
+                headers=_DEFAULT_HEADERS | dict(headers),
                 data=data,
                 # Else a password in the URL would be sent.
-                auth=_no_auth,
+                auth=lambda request: request,
             )
-            route = self._route(f"{parts.scheme}://{parts.netloc}")
+            proxies, verify = self._route(f"{parts.scheme}://{parts.netloc}")
             with self._pool().send(
-                request, stream=True, timeout=self._timeout, verify=route.verify, proxies=route.proxies
+                request, stream=True, timeout=self._timeout, verify=verify, proxies=proxies
             ) as answer:
                 body = _read(answer, limit=limit, deadline=deadline)
             return Response(status=answer.status_code, headers=MappingProxyType(answer.headers), body=body)
@@ -158,26 +156,17 @@ class HttpClient:
         return self._adapter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Route:
-    """How to reach an origin, as requests names it."""
-
-    proxies: dict[str, str] = field(default_factory=dict)
-    verify: bool | str = True
-    """A CA bundle, or ``True`` for the one that requests brings."""
+def ca_bundle() -> str:
+    """Return the CA bundle that the environment names for requests, or an empty text."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or ""
 
 
 def _environment_route(origin: str) -> _Route:
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    return _Route(proxies=get_environ_proxies(origin), verify=bundle or True)
+    return get_environ_proxies(origin), ca_bundle() or True
 
 
 def _direct_route(origin: str) -> _Route:
-    return _Route()
-
-
-def _no_auth(request: PreparedRequest) -> PreparedRequest:
-    return request
+    return {}, True
 
 
 def _read(answer: requests.Response, *, limit: int, deadline: float) -> bytes:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from django_ms_identity.cache import Acquisition, SharedCache
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable
 
-from .http import MAX_BODY, HttpClient, parse_json
+from .http import MAX_BODY, HttpClient
 from .urls import redact_url
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ LOCK_TIMEOUT = 30
 """Seconds to wait for another thread's fetch when there is no copy at all."""
 
 _Parsed = TypeVar("_Parsed")
+_Parse: TypeAlias = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class RemoteDocuments:
             return True
         return self.shared.acquire_once(name, seconds=REFETCH) is not Acquisition.TAKEN
 
-    def _refresh(self, document: _Document, parse: Callable[[str], object], copy: _Copy | None) -> _Copy:
+    def _refresh(self, document: _Document, parse: _Parse, copy: _Copy | None) -> _Copy:
         failures = document.failures
         # While one thread fetches, the others use the copy that they have.
         if not document.lock.acquire(timeout=0 if copy else LOCK_TIMEOUT):
@@ -132,9 +133,7 @@ class RemoteDocuments:
         finally:
             document.lock.release()
 
-    def _fetch_or_keep(
-        self, document: _Document, parse: Callable[[str], object], copy: _Copy | None
-    ) -> _Copy:
+    def _fetch_or_keep(self, document: _Document, parse: _Parse, copy: _Copy | None) -> _Copy:
         try:
             return self._fetch(document, parse)
         except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
@@ -145,7 +144,7 @@ class RemoteDocuments:
             logger.warning("Using an older copy of %s: %s", document, error)
             return copy
 
-    def _fetch(self, document: _Document, parse: Callable[[str], object]) -> _Copy:
+    def _fetch(self, document: _Document, parse: _Parse) -> _Copy:
         response = self.transport.get(document.url.partition("#")[0], limit=self.max_bytes)
         problem = f"{document} answered {response.status}"
         if response.status == 429 or response.status >= 500:
@@ -212,11 +211,3 @@ def _retry_after(header: str, *, now: float) -> float:
         return 0
     # A proxy on the way must not be able to stop sign-ins for longer.
     return min(seconds, FRESH)
-
-
-def parse_object(text: str) -> dict[str, object]:
-    """Parse a document that must be a JSON object, or raise ``MicrosoftAnswerInvalid``."""
-    parsed = parse_json(text)
-    if not isinstance(parsed, dict):
-        raise MicrosoftAnswerInvalid("the document is not a JSON object")
-    return parsed

@@ -54,30 +54,20 @@ class TraitField:
 
 
 _FORMATS = {"email": FieldKind.EMAIL, "uri": FieldKind.URL, "date": FieldKind.DATE}
-_DECIDES_BY_PROPERTIES = ANNOTATIONS | {
-    "$comment",
-    "$defs",
-    "$id",
-    "additionalProperties",
-    "definitions",
-    "examples",
-    "properties",
-    "required",
-    "type",
-}
+_NOTES = {"$comment", "$defs", "$id", "definitions", "examples"}
+_DECIDES_BY_PROPERTIES = ANNOTATIONS | _NOTES | {"additionalProperties", "properties", "required", "type"}
 """The keywords of an object that is valid as soon as its required properties are."""
 
 
 def fields_for(document: Document, paths: Iterable[TraitPath]) -> tuple[TraitField, ...]:
-    """Return a field per trait, once each and in the schema's order; an object is asked by its required
-    properties.
+    """Return a field per trait, once each and in the schema's order.
 
-    Raises ``TraitNotAskable`` for anything else that is not one value.
+    An object is asked for by its required properties. Raises ``TraitNotAskable`` for anything else that is
+    not one value.
     """
     fields: dict[TraitPath, TraitField] = {}
-    for _, path, schema, required in sorted(
-        (_schema_at(document, path) for path in paths), key=itemgetter(0)
-    ):
+    found_at = [_schema_at(document, path) for path in paths]
+    for _, path, schema, required in sorted(found_at, key=itemgetter(0)):
         for found in _fields(document, path, schema, required=required):
             fields[found.path] = found
             if len(fields) > MAX_FIELDS:
@@ -92,7 +82,7 @@ def _refuse(path: TraitPath, reason: str) -> NoReturn:
 def _schema_at(document: Document, path: TraitPath) -> tuple[list[int], tuple[str, ...], JSON, bool]:
     """Return a trait's place among its siblings, its path and schema, and whether it must be there."""
     if not path:
-        _refuse(path, "the fault lies in all traits together")
+        _refuse(path, "it is a problem of all traits together")
     place: list[int] = []
     schema, required = traits_of(document), True
     for key in path:

@@ -1,14 +1,14 @@
 """The mapper's output -> a typed result, with every fault named. Decides nothing about its use.
 
-Ory Kratos, selfservice/strategy/oidc/strategy_registration.go, is what `identity` is read like; `user` is
-ours.
+``identity`` is read as by Ory Kratos, selfservice/strategy/oidc/strategy_registration.go; ``user`` is an
+addition for Django.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeAlias
 
 from django_ms_identity.exceptions import MapperResultInvalid
@@ -61,8 +61,8 @@ class MappingResult:
     confirmation: MappingResult | None = field(default=None, repr=False)
     """What the mapper returns for the same claims and an empty identity; None where it saw no other.
 
-    A mapper may hand on what it finds in the stored identity. Only what it also makes of the claims alone
-    is Microsoft's word.
+    A mapper may pass on what it finds in the stored identity. Only what it also makes of the claims alone
+    comes from Microsoft.
     """
 
     @property
@@ -75,9 +75,10 @@ class MappingResult:
         """What the mapper makes of the claims alone."""
         return self.confirmation or self.as_mapped
 
-    def is_typed(self, name: str) -> bool:
-        """Say whether the visitor typed a top-level trait, or a part of it."""
-        return any(parse_path(path)[0] == name for path in self.self_asserted)
+    @property
+    def typed(self) -> frozenset[str]:
+        """The top-level traits that the visitor typed, or a part of them."""
+        return frozenset(parse_path(path)[0] for path in self.self_asserted)
 
     def with_traits(self, traits: JSONObject, *, self_asserted: tuple[str, ...] = ()) -> MappingResult:
         """Return the result with other traits, for which the mapper is not responsible.
@@ -91,37 +92,24 @@ class MappingResult:
             original=self.as_mapped,
         )
 
-    def as_dict(self) -> JSONObject:
-        """Return plain JSON, for ``from_dict``."""
-        user: JSON = None
-        if self.user is not None:
-            groups = self.user.groups
-            user = [dict(self.user.fields), None if groups is None else list(groups)]
-        return {
-            "traits": self.traits,
-            "metadata_public": self.metadata_public,
-            "metadata_admin": self.metadata_admin,
-            "verified_addresses": [[address.via, address.value] for address in self.verified_addresses],
-            "user": user,
-            "self_asserted": list(self.self_asserted),
-            "original": None if self.original is None else self.original.as_dict(),
-        }
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for ``from_dict``; they pass through JSON unchanged."""
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, plain: Any) -> MappingResult:  # Any: what another release wrote raises.
         """Read what ``as_dict`` returned; all else raises ``KeyError``, ``TypeError`` or ``ValueError``."""
-        user, original = plain["user"], plain["original"]
-        return cls(
-            traits=plain["traits"],
-            metadata_public=plain["metadata_public"],
-            metadata_admin=plain["metadata_admin"],
-            verified_addresses=tuple(
-                Address(via=via, value=value) for via, value in plain["verified_addresses"]
-            ),
-            user=user and MappedUser(fields=user[0], groups=None if user[1] is None else tuple(user[1])),
-            self_asserted=tuple(plain["self_asserted"]),
-            original=original and cls.from_dict(original),
-        )
+        user, original, confirmation = plain["user"], plain["original"], plain["confirmation"]
+        groups = user and user["groups"]
+        parsed = {
+            "verified_addresses": tuple(Address(**address) for address in plain["verified_addresses"]),
+            "user": user
+            and MappedUser(fields=user["fields"], groups=None if groups is None else tuple(groups)),
+            "self_asserted": tuple(plain["self_asserted"]),
+            "original": original and cls.from_dict(original),
+            "confirmation": confirmation and cls.from_dict(confirmation),
+        }
+        return cls(**plain | parsed)
 
 
 def parse(text: str) -> MappingResult:
@@ -129,25 +117,18 @@ def parse(text: str) -> MappingResult:
     output = _loaded(text)
     read = _Reader()
     identity = read.object(output, "identity", required=True)
-    traits: JSONObject | None = None
-    public: JSONObject | None = None
-    private: JSONObject | None = None
-    addresses: tuple[Address, ...] = ()
-    if identity is not None:
-        traits = read.object(identity, "identity.traits", required=True)
-        public = read.object(identity, "identity.metadata_public")
-        private = read.object(identity, "identity.metadata_admin")
-        addresses = read.addresses(identity)
-    user = read.user(output)
-    if read.faults or traits is None:
-        raise MapperResultInvalid(*read.faults)
-    return MappingResult(
-        traits=traits,
-        metadata_public=public,
-        metadata_admin=private,
-        verified_addresses=addresses,
-        user=user,
+    if identity is None:
+        identity = {"traits": {}}  # one fault is enough
+    result = MappingResult(
+        traits=read.object(identity, "identity.traits", required=True) or {},
+        metadata_public=read.object(identity, "identity.metadata_public"),
+        metadata_admin=read.object(identity, "identity.metadata_admin"),
+        verified_addresses=read.addresses(identity),
+        user=read.user(output),
     )
+    if read.faults:
+        raise MapperResultInvalid(*read.faults)
+    return result
 
 
 def normalise_email(value: str) -> str:
@@ -163,14 +144,13 @@ class _Reader:
 
     def object(self, parent: JSONObject, path: str, *, required: bool = False) -> JSONObject | None:
         key = path.rpartition(".")[2]
-        if key not in parent:
-            if required:
-                self.faults.append(f"{path} is missing")
-            return None
-        value = parent[key]
-        if isinstance(value, dict):
-            return value
-        self._wrong(path, value, "an object")
+        if key in parent:
+            value = parent[key]
+            if isinstance(value, dict):
+                return value
+            self._wrong(path, value, "an object")
+        elif required:
+            self.faults.append(f"{path} is missing")
         return None
 
     def addresses(self, identity: JSONObject) -> tuple[Address, ...]:
@@ -221,9 +201,9 @@ class _Reader:
         return ()
 
     def _wrong(self, path: str, value: JSON, expected: str) -> None:
-        came = (
-            "an array with other items" if isinstance(value, list) and "array" in expected else kind_of(value)
-        )
+        came = kind_of(value)
+        if came == "an array" and "array" in expected:
+            came = "an array with other items"
         self.faults.append(f"{path} is {came}; expected is {expected}")
 
 

@@ -17,11 +17,11 @@ from .paths import TraitPath
 MAX_ENTRIES = 100
 MAX_COPIED = 2000
 ITEM = "[]"
-"""Stands for every item of an array in the path of a schema."""
+"""Means every item of an array in the path of a schema."""
 
 
 class ProblemKind(StrEnum):
-    """What is wrong with a trait, as far as people can be told."""
+    """What is wrong with a trait, as far as a form can show it."""
 
     MISSING = "missing"
     WRONG_TYPE = "wrong_type"
@@ -85,8 +85,8 @@ def _entries(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any
 def merge(traits: JSONObject, typed: Mapping[tuple[str, ...], JSON]) -> JSONObject:
     """Return the traits with typed values at their paths, and all others as they are.
 
-    None takes the trait away: who leaves a field blank must not keep an invalid value. What stands where a
-    path needs an object gives way to it.
+    None removes the trait: a field left blank must not keep an invalid value. A value where a path needs an
+    object is replaced by it.
     """
     merged = copy.deepcopy(traits)
     for (*parents, key), value in typed.items():
@@ -107,7 +107,7 @@ def merge(traits: JSONObject, typed: Mapping[tuple[str, ...], JSON]) -> JSONObje
 
 
 def values_at(value: JSON, path: tuple[str, ...]) -> list[JSON]:
-    """Return what stands at a path, of which ``ITEM`` is every item of an array."""
+    """Return the values at a path, in which ``ITEM`` is every item of an array."""
     found = [value]
     for key in path:
         if key == ITEM:

@@ -15,21 +15,15 @@ from typing import TYPE_CHECKING
 
 from django_ms_identity.exceptions import MapperUnavailable, SchemaUnavailable
 from django_ms_identity.jsonnet.json_values import JSONObject, clean
-from django_ms_identity.jsonnet.source_urls import schema_url_faults
+from django_ms_identity.jsonnet.source_urls import schema_url_fault
 
-from .fields import FieldKind as FieldKind
-from .fields import TraitField as TraitField
-from .fields import fields_for
+from .fields import TraitField, fields_for
 from .json_schema import Document
 from .mapping_result import Address, normalise_email
-from .paths import TraitPath as TraitPath
-from .problems import ProblemKind as ProblemKind
-from .problems import TraitProblem as TraitProblem
-from .problems import merge as merge
-from .problems import no_json, values_at
+from .paths import TraitPath
+from .problems import ProblemKind, TraitProblem, no_json, values_at
 from .schema_document import read_document
-from .schema_nodes import Mark as Mark
-from .schema_nodes import marks_of
+from .schema_nodes import Mark, marks_of
 
 if TYPE_CHECKING:
     from django_ms_identity.jsonnet.sources import Sources
@@ -87,9 +81,9 @@ def load_schema(url: str, *, sources: Sources) -> IdentitySchema:
 
     Raises ``SchemaUnavailable`` or ``SchemaInvalid``.
     """
-    if faults := schema_url_faults(url, allow_http=sources.allow_http):
+    if fault := schema_url_fault(url, allow_http=sources.allow_http):
         raise SchemaUnavailable(
-            f"IDENTITY_SCHEMA_URL {faults[0]}", hint="Correct IDENTITY_SCHEMA_URL in the settings."
+            f"IDENTITY_SCHEMA_URL {fault}", hint="Correct IDENTITY_SCHEMA_URL in the settings."
         )
     try:
         text = sources.read(url)

@@ -12,20 +12,8 @@ from django_ms_identity.exceptions import SchemaInvalid
 from django_ms_identity.jsonnet.json_values import JSON, MAX_DEPTH, JSONObject, clean, kind_of
 from django_ms_identity.jsonnet.source_urls import MAX_SOURCE
 
-from .json_schema import (
-    DEFAULT_DRAFT,
-    MAX_MESSAGE,
-    BrokenReference,
-    Document,
-    Lookup,
-    compile_document,
-    draft_faults,
-    draft_named,
-    id_keyword,
-    is_pattern,
-    references,
-    with_ecma_patterns,
-)
+from . import json_schema
+from .json_schema import DEFAULT_DRAFT, BrokenReference, Document, Lookup
 from .schema_nodes import EXTENSION, VIAS, node_of, texts_in, traits_of
 
 MAX_FAULTS = 20
@@ -42,17 +30,18 @@ def read_document(text: str) -> Document:
     """Read an identity schema, or raise ``SchemaInvalid`` with its faults, up to ``MAX_FAULTS`` of a kind."""
     root = _loaded(text)
     named = root.get("$schema")
-    if not (draft := draft_named(named) if isinstance(named, str) else DEFAULT_DRAFT):
+    if not (draft := json_schema.draft_named(named) if isinstance(named, str) else DEFAULT_DRAFT):
         raise SchemaInvalid(f"#/$schema: it names no known draft: use {DEFAULT_DRAFT}, or leave it out")
-    _refuse(draft_faults(root, draft), _faults(root, draft))
+    _refuse(json_schema.draft_faults(root, draft), _faults(root, draft))
     # Local references need no identifier of the whole.
-    root = {key: value for key, value in root.items() if key != id_keyword(draft)} | {"$schema": draft}
+    root = {key: value for key, value in root.items() if key != json_schema.id_keyword(draft)}
+    root["$schema"] = draft
     try:
-        lookup = references(root)
+        lookup = json_schema.references(root)
         _refuse(_reference_faults(root, lookup))
-        read = compile_document(root, lookup)
+        read = json_schema.compile_document(root, lookup)
     except ValueError as error:
-        said = str(getattr(error, "message", error))[:MAX_MESSAGE]
+        said = str(getattr(error, "message", error))[: json_schema.MAX_MESSAGE]
         raise SchemaInvalid(f"{_place(getattr(error, 'instance_path', ()))}: {said}") from None
     _refuse(_traits_faults(read))
     return read
@@ -71,7 +60,7 @@ def _loaded(text: str) -> JSONObject:
     if len(text.encode("utf-8", "replace")) > MAX_SOURCE:
         raise SchemaInvalid(f"#: the schema is larger than {MAX_SOURCE} bytes")
     try:
-        root = clean(json.loads(text, object_hook=with_ecma_patterns))
+        root = clean(json.loads(text, object_hook=json_schema.with_ecma_patterns))
     except RecursionError:
         raise SchemaInvalid(f"#: the schema holds more than {MAX_DEPTH} levels of nesting") from None
     except ValueError as error:
@@ -102,11 +91,11 @@ def _faults_of(key: str, value: JSON, draft: str, *, at_root: bool) -> Iterator[
             yield "it refers to another document, which is never fetched: copy it here, under definitions"
         case "$schema", str() if not at_root:
             yield "only the whole schema may name its draft"
-        case _, str() if key == id_keyword(draft) and not at_root and not value.startswith("#"):
+        case _, str() if key == json_schema.id_keyword(draft) and not at_root and not value.startswith("#"):
             yield "only the whole schema may have an identifier"
-        case "pattern", str() if not is_pattern(value):
+        case "pattern", str() if not json_schema.is_pattern(value):
             yield _BAD_PATTERN
-        case "patternProperties", dict() if not all(map(is_pattern, value)):
+        case "patternProperties", dict() if not all(map(json_schema.is_pattern, value)):
             yield _BAD_PATTERN
         case _ if key == EXTENSION:
             yield from _extension_faults(value)

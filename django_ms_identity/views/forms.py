@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from django.http import QueryDict
     from django.utils.functional import _StrOrPromise
 
-    from django_ms_identity.traits.schema import TraitField
+    from django_ms_identity.traits.fields import TraitField
 
 MAX_LENGTH = 1000
 """Characters of a text where the schema names no limit."""
@@ -138,7 +138,7 @@ def _field(trait: TraitField) -> forms.Field:
 
 def _kind_of_field(trait: TraitField) -> forms.Field:
     # Imported late: it brings jsonschema-rs, which projects without an identity schema do not need.
-    from django_ms_identity.traits.schema import FieldKind
+    from django_ms_identity.traits.fields import FieldKind
 
     match trait.kind:
         case FieldKind.BOOLEAN:

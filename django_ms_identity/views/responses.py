@@ -12,11 +12,11 @@ from django.urls import reverse
 
 from django_ms_identity.conf import Config
 from django_ms_identity.entra.clouds import CONSUMER_TENANT
+from django_ms_identity.entra.id_token import display_text
 from django_ms_identity.exceptions import PendingMissing
 from django_ms_identity.flows import pending_step, return_urls
 from django_ms_identity.flows.pending_step import StepKind, StoredStep
 from django_ms_identity.identities.sign_in_result import ResultKind, SignInResult
-from django_ms_identity.identities.user_fields import account_name, display_text
 from django_ms_identity.sign_in_context import SignInContext
 
 from . import flash_messages
@@ -51,7 +51,7 @@ def account_context(context: SignInContext) -> dict[str, object]:
     claims = context.claims
     return {
         "name": display_text(claims.text("name")),
-        "account": account_name(claims),
+        "account": claims.account_name,
         "tenant": claims.tid,
         "personal": claims.tid == CONSUMER_TENANT,
         "provider_label": context.provider.label,

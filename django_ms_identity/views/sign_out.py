@@ -11,7 +11,6 @@ from django.shortcuts import resolve_url
 
 from django_ms_identity import sessions
 from django_ms_identity.conf import Config
-from django_ms_identity.entra.clouds import end_session_url
 from django_ms_identity.exceptions import ProviderUnknown
 from django_ms_identity.flows import return_urls
 from django_ms_identity.net.http import rewrite
@@ -46,5 +45,5 @@ def _by_way_of_microsoft(
     query = {"post_logout_redirect_uri": return_urls.absolute(request, target, config=config)}
     if hint:
         query["logout_hint"] = hint
-    url = f"{end_session_url(provider.cloud, provider.tenant)}?{urlencode(query)}"
+    url = f"{provider.end_session_url}?{urlencode(query)}"
     return rewrite(url, config.emulator_url)

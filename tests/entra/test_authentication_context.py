@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from django_ms_identity.entra.authentication_context import (
     AAL,
     AUTH_TIME_LEEWAY,
-    aal_of,
-    amr_of,
-    auth_time_of,
     refuse_stale,
     second_factor_claims,
 )
+from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.exceptions import ReauthenticationFailed
 from tests.support.builders import make_claims, make_provider
 
@@ -39,8 +37,10 @@ from tests.support.builders import make_claims, make_provider
         pytest.param({"aal2_auth_contexts": ["c1"]}, {"amr": ["c1"]}, AAL.ONE, id="in another claim"),
     ],
 )
-def test_the_level_goes_by_what_the_provider_counts(provider, claims, level):
-    assert aal_of(make_provider(**provider), make_claims(**claims)) is level
+def test_aal_goes_by_what_the_provider_counts(provider, claims, level):
+    login = VerifiedLogin(provider=make_provider(**provider), claims=make_claims(**claims), subject="x")
+
+    assert login.aal is level
 
 
 JSON = st.recursive(
@@ -51,20 +51,20 @@ JSON = st.recursive(
 
 
 @given(acr=JSON, amr=JSON, acrs=JSON, auth_time=JSON)
-def test_any_claims_give_a_level(acr, amr, acrs, auth_time):
+def test_any_claims_have_an_aal(acr, amr, acrs, auth_time):
     provider = make_provider(aal2_acr_values=["x"], aal2_amr_values=["mfa"], aal2_auth_contexts=["c1"])
     claims = make_claims(acr=acr, amr=amr, acrs=acrs, auth_time=auth_time)
 
-    assert aal_of(provider, claims) in AAL
-    assert all(isinstance(method, str) for method in amr_of(claims))
-    assert auth_time_of(claims) is None or auth_time_of(claims) == auth_time
+    assert VerifiedLogin(provider=provider, claims=claims, subject="x").aal in AAL
+    assert all(isinstance(method, str) for method in claims.amr)
+    assert claims.auth_time is None or claims.auth_time == auth_time
 
 
-def test_methods_that_no_database_stores_are_mended():
-    assert amr_of(make_claims(amr=["a\ud800", "b\0"])) == ["a\ufffd", "b\ufffd"]
+def test_claim_amr_is_fit_to_be_stored():
+    assert make_claims(amr=["a\ud800", "b\0"]).amr == ["a\ufffd", "b\ufffd"]
 
 
-def test_what_is_asked_is_what_would_count():
+def test_requested_claims_are_those_that_count_as_second_factor():
     provider = make_provider(
         aal2_acr_values=["a", ""], aal2_amr_values=["mfa", "ngcmfa"], aal2_auth_contexts=["c1"]
     )
@@ -77,14 +77,14 @@ def test_what_is_asked_is_what_would_count():
     assert second_factor_claims(make_provider()) == {}
 
 
-def test_true_is_no_time():
+def test_auth_time_is_never_a_boolean():
     """It would be the second after the epoch, and Python finds the two equal."""
-    assert auth_time_of(make_claims(auth_time=True)) is None
-    assert auth_time_of(make_claims(auth_time=1)) == 1
+    assert make_claims(auth_time=True).auth_time is None
+    assert make_claims(auth_time=1).auth_time == 1
 
 
 @pytest.mark.parametrize("auth_time", [1000, 1000.5, 1000 - AUTH_TIME_LEEWAY, 5000])
-def test_a_proof_after_the_request_counts(auth_time):
+def test_auth_time_after_the_request_counts(auth_time):
     refuse_stale(make_claims(auth_time=auth_time), started_at=1000)
 
 
@@ -92,6 +92,6 @@ def test_a_proof_after_the_request_counts(auth_time):
     "auth_time",
     [999 - AUTH_TIME_LEEWAY, 0, -1, None, "1000", True, [1000], float("nan"), float("inf"), 10**400],
 )
-def test_a_proof_before_the_request_counts_for_nothing(auth_time):
+def test_auth_time_before_the_request_is_refused(auth_time):
     with pytest.raises(ReauthenticationFailed):
         refuse_stale(make_claims(auth_time=auth_time), started_at=1000)

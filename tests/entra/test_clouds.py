@@ -1,4 +1,4 @@
-"""Addresses derived from cloud and tenant, and tenants read from text."""
+"""Hosts of the clouds, tenants read from text, and the URL of their keys."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_ms_identity.entra import clouds
 from django_ms_identity.entra.clouds import CONSUMER_TENANT, Cloud, Tenant, TenantKind
 
+from . import forge
 from .forge import TID
 
 
@@ -39,7 +39,7 @@ def test_each_cloud_has_its_hosts(cloud, login, graph):
         (CONSUMER_TENANT, TenantKind.CONSUMERS, CONSUMER_TENANT),
     ],
 )
-def test_a_tenant_is_read_from_text(text, kind, value):
+def test_tenant_is_parsed_from_text(text, kind, value):
     tenant = Tenant.parse(text)
 
     assert tenant == Tenant(value, kind)
@@ -57,19 +57,14 @@ def test_a_tenant_is_read_from_text(text, kind, value):
         (CONSUMER_TENANT, "https://login.microsoftonline.com/common/discovery/v2.0/keys"),
     ],
 )
-def test_keys_are_the_tenants_own_or_those_of_all(text, url):
-    assert clouds.keys_url(Cloud.GLOBAL, Tenant.parse(text)) == url
+def test_keys_url_is_the_tenants_own_or_that_of_all(text, url):
+    assert forge.provider(microsoft_tenant=text).keys_url == url
 
 
 @given(text=st.text() | st.from_regex(r"[a-z0-9.:/?#@%\\-]{1,40}", fullmatch=True))
-def test_no_tenant_changes_more_of_an_address_than_its_segment(text):
+def test_tenant_changes_no_more_of_a_url_than_its_segment(text):
     tenant = Tenant.parse(text)
 
     if tenant:
         assert set(tenant.value) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
         assert ".." not in tenant.value
-
-
-@given(tid=st.uuids().map(str), cloud=st.sampled_from(Cloud))
-def test_an_issuer_names_its_tenant(tid, cloud):
-    assert clouds.issuer_tenant(cloud, clouds.issuer(cloud, tid)) == tid

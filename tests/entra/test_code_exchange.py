@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_ms_identity.entra.code_exchange import VerifiedLogin, exchange
-from django_ms_identity.exceptions import MSIdentityError, TokenRejected
+from django_ms_identity.exceptions import MSIdentityError, SubjectMissing, TokenRejected
 from django_ms_identity.net.http import HttpClient
 
 from . import forge
@@ -31,7 +31,7 @@ def login(wire: responses.RequestsMock, tokens: dict[str, object], **changes: ob
 
 
 @pytest.mark.parametrize(("source", "subject"), [("userinfo", "pairwise-subject"), ("oid", OID), ("me", OID)])
-def test_verified_login_names_the_subject_of_its_source(wire, source, subject):
+def test_subject_of_a_verified_login_is_that_of_its_source(wire, source, subject):
     wire.get("https://graph.microsoft.com/v1.0/me", json={"id": OID})
 
     verified = login(wire, answer(), subject_source=source)
@@ -40,6 +40,15 @@ def test_verified_login_names_the_subject_of_its_source(wire, source, subject):
     assert verified.claims.oid == OID
     assert verified.provider == forge.provider(subject_source=source)
     assert subject not in repr(verified).replace(f"oid='{OID}'", "").replace("sub='pairwise-subject'", "")
+
+
+@pytest.mark.parametrize("oid", [LEFT_OUT, 7, "not-a-guid"])
+def test_subject_is_missing_where_the_source_oid_is_no_guid(wire, oid):
+    tokens = answer(id_token=forge.token(forge.payload(oid=oid)))
+
+    assert login(wire, tokens, subject_source="userinfo").subject == "pairwise-subject"
+    with pytest.raises(SubjectMissing, match="the ID token has no oid"):
+        login(wire, tokens, subject_source="oid")
 
 
 @pytest.mark.parametrize(

@@ -71,22 +71,22 @@ CODES = [
 
 
 @pytest.mark.parametrize(
-    ("code", "leaf", "hint"),
-    [pytest.param(code, leaf, hint, id=str(code)) for leaf, hint, codes in CODES for code in codes],
+    ("code", "exception", "hint"),
+    [pytest.param(code, exception, hint, id=str(code)) for exception, hint, codes in CODES for code in codes],
 )
-def test_each_code_has_a_leaf_and_a_hint(code, leaf, hint):
+def test_each_aadsts_code_has_an_exception_and_a_hint(code, exception, hint):
     error = error_for(
         "invalid_grant", f"AADSTS{code}: planted.\r\nTrace ID: {TRACE}\r\nCorrelation ID: x\r\nTimestamp: y"
     )
 
-    assert type(error) is leaf
+    assert type(error) is exception
     assert hint in error.hint
     assert error.detail == f"Microsoft answered invalid_grant (AADSTS{code})"
     assert error.trace_id == TRACE
 
 
 @pytest.mark.parametrize(
-    ("name", "leaf"),
+    ("name", "exception"),
     [
         ("access_denied", SignInCancelled),
         ("consent_required", ConsentRequired),
@@ -106,10 +106,10 @@ def test_each_code_has_a_leaf_and_a_hint(code, leaf, hint):
     ],
 )
 @pytest.mark.parametrize("description", ["", None, "AADSTS4242424: unknown to us", "Sorry. AADSTS65004"])
-def test_without_a_known_code_oauths_own_error_decides(name, leaf, description):
+def test_oauth_error_decides_without_a_known_aadsts_code(name, exception, description):
     error = error_for(name, description)
 
-    assert type(error) is leaf
+    assert type(error) is exception
     assert error.hint
     assert name in error.detail
 
@@ -125,7 +125,7 @@ def test_without_a_known_code_oauths_own_error_decides(name, leaf, description):
         ("x" * 4096 + f"Trace ID: {TRACE}", ""),
     ],
 )
-def test_the_trace_id_is_a_uuid_or_nothing(description, trace_id):
+def test_trace_id_of_an_error_is_a_uuid_or_empty(description, trace_id):
     assert error_for("invalid_grant", description).trace_id == trace_id
 
 
@@ -141,12 +141,12 @@ def test_the_trace_id_is_a_uuid_or_nothing(description, trace_id):
         "AADSTS65004x",
     ],
 )
-def test_what_only_looks_like_a_code_is_none(code):
+def test_text_that_looks_like_an_aadsts_code_is_none(code):
     assert type(error_for("something_new", code)) is MicrosoftRefused
 
 
 @pytest.mark.parametrize("name", ["", "planted\r\nlog line", "<b>planted</b>", "x" * 65, None, 7, ["x"], "é"])
-def test_an_error_that_is_no_oauth_name_is_not_repeated(name):
+def test_error_that_is_no_oauth_name_is_not_repeated(name):
     error = error_for(name, "planted description, AADSTS, <script>")
 
     assert type(error) is MicrosoftRefused
@@ -158,7 +158,7 @@ def test_an_error_that_is_no_oauth_name_is_not_repeated(name):
     error=st.none() | st.text() | st.integers() | st.lists(st.text()),
     description=st.none() | st.text() | st.text().map("AADSTS50011: ".__add__) | st.integers() | st.binary(),
 )
-def test_any_answer_is_one_of_our_exceptions(error, description):
+def test_any_error_answer_is_one_of_our_exceptions(error, description):
     refused = error_for(error, description)
 
     assert isinstance(refused, MSIdentityError)

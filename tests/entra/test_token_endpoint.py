@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 import pytest
 import requests
 
-from django_ms_identity.entra import token_endpoint
-from django_ms_identity.entra.token_endpoint import Tokens
+from django_ms_identity.entra import code_exchange
+from django_ms_identity.entra.code_exchange import Tokens
 from django_ms_identity.exceptions import (
     ClientMisconfigured,
     CodeExpired,
@@ -30,7 +30,7 @@ CODE, VERIFIER = "planted-code", "planted-verifier-" + "v" * 26
 
 
 def redeem(**changes: object) -> Tokens:
-    return token_endpoint.redeem(
+    return code_exchange.redeem(
         forge.provider(**changes),
         code=CODE,
         verifier=VERIFIER,
@@ -96,16 +96,11 @@ def test_repr_of_tokens_shows_none(wire):
     assert repr(redeem()) == "Tokens()"
 
 
-def test_token_answer_without_access_token_is_enough(wire):
-    wire.post(TOKEN_URL, json=answer(access_token=LEFT_OUT))
-
-    assert redeem().access_token == ""
-
-
-def test_token_answer_may_lack_client_info(wire):
-    wire.post(TOKEN_URL, json=answer(client_info=LEFT_OUT))
+def test_token_answer_needs_no_access_token_and_no_client_info(wire):
+    wire.post(TOKEN_URL, json=answer(access_token=LEFT_OUT, client_info=LEFT_OUT))
 
     assert redeem().id_token
+    assert redeem().access_token == ""
 
 
 OAUTH_ERROR = {
@@ -121,7 +116,8 @@ HOSTILE = [
         {"body": "<html>planted</html>", "content_type": "text/html"}, MicrosoftAnswerInvalid, id="HTML"
     ),
     pytest.param({"json": [answer()]}, MicrosoftAnswerInvalid, id="a list"),
-    pytest.param({"json": "planted"}, MicrosoftAnswerInvalid, id="a text"),
+    pytest.param({"json": "planted error"}, MicrosoftAnswerInvalid, id="a text"),
+    pytest.param({"status": 400, "json": ["error"]}, MicrosoftAnswerInvalid, id="400 with a list"),
     pytest.param({"json": None}, MicrosoftAnswerInvalid, id="null"),
     pytest.param({"body": ""}, MicrosoftAnswerInvalid, id="empty"),
     pytest.param({"json": {}}, MicrosoftAnswerInvalid, id="an empty object"),
@@ -197,15 +193,6 @@ def test_bad_token_answer_raises_our_exception_without_secrets(wire, caplog, hos
     assert "planted" not in forge.chain_text(caught.value) + caplog.text
     assert SECRET not in forge.chain_text(caught.value) + caplog.text
     assert [call.request.url for call in wire.calls] == [TOKEN_URL]
-
-
-@pytest.mark.parametrize("status", [200, 400])
-@pytest.mark.parametrize("body", ["[]", '["error"]', '"error"', "null", "7"])
-def test_token_answer_that_is_no_object_is_refused(wire, status, body):
-    wire.post(TOKEN_URL, status=status, body=body)
-
-    with pytest.raises(MicrosoftAnswerInvalid, match=f"answered {status} and no OAuth answer"):
-        redeem()
 
 
 def test_token_answer_that_is_a_compressed_bomb_is_refused(wire):

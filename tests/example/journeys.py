@@ -16,7 +16,8 @@ from django.core.management import call_command
 from django_ms_identity.emulator.microsoft import Microsoft
 from django_ms_identity.emulator.personas import PERSONAS
 from django_ms_identity.models import Identity
-from django_ms_identity.traits.schema import ProblemKind, parse_schema
+from django_ms_identity.traits.problems import ProblemKind
+from django_ms_identity.traits.schema import parse_schema
 from example_project.management.commands import demo
 
 pytestmark = pytest.mark.django_db

@@ -96,36 +96,36 @@ def test_unchanged_mapper_file_is_not_opened_again(sources: Sources, tmp_path: P
     assert sources.read(f"file://{path}") == "{ a: 1 }"
 
 
-def test_byte_order_mark_is_no_part_of_the_mapper(sources: Sources, tmp_path: Path) -> None:
-    (tmp_path / "m").write_bytes(b"\xef\xbb\xbf{}")
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"\xef\xbb\xbf{}", "{}"), (b"x" * MAX_SOURCE, "x" * MAX_SOURCE)],
+    ids=["BOM", "large"],
+)
+def test_mapper_file_is_read_whole_and_without_byte_order_mark(
+    sources: Sources, tmp_path: Path, content: bytes, text: str
+) -> None:
+    (tmp_path / "m").write_bytes(content)
 
-    assert sources.read(f"file://{tmp_path}/m") == "{}"
+    assert sources.read(f"file://{tmp_path}/m") == text
 
 
-def test_missing_mapper_file_is_named_with_its_path(sources: Sources, tmp_path: Path) -> None:
-    refusal = refusal_of(sources, f"file://{tmp_path}/absent")
-
-    assert f"file://{tmp_path}/absent cannot be read: No such file" in str(refusal)
-    assert os.getcwd() in refusal.hint
-
-
-def test_deleted_mapper_file_is_not_served_from_memory(sources: Sources, tmp_path: Path) -> None:
+def test_mapper_file_that_was_deleted_is_named_with_its_path(sources: Sources, tmp_path: Path) -> None:
     (tmp_path / "m").write_text("{}")
     sources.read(f"file://{tmp_path}/m")
     (tmp_path / "m").unlink()
 
-    refusal_of(sources, f"file://{tmp_path}/m")
+    refusal = refusal_of(sources, f"file://{tmp_path}/m")
+
+    assert f"file://{tmp_path}/m cannot be read: No such file" in str(refusal)
+    assert os.getcwd() in refusal.hint
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes need POSIX")
-def test_mapper_file_that_is_a_pipe_is_refused_and_does_not_block(sources: Sources, tmp_path: Path) -> None:
+def test_mapper_file_that_is_a_pipe_or_folder_is_refused(sources: Sources, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
 
-    assert "not a regular file" in str(refusal_of(sources, f"file://{tmp_path}/pipe"))
-
-
-def test_mapper_file_that_is_a_folder_is_refused(sources: Sources, tmp_path: Path) -> None:
-    assert "not a regular file" in str(refusal_of(sources, f"file://{tmp_path}"))
+    for path in (tmp_path / "pipe", tmp_path):
+        assert "not a regular file" in str(refusal_of(sources, f"file://{path}"))
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,6 @@ def test_unusable_mapper_file_is_refused_without_its_content(
 
     assert problem in str(refusal)
     assert "planted" not in str(refusal)
-
-
-def test_mapper_file_of_the_greatest_size_is_read(sources: Sources, tmp_path: Path) -> None:
-    (tmp_path / "m").write_bytes(b"x" * MAX_SOURCE)
-
-    assert len(sources.read(f"file://{tmp_path}/m")) == MAX_SOURCE
 
 
 # Inline
@@ -253,21 +247,15 @@ def test_failing_mapper_server_is_not_asked_at_every_sign_in(
     assert sources.read(URL) == "{ a: 1 }"
 
 
-def test_mapper_pin_is_compared_and_not_sent(sources: Sources, wire: responses.RequestsMock) -> None:
-    wire.get(URL, body="{ a: 1 }")
-    digest = hashlib.sha256(b"{ a: 1 }").hexdigest()
+@pytest.mark.parametrize("body", [b"{ a: 1 }", b"\xef\xbb\xbf{ a: 1 }"], ids=["plain", "BOM"])
+def test_mapper_pin_is_compared_with_what_is_served_and_not_sent(
+    sources: Sources, wire: responses.RequestsMock, body: bytes
+) -> None:
+    wire.get(URL, body=body)
+    digest = hashlib.sha256(body).hexdigest()
 
     assert sources.read(f"{URL}#sha256={digest.upper()}") == "{ a: 1 }"
     assert wire.calls[0].request.url == URL
-
-
-def test_mapper_with_a_byte_order_mark_is_pinned_as_it_is_served(
-    sources: Sources, wire: responses.RequestsMock
-) -> None:
-    wire.get(URL, body=b"\xef\xbb\xbf{}")
-    digest = hashlib.sha256(b"\xef\xbb\xbf{}").hexdigest()
-
-    assert sources.read(f"{URL}#sha256={digest}") == "{}"
 
 
 def test_mapper_that_does_not_fit_its_pin_is_never_served(

@@ -185,7 +185,7 @@ def test_worker_is_ended_by_its_own_timer_although_the_parent_ignores_the_signal
         signal.signal(signal.SIGPROF, before)
 
     assert worker.process.returncode == -signal.SIGPROF
-    assert worker.ran_out_of_time()
+    assert worker.ran_out_of_time
 
 
 @linux

@@ -25,8 +25,7 @@ from django_ms_identity.exceptions import (
 from django_ms_identity.jsonnet import engines, worker_pool
 from django_ms_identity.jsonnet.engines import Engine
 from django_ms_identity.jsonnet.pipe_worker import PipeWorker
-from django_ms_identity.jsonnet.protocol import MAX_INPUT
-from django_ms_identity.jsonnet.worker_pool import WorkerPool
+from django_ms_identity.jsonnet.worker_pool import MAX_INPUT, WorkerPool
 from django_ms_identity.jsonnet.worker_process import Worker, WorkerGone
 
 ECHO = "std.extVar('claims')"

@@ -15,7 +15,7 @@ from django.views.debug import ExceptionReporter
 
 from django_ms_identity import conf, runtime, signals
 from django_ms_identity.entra.authorization_url import authorize
-from django_ms_identity.entra.token_endpoint import Tokens
+from django_ms_identity.entra.code_exchange import Tokens
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse
 from django_ms_identity.flows.pending_step import StepKind, StoredStep

@@ -29,7 +29,7 @@ def has_format(name: str, value: Any) -> bool:
         "b@" + "a" * 63,
     ],
 )
-def test_an_email_address_is_taken(value: str) -> None:
+def test_email_format_accepts_an_address(value: str) -> None:
     assert is_email(value)
 
 
@@ -58,7 +58,7 @@ def test_an_email_address_is_taken(value: str) -> None:
         "bob\r\nBcc: eve@contoso.example",
     ],
 )
-def test_what_is_no_email_address_is_refused(value: str) -> None:
+def test_email_format_refuses_what_is_no_address(value: str) -> None:
     assert not is_email(value)
 
 
@@ -79,7 +79,7 @@ def test_what_is_no_email_address_is_refused(value: str) -> None:
         ("unheard-of", "anything"),
     ],
 )
-def test_value_of_a_format_is_taken(name: str, value: object) -> None:
+def test_format_accepts_its_values(name: str, value: object) -> None:
     assert has_format(name, value)
 
 
@@ -95,7 +95,7 @@ def test_value_of_a_format_is_taken(name: str, value: object) -> None:
         ("date-time", "2024-02-29"),
     ],
 )
-def test_value_without_the_format_is_refused(name: str, value: str) -> None:
+def test_format_refuses_other_values(name: str, value: str) -> None:
     assert not has_format(name, value)
 
 

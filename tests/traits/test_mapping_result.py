@@ -27,7 +27,7 @@ def faults_of(text: str) -> tuple[str, ...]:
     return refusal.value.faults
 
 
-def test_traits_alone_are_enough() -> None:
+def test_mapper_output_of_traits_alone_is_enough() -> None:
     assert parsed(identity={"traits": {"email": "a@b.example"}}) == MappingResult(
         traits={"email": "a@b.example"}
     )
@@ -40,7 +40,7 @@ def test_absent_metadata_differs_from_empty_metadata() -> None:
     assert mapped.metadata_admin is None
 
 
-def test_a_whole_output_is_read() -> None:
+def test_mapper_output_with_every_key_is_parsed() -> None:
     mapped = parsed(
         identity={
             "traits": {"a": 1},
@@ -62,7 +62,7 @@ def test_a_whole_output_is_read() -> None:
     )
 
 
-def test_no_groups_differs_from_none_mentioned() -> None:
+def test_empty_groups_differ_from_absent_groups() -> None:
     silent = parsed(identity={"traits": {}}, user={})
     emptied = parsed(identity={"traits": {}}, user={"groups": []})
 
@@ -108,14 +108,14 @@ def test_no_groups_differs_from_none_mentioned() -> None:
         ({"identity": {"traits": {}}, "user": {"planted@x": []}}, "user.… is an array"),
     ],
 )
-def test_a_wrong_shape_is_a_fault(output: object, fault: str) -> None:
+def test_mapper_output_of_a_wrong_shape_is_a_fault(output: object, fault: str) -> None:
     faults = faults_of(json.dumps(output))
 
     assert len(faults) == 1
     assert faults[0].startswith(fault)
 
 
-def test_all_faults_are_named_at_once() -> None:
+def test_all_faults_of_a_mapper_output_are_named_at_once() -> None:
     faults = faults_of('{"identity": {"metadata_public": 1, "verified_addresses": [1, 2]}, "user": 5}')
 
     assert [fault.split(" ")[0] for fault in faults] == [
@@ -127,7 +127,7 @@ def test_all_faults_are_named_at_once() -> None:
     ]
 
 
-def test_addresses_are_read_as_leniently_as_go_decodes_them() -> None:
+def test_verified_addresses_are_parsed_as_leniently_as_in_go() -> None:
     mapped = parsed(
         identity={
             "traits": {},
@@ -160,7 +160,7 @@ def test_addresses_are_read_as_leniently_as_go_decodes_them() -> None:
     ],
     ids=["ascii", "unicode space", "not space to Go", "dotted I", "final sigma", "sharp S", "no folding"],
 )
-def test_e_mail_is_lowered_code_point_by_code_point(came: str, stored: str) -> None:
+def test_email_is_lowered_code_point_by_code_point(came: str, stored: str) -> None:
     assert normalise_email(came) == stored
 
 
@@ -183,15 +183,15 @@ def test_e_mail_is_lowered_code_point_by_code_point(came: str, stored: str) -> N
         pytest.param('{"identity": {"traits": {"a": [["\\u0000"]]}}}', id="NUL in an array"),
     ],
 )
-def test_output_that_cannot_be_kept_is_refused(text: str) -> None:
+def test_mapper_output_that_cannot_be_stored_is_refused(text: str) -> None:
     assert faults_of(text)
 
 
-def test_an_escaped_backslash_is_not_a_nul() -> None:
+def test_escaped_backslash_in_mapper_output_is_no_nul() -> None:
     assert parse(r'{"identity": {"traits": {"a": "\\u0000"}}}').traits == {"a": r"\u0000"}
 
 
-def test_lone_surrogates_become_the_replacement_character() -> None:
+def test_lone_surrogates_in_mapper_output_become_the_replacement_character() -> None:
     assert parse(r'{"identity": {"traits": {"a": "\ud800"}}}').traits == {"a": "\ufffd"}
 
 
@@ -211,7 +211,7 @@ OUTPUTS = st.fixed_dictionaries({"identity": IDENTITIES | JSONS}, optional={"use
 
 @settings(deadline=None)
 @given(text=st.text() | OUTPUTS.map(json.dumps) | OUTPUTS.map(json.dumps).map(lambda text: text[:-2]))
-def test_any_output_gives_a_result_or_its_faults(text: str) -> None:
+def test_any_mapper_output_gives_a_result_or_its_faults(text: str) -> None:
     try:
         mapped = parse(text)
     except MapperResultInvalid:
@@ -225,7 +225,7 @@ def test_any_output_gives_a_result_or_its_faults(text: str) -> None:
 
 @settings(deadline=None)
 @given(value=st.text())
-def test_normalising_an_e_mail_twice_changes_nothing_more(value: str) -> None:
+def test_normalised_email_is_normalised_to_itself(value: str) -> None:
     once = normalise_email(value)
 
     assert normalise_email(once) == once

@@ -32,7 +32,7 @@ OBJECTS = st.dictionaries(st.text(max_size=2), JSON_VALUES)
         ({"a": "x"}, {"a": {"b": 1}}, {"a": {"b": 1}}),
     ],
 )
-def test_the_mapper_wins_and_what_it_leaves_out_stays(stored, mapped, merged):
+def test_overlay_prefers_mapped_values_and_keeps_the_others(stored, mapped, merged):
     before = json.dumps(stored)
 
     assert overlay(stored, mapped) == merged
@@ -40,14 +40,14 @@ def test_the_mapper_wins_and_what_it_leaves_out_stays(stored, mapped, merged):
 
 
 @given(OBJECTS, OBJECTS)
-def test_laying_over_twice_changes_nothing_more(stored, mapped):
+def test_overlay_twice_equals_overlay_once(stored, mapped):
     once = overlay(stored, mapped)
 
     assert same(overlay(once, mapped), once)
 
 
 @given(JSON_VALUES)
-def test_a_value_is_the_same_after_a_round_trip_with_other_order(value):
+def test_same_ignores_the_order_of_keys(value):
     assert same(json.loads(json.dumps(value, sort_keys=True)), value)
 
 
@@ -68,6 +68,6 @@ def test_a_value_is_the_same_after_a_round_trip_with_other_order(value):
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True),
     ],
 )
-def test_sameness_is_jsons_and_not_pythons(one, other, expected):
+def test_same_compares_as_json_and_not_as_python(one, other, expected):
     assert same(one, other) is expected
     assert same(other, one) is expected

@@ -19,18 +19,17 @@ from django_ms_identity import conf, runtime
 from django_ms_identity.exceptions import SchemaInvalid, SchemaUnavailable, TraitNotAskable
 from django_ms_identity.traits.json_schema import compile_document
 from django_ms_identity.traits.mapping_result import Address
-from django_ms_identity.traits.problems import ITEM, MAX_COPIED, MAX_ENTRIES, excerpt
-from django_ms_identity.traits.schema import (
-    MAX_PROBLEMS,
-    IdentitySchema,
-    Mark,
+from django_ms_identity.traits.problems import (
+    ITEM,
+    MAX_COPIED,
+    MAX_ENTRIES,
     ProblemKind,
     TraitProblem,
-    load_schema,
+    excerpt,
     merge,
-    parse_schema,
 )
-from django_ms_identity.traits.schema_nodes import MAX_LEVELS
+from django_ms_identity.traits.schema import MAX_PROBLEMS, IdentitySchema, load_schema, parse_schema
+from django_ms_identity.traits.schema_nodes import MAX_LEVELS, Mark
 
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
 URL = "https://files.contoso.example/identity.schema.json"
@@ -110,7 +109,7 @@ def test_kratos_extension_is_understood() -> None:
     assert schema.recovery == (Mark(path=("email",), via="email"),)
 
 
-def test_marks_are_found_below_references_objects_and_arrays() -> None:
+def test_schema_marks_are_found_below_references_objects_and_arrays() -> None:
     schema = schema_of(
         {
             "properties": {
@@ -134,7 +133,7 @@ def test_marks_are_found_below_references_objects_and_arrays() -> None:
     assert schema.addresses({"contact": "none", "emails": {}}) == ()
 
 
-def test_a_schema_that_holds_itself_can_be_read() -> None:
+def test_recursive_schema_is_parsed() -> None:
     children = {f"child{number}": {"$ref": "#/definitions/person"} for number in range(10)}
     schema = schema_of(
         {"$ref": "#/definitions/person"},
@@ -145,14 +144,14 @@ def test_a_schema_that_holds_itself_can_be_read() -> None:
     assert problem == TraitProblem(path=("child1", "child2", "age"), kind=ProblemKind.WRONG_TYPE)
 
 
-def test_marks_are_not_looked_for_without_end() -> None:
+def test_schema_marks_are_searched_to_a_limited_depth() -> None:
     child = {"$ref": "#/properties/traits", "ory.sh/kratos": {"recovery": {"via": "email"}}}
     schema = schema_of({"properties": {"child": child}})
 
     assert [len(mark.path) for mark in schema.recovery] == list(range(1, MAX_LEVELS + 1))
 
 
-def test_a_text_is_parsed_once() -> None:
+def test_schema_text_is_parsed_once() -> None:
     assert parse_schema(json.dumps(QUICKSTART)) is parse_schema(json.dumps(QUICKSTART))
 
 
@@ -169,7 +168,7 @@ def test_a_text_is_parsed_once() -> None:
         pytest.param("9" * 5000, "no JSON", id="number that Python does not read"),
     ],
 )
-def test_what_is_no_schema_is_refused(text: str, fault: str) -> None:
+def test_text_that_is_no_schema_is_refused(text: str, fault: str) -> None:
     assert fault in faults_of(text)[0]
 
 
@@ -221,27 +220,27 @@ def test_what_is_no_schema_is_refused(text: str, fault: str) -> None:
         pytest.param({"a": {"ory.sh/kratos": {"recovery": "email"}}}, "recovery: expected", id="recovery"),
     ],
 )
-def test_a_schema_that_cannot_be_used_is_refused_by_its_place(root: dict[str, Any], fault: str) -> None:
+def test_schema_fault_names_its_place(root: dict[str, Any], fault: str) -> None:
     if "traits" not in root.get("properties", {}) and "traits: it is missing" not in fault:
         root = root | {"properties": {"traits": {}}}
 
     assert any(fault in found for found in faults_of(root))
 
 
-def test_traits_that_refer_to_themselves_are_refused() -> None:
+def test_schema_of_traits_that_refer_to_themselves_is_refused() -> None:
     traits = {"$ref": "#/properties/traits"}
 
     assert any("leads back to itself" in fault for fault in faults_of({"properties": {"traits": traits}}))
 
 
-def test_traits_that_lead_to_no_schema_are_refused() -> None:
+def test_schema_of_traits_that_lead_to_no_schema_is_refused() -> None:
     # The place is named by jsonschema-rs since 0.57 or later.
     (fault,) = faults_of({"a": {"type": 5}, "properties": {"traits": {"$ref": "#/a"}}})
 
     assert ": 5 is not of types" in fault
 
 
-def test_reference_that_leads_nowhere_is_named_where_it_is() -> None:
+def test_schema_reference_that_leads_nowhere_is_named() -> None:
     faults = faults_of(
         {"properties": {"traits": {"$ref": "#/a"}}, "a": {"$ref": "#/b"}, "b": {"allOf": [{"$ref": "#/c"}]}}
     )
@@ -260,7 +259,7 @@ def test_schema_is_used_by_several_threads() -> None:
     assert [len(result.result()) for result in found] == [1, 1]
 
 
-def test_all_faults_are_named_at_once() -> None:
+def test_all_schema_faults_are_named_at_once() -> None:
     faults = faults_of(
         {
             "properties": {
@@ -273,7 +272,7 @@ def test_all_faults_are_named_at_once() -> None:
     assert sorted(places) == ["a/pattern", "b/$ref", "c/type"]
 
 
-def test_a_long_list_of_faults_is_cut() -> None:
+def test_schema_faults_are_limited_in_number() -> None:
     traits = {"properties": {f"p{number}": {"pattern": "("} for number in range(1000)}}
 
     assert len(faults_of({"properties": {"traits": traits}})) <= 20
@@ -285,24 +284,20 @@ def test_a_long_list_of_faults_is_cut() -> None:
     "reference",
     ["https://x.example/s.json", "http://json-schema.org/draft-07/schema#", "s.json#/a", "//x.example", ""],
 )
-def test_a_remote_reference_is_refused_and_never_fetched(keyword: str, reference: str) -> None:
+def test_remote_schema_reference_is_refused_and_never_fetched(keyword: str, reference: str) -> None:
     traits = {"properties": {"t": {keyword: reference}}}
 
     assert any("never fetched" in fault for fault in faults_of({"properties": {"traits": traits}}))
     assert len(responses.calls) == 0
 
 
-def test_schema_library_fetches_no_reference_that_was_overlooked(tmp_path: Path) -> None:
-    file = tmp_path / "other.json"
-    file.write_text("{}")
-
-    with pytest.raises(ValueError, match="not present in a registry"):
-        compile_document({"$schema": DRAFT_7, "$ref": file.as_uri()}, lambda reference: {})
-
-
-def test_schema_library_takes_no_pattern_that_backtracks() -> None:
-    with pytest.raises(ValueError, match="regex"):
-        compile_document({"$schema": DRAFT_7, "pattern": "(?=a)"}, lambda reference: {})
+@pytest.mark.parametrize(
+    ("schema", "refusal"),
+    [({"$ref": Path(__file__).as_uri()}, "not present in a registry"), ({"pattern": "(?=a)"}, "regex")],
+)
+def test_schema_library_takes_no_remote_reference_and_no_look_around(schema: Any, refusal: str) -> None:
+    with pytest.raises(ValueError, match=refusal):
+        compile_document({"$schema": DRAFT_7, **schema}, lambda reference: {})
 
 
 @pytest.mark.parametrize("identifier", ["https://x.example/schemas/", "person.json", "urn:x:y"])
@@ -321,7 +316,7 @@ def test_format_is_checked_in_every_draft(draft: str) -> None:
     ]
 
 
-def test_a_relative_reference_does_not_escape_by_the_identifier() -> None:
+def test_local_schema_reference_is_not_resolved_by_the_identifier() -> None:
     schema = schema_with(
         {"$ref": "#/definitions/a"}, definitions={"a": {"type": "string"}}, **{"$id": "https://x.example/"}
     )
@@ -332,13 +327,13 @@ def test_a_relative_reference_does_not_escape_by_the_identifier() -> None:
 # What is wrong with traits
 
 
-def test_right_traits_have_no_problems() -> None:
+def test_valid_traits_have_no_problems() -> None:
     schema = parse_schema(json.dumps(QUICKSTART))
 
     assert schema.problems({"email": "bob@contoso.example", "name": {"first": "Bob"}}) == ()
 
 
-def test_problems_name_the_trait_and_never_its_value() -> None:
+def test_trait_problems_name_the_trait_and_never_its_value() -> None:
     schema = parse_schema(json.dumps(QUICKSTART))
 
     problems = schema.problems({"name": {"last": 5}, "shoe": "secret"})
@@ -381,7 +376,9 @@ def test_problems_name_the_trait_and_never_its_value() -> None:
         ({"propertyNames": {"pattern": "^[a-z]+$"}}, {"A": 1}, (ProblemKind.PATTERN, None)),
     ],
 )
-def test_each_kind_of_problem_is_told(trait: Any, value: Any, expected: tuple[ProblemKind, object]) -> None:
+def test_trait_problem_has_kind_and_limit(
+    trait: Any, value: Any, expected: tuple[ProblemKind, object]
+) -> None:
     assert kinds(schema_with(trait), value) == [expected]
 
 
@@ -400,24 +397,27 @@ def test_each_kind_of_problem_is_told(trait: Any, value: Any, expected: tuple[Pr
         ({"$ref": "#/definitions/any", "type": "string"}, 5),
     ],
 )
-def test_what_is_right_is_no_problem(trait: Any, value: Any) -> None:
+def test_valid_trait_is_no_problem(trait: Any, value: Any) -> None:
     assert kinds(schema_with(trait, definitions={"any": {}}), value) == []
 
 
-def test_other_properties_are_held_to_their_schema_and_told_by_their_path() -> None:
-    schema = schema_with({"properties": {"a": {}}, "additionalProperties": {"type": "integer"}})
+@pytest.mark.parametrize(
+    ("trait", "value", "path"),
+    [
+        (
+            {"properties": {"a": {}}, "additionalProperties": {"type": "integer"}},
+            {"a": "x", "b": "x"},
+            ("t", "b"),
+        ),
+        ({"items": {"type": "string"}}, ["a", 1], ("t", 1)),
+    ],
+)
+def test_trait_problem_has_the_path_of_its_value(trait: Any, value: Any, path: Any) -> None:
+    (problem,) = schema_with(trait).problems({"t": value})
+    assert problem == TraitProblem(path=path, kind=ProblemKind.WRONG_TYPE)
 
-    (problem,) = schema.problems({"t": {"a": "x", "b": "x"}})
-    assert problem == TraitProblem(path=("t", "b"), kind=ProblemKind.WRONG_TYPE)
 
-
-def test_a_problem_in_an_array_is_told_by_its_place() -> None:
-    (problem,) = schema_with({"items": {"type": "string"}}).problems({"t": ["a", 1]})
-
-    assert problem.path == ("t", 1)
-
-
-def test_a_complaint_of_the_whole_schema_has_no_path() -> None:
+def test_problem_of_all_traits_together_has_no_path() -> None:
     (problem,) = schema_of({}, required=["other"]).problems({})
 
     assert problem == TraitProblem(path=(), kind=ProblemKind.OTHER)
@@ -435,14 +435,14 @@ def test_a_complaint_of_the_whole_schema_has_no_path() -> None:
         pytest.param("https://json-schema.org/draft/2020-12/schema", True, id="2020-12"),
     ],
 )
-def test_the_draft_that_is_named_counts(draft: str | None, refused: bool) -> None:
+def test_schema_draft_decides_about_keywords_beside_a_reference(draft: str | None, refused: bool) -> None:
     named = {"$schema": draft} if draft else {}
     schema = schema_with({"$ref": "#/definitions/any", "type": "string"}, definitions={"any": {}}, **named)
 
     assert bool(kinds(schema, 5)) is refused
 
 
-def test_draft_4_knows_its_own_exclusive_bounds() -> None:
+def test_schema_of_draft_4_has_boolean_exclusive_bounds() -> None:
     schema = schema_with(
         {"minimum": 1, "exclusiveMinimum": True}, **{"$schema": "http://json-schema.org/draft-04/schema#"}
     )
@@ -451,7 +451,7 @@ def test_draft_4_knows_its_own_exclusive_bounds() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, b"x"])
-def test_what_no_json_carries_is_of_a_wrong_type(value: Any) -> None:
+def test_trait_that_json_cannot_hold_is_of_a_wrong_type(value: Any) -> None:
     schema = schema_with({"multipleOf": 0.1})
 
     (problem,) = schema.problems({"t": [value]})
@@ -562,19 +562,16 @@ def test_excerpt_of_traits_is_bounded_in_all() -> None:
 # By URL
 
 
-def test_a_schema_is_loaded_from_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "identity.schema.json"
-    file.write_text(json.dumps(QUICKSTART))
+def test_schema_is_loaded_from_a_file_or_inline(tmp_path: Path) -> None:
+    file, text = tmp_path / "identity.schema.json", json.dumps(QUICKSTART)
+    file.write_text(text)
 
-    assert load_schema(f"file://{file}", sources=runtime.sources(conf.get_config())).identifiers
-
-
-def test_a_schema_is_loaded_inline() -> None:
-    assert load_schema(inline(json.dumps(QUICKSTART)), sources=runtime.sources(conf.get_config())).identifiers
+    for url in (f"file://{file}", inline(text)):
+        assert load_schema(url, sources=runtime.sources(conf.get_config())).identifiers
 
 
 @responses.activate
-def test_a_schema_is_loaded_once_from_the_web() -> None:
+def test_schema_is_fetched_once_by_https() -> None:
     responses.get(URL, json=QUICKSTART)
 
     first = load_schema(URL, sources=runtime.sources(conf.get_config()))
@@ -594,7 +591,7 @@ def test_a_schema_is_loaded_once_from_the_web() -> None:
         pytest.param("file:///none/mapper.json", "file:///none/mapper.json cannot", id="no file"),
     ],
 )
-def test_a_schema_that_cannot_be_read_is_said_so(url: str, said: str) -> None:
+def test_schema_that_cannot_be_read_is_unavailable(url: str, said: str) -> None:
     with pytest.raises(SchemaUnavailable) as refusal:
         load_schema(url, sources=runtime.sources(conf.get_config()))
 
@@ -604,14 +601,14 @@ def test_a_schema_that_cannot_be_read_is_said_so(url: str, said: str) -> None:
 
 
 @responses.activate
-def test_a_server_that_does_not_have_the_schema_is_said_so() -> None:
+def test_schema_that_its_server_does_not_have_is_unavailable() -> None:
     responses.get(URL, status=404)
 
     with pytest.raises(SchemaUnavailable, match="404"):
         load_schema(URL, sources=runtime.sources(conf.get_config()))
 
 
-def test_a_loaded_schema_with_faults_is_invalid() -> None:
+def test_loaded_schema_with_faults_is_invalid() -> None:
     with pytest.raises(SchemaInvalid):
         load_schema(inline("{}"), sources=runtime.sources(conf.get_config()))
 
@@ -619,37 +616,26 @@ def test_a_loaded_schema_with_faults_is_invalid() -> None:
 # Merging
 
 
-def test_typed_traits_join_the_mapped_ones() -> None:
-    traits: Any = {"email": "bob@contoso.example", "name": {"first": "Bob"}, "age": "old"}
+@pytest.mark.parametrize(
+    ("typed", "merged"),
+    [
+        pytest.param({}, {"a": 1, "b": {"c": 2}}, id="nothing"),
+        pytest.param(
+            {("b", "d"): 3, ("a",): "x"}, {"a": "x", "b": {"c": 2, "d": 3}}, id="joined and replaced"
+        ),
+        pytest.param({("e", "f"): "y"}, {"a": 1, "b": {"c": 2}, "e": {"f": "y"}}, id="new object"),
+        pytest.param({("a",): None, ("b", "d"): None, ("e", "f"): None}, {"b": {"c": 2}}, id="left blank"),
+        pytest.param({("a", "f"): "y"}, {"a": {"f": "y"}, "b": {"c": 2}}, id="object for a scalar"),
+        pytest.param({("a", "f"): None}, {"a": 1, "b": {"c": 2}}, id="blank in a scalar"),
+    ],
+)
+def test_merge_puts_typed_traits_among_mapped_ones(typed: Any, merged: Any) -> None:
+    traits: Any = {"a": 1, "b": {"c": 2}}
 
-    merged = merge(traits, {("name", "last"): "Builder", ("age",): 42, ("home", "city"): "Bern"})
-
-    assert merged == {
-        "email": "bob@contoso.example",
-        "name": {"first": "Bob", "last": "Builder"},
-        "age": 42,
-        "home": {"city": "Bern"},
-    }
-    assert traits == {"email": "bob@contoso.example", "name": {"first": "Bob"}, "age": "old"}
-
-
-def test_merging_copies_what_is_kept() -> None:
-    traits: Any = {"name": {"first": "Bob"}}
-
-    merge(traits, {})["name"]["first"] = "Eve"
-
-    assert traits == {"name": {"first": "Bob"}}
-
-
-def test_a_blank_takes_the_trait_away() -> None:
-    assert merge({"a": 1, "b": {"c": 2}}, {("a",): None, ("b", "d"): None, ("e", "f"): None}) == {
-        "b": {"c": 2}
-    }
-
-
-def test_what_stands_in_the_way_of_an_object_gives_way() -> None:
-    assert merge({"name": "Bob"}, {("name", "first"): "Bob"}) == {"name": {"first": "Bob"}}
-    assert merge({"name": "Bob"}, {("name", "first"): None}) == {"name": "Bob"}
+    result: Any = merge(traits, typed)
+    assert result == merged
+    result.get("b")["c"] = "changed"
+    assert traits == {"a": 1, "b": {"c": 2}}
 
 
 # A value or our exception
@@ -765,7 +751,7 @@ def answered(schema: IdentitySchema, traits: Any) -> None:
     ),
     traits=st.dictionaries(NAMES, SCALARS | st.lists(SCALARS) | st.dictionaries(NAMES, SCALARS)),
 )
-def test_any_schema_and_traits_get_an_answer_or_our_refusal(root: Any, traits: Any) -> None:
+def test_any_schema_and_traits_give_problems_or_our_exception(root: Any, traits: Any) -> None:
     with suppress(SchemaInvalid):
         answered(parse_schema.__wrapped__(json.dumps(root)), traits)
 
@@ -776,7 +762,7 @@ def test_any_schema_and_traits_get_an_answer_or_our_refusal(root: Any, traits: A
     traits=st.dictionaries(KEYWORDS, VALUES, max_size=4),
     instance=st.dictionaries(KEYWORDS, VALUES, max_size=3),
 )
-def test_any_json_gets_an_answer_or_our_refusal(root: Any, traits: Any, instance: Any) -> None:
+def test_any_json_as_schema_is_parsed_or_refused(root: Any, traits: Any, instance: Any) -> None:
     with suppress(SchemaInvalid):
         answered(parse_schema.__wrapped__(json.dumps(root | {"properties": {"traits": traits}})), instance)
 
@@ -788,7 +774,7 @@ def test_any_text_is_a_schema_or_refused(text: str) -> None:
 
 
 @given(instance=st.dictionaries(st.sampled_from(["email", "name", "first", "x"]), VALUES, max_size=4))
-def test_any_traits_get_an_answer(instance: Any) -> None:
+def test_any_traits_give_problems(instance: Any) -> None:
     schema = parse_schema(json.dumps(QUICKSTART))
 
     assert isinstance(schema.problems(instance), tuple)
