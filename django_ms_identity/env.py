@@ -42,7 +42,11 @@ def settings_from_env() -> dict[str, object]:
         settings["BASE_REDIRECT_URI"] = given[_BASE]
     shorthand = [name for name in _SHORTHAND if name in given]
     if _PROVIDERS in given:
-        settings["PROVIDERS"] = [entry for entry in _array(given[_PROVIDERS], faults) if _is_microsoft(entry)]
+        providers = [entry for entry in _array(given[_PROVIDERS], faults) if _is_microsoft(entry)]
+        if any(isinstance(entry, dict) and "mapper" in entry for entry in providers):
+            # Kratos' variable holds data; the code that runs is chosen in the settings.
+            faults.append(f"{_PROVIDERS} has the key mapper, which is for the settings only. Use mapper_url.")
+        settings["PROVIDERS"] = providers
     elif shorthand:
         settings["PROVIDERS"] = [
             {"id": "microsoft", **{_SHORTHAND[name]: _value(name, given[name]) for name in shorthand}}

@@ -156,6 +156,15 @@ def test_broken_json_says_where_and_quotes_nothing(environment, text, where):
     assert SECRET not in str(fault)
 
 
+@pytest.mark.parametrize("mapper", ["project.mappers.claims", None])
+def test_python_mapper_in_the_array_is_a_fault(environment, mapper):
+    environment(**{PROVIDERS: json.dumps([{**MICROSOFT, "mapper": mapper}])})
+
+    (fault,) = conf.parse().faults
+
+    assert f"{PROVIDERS} has the key mapper, which is for the settings only" in str(fault)
+
+
 def test_a_fault_of_a_provider_names_its_place(environment):
     environment(**{PROVIDERS: json.dumps([GOOGLE, {**MICROSOFT, "microsoft_tenant": ""}])})
 

@@ -15,8 +15,11 @@ from django_ms_identity.exceptions import (
     MapperRuntimeFailed,
     MapperUnavailable,
     MSIdentityError,
+    PythonMapperFailed,
+    RegistrationRefused,
     SchemaInvalid,
     SchemaUnavailable,
+    SignInRefused,
 )
 from django_ms_identity.identities.user_fields import PRIVILEGES
 from django_ms_identity.traits.mapping_result import MappingResult
@@ -62,8 +65,12 @@ def check_mappers(app_configs: Sequence[AppConfig] | None, **_: object) -> list[
     for provider in parsed.config.providers:
         try:
             mapped = map_sample(provider, parsed.config)
-        except (MapperRuntimeFailed, MapperUnavailable) as error:
-            # A mapper may well refuse the sample's person, and a URL may be out of reach from here.
+        except MapperUnavailable as error:
+            # A URL may be out of reach from here; `check_project` reports a Python function.
+            if not provider.mapper:
+                found.append(Warning(_text(provider, error), hint=_hint(error), id=ids.W_MAPPER))
+        except (MapperRuntimeFailed, PythonMapperFailed, RegistrationRefused, SignInRefused) as error:
+            # A mapper may well refuse the sample's person.
             found.append(Warning(_text(provider, error), hint=_hint(error), id=ids.W_MAPPER))
         except MSIdentityError as error:
             found.append(Error(_text(provider, error), hint=_hint(error), id=ids.E_MAPPER))

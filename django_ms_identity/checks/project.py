@@ -15,7 +15,9 @@ from django.utils.module_loading import import_string
 from django_ms_identity import conf
 from django_ms_identity.conf import Config
 from django_ms_identity.entra.providers import ResponseMode
+from django_ms_identity.exceptions import MapperUnavailable
 from django_ms_identity.sessions import BACKEND
+from django_ms_identity.traits import python_mapper
 
 from . import ids
 from .content_security_policy import allows, form_action_sources
@@ -145,6 +147,15 @@ def _hooks(config: Config) -> Iterable[CheckMessage]:
                 )
 
 
+def _mappers(config: Config) -> Iterable[CheckMessage]:
+    for provider in config.providers:
+        try:
+            if provider.mapper:
+                python_mapper.load(provider.mapper)
+        except MapperUnavailable as error:
+            yield Error(f"Provider {provider.id!r}: {error.detail}.", hint=error.hint, id=ids.E_MAPPER)
+
+
 def _emulator(config: Config) -> Iterable[CheckMessage]:
     if "django_ms_identity.emulator" in settings.INSTALLED_APPS and not settings.DEBUG:
         yield Warning(
@@ -172,5 +183,6 @@ _CHECKS: tuple[Callable[[Config], Iterable[CheckMessage]], ...] = (
     _hosts,
     _form_action,
     _hooks,
+    _mappers,
     _emulator,
 )

@@ -75,6 +75,7 @@ def parse_provider(
         subject_source=subject_source,
         scope=_scope(scope, subject_source),
         mapper_url=read.text("mapper_url"),
+        mapper=_mapper(read),
         requested_claims=_requested_claims(read),
         pkce=read.choice("pkce", Pkce.AUTO),
         account_linking_mode=read.choice("account_linking_mode", AccountLinkingMode.CONFIRM),
@@ -123,6 +124,15 @@ def _scope(scope: tuple[str, ...], subject_source: SubjectSource) -> tuple[str, 
     if subject_source is SubjectSource.ME and not graph:
         names.append("User.Read")
     return tuple(dict.fromkeys(names))
+
+
+def _mapper(read: DictReader) -> str:
+    path = read.text("mapper")
+    if path and read.text("mapper_url"):
+        read.fault("mapper", "and mapper_url are both set.", "Keep one of them.")
+    elif path and "." not in path:
+        read.fault("mapper", "is not the dotted path of a function.", '"mapper": "my_project.mappers.claims"')
+    return path
 
 
 def _requested_claims(read: DictReader) -> str:

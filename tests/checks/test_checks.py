@@ -65,6 +65,7 @@ def found(*, deploy=False, **changes):
         return sorted(message.id for message in run(deploy=deploy))
 
 
+MAPPERS = "tests.support.mapper_functions"
 BROKEN = [
     pytest.param(ids.E_SETTINGS, {"MS_IDENTITY": {"PROVIDRS": []} | provider()}, id="unknown key"),
     pytest.param(ids.E_SETTINGS, {"MS_IDENTITY": provider(client_id="")}, id="no client id"),
@@ -78,6 +79,19 @@ BROKEN = [
         ids.E_SETTINGS,
         {"MS_IDENTITY": provider(mapper_url="/etc/mapper.jsonnet")},
         id="mapper without scheme",
+    ),
+    pytest.param(
+        ids.E_MAPPER, {"MS_IDENTITY": provider(mapper="nowhere.at_all")}, id="Python mapper that is not there"
+    ),
+    pytest.param(
+        ids.E_MAPPER,
+        {"MS_IDENTITY": provider(mapper=f"{MAPPERS}.NOT_A_FUNCTION")},
+        id="Python mapper that is no function",
+    ),
+    pytest.param(
+        ids.E_MAPPER,
+        {"MS_IDENTITY": provider(mapper=f"{MAPPERS}.asynchronous")},
+        id="Python mapper that is asynchronous",
     ),
     pytest.param(ids.W_SETTINGS, {"MS_IDENTITY": provider(pkce="never")}, id="PKCE off"),
     pytest.param(ids.W_SETTINGS, {"MS_IDENTITY": provider(auth_url="https://x")}, id="key without meaning"),
@@ -357,6 +371,10 @@ DEPLOYED = {
             {"MS_IDENTITY": provider(mapper_url="file:///nowhere/mapper.jsonnet")},
             id="mapper out of reach",
         ),
+        *(
+            pytest.param(ids.W_MAPPER, {"MS_IDENTITY": provider(mapper=f"{MAPPERS}.{name}")}, id=name)
+            for name in ("quote", "refuse_registration", "refuse_sign_in")
+        ),
         pytest.param(
             ids.W_PRIVILEGES_STAY,
             {"MS_IDENTITY": provider(mapper_url=inline(PRIVILEGES))},
@@ -395,6 +413,10 @@ def test_a_fault_of_the_deployment_is_told_under_deploy_only(check_id, changes):
 )
 def test_a_healthy_deployment_hears_nothing(changes):
     assert found(deploy=True, **DEPLOYED | changes) == []
+
+
+def test_python_mapper_that_is_not_there_is_told_once_under_deploy():
+    assert found(deploy=True, **DEPLOYED, MS_IDENTITY=provider(mapper="nowhere.at_all")) == [ids.E_MAPPER]
 
 
 def test_a_mapper_that_stumbles_says_where():

@@ -58,7 +58,7 @@ def test_every_key_has_its_default():
     assert (provider.tenant.value, provider.tenant.kind) == (TID, TenantKind.GUID)
     assert provider.subject_source is SubjectSource.USERINFO
     assert provider.scope == ("openid", "profile", "email")
-    assert provider.mapper_url == ""
+    assert provider.mapper_url == provider.mapper == ""
     assert provider.requested_claims == ""
     assert provider.pkce is Pkce.AUTO
     assert provider.account_linking_mode is AccountLinkingMode.CONFIRM
@@ -126,7 +126,14 @@ def test_every_key_is_read():
 
 
 def test_these_tests_know_every_key():
-    assert set(EVERYTHING) | set(IGNORED) == set(KEYS)
+    assert {*EVERYTHING, "mapper", *IGNORED} == set(KEYS)
+
+
+def test_python_mapper_stands_in_place_of_mapper_url():
+    provider, faults, _ = parse({**MINIMAL, "mapper": "project.mappers.claims", "mapper_url": ""})
+
+    assert provider, faults
+    assert provider.mapper == "project.mappers.claims"
 
 
 def test_a_provider_object_of_kratos_works_as_it_is():
@@ -207,7 +214,7 @@ def test_all_faults_come_at_once():
         ("microsoft_tennant", "microsoft_tenant"),
         ("scopes", "scope"),
         ("allowed_tenant", "allowed_tenants"),
-        ("mapper", "mapper_url"),
+        ("maper", "mapper"),
     ],
 )
 def test_a_misspelt_key_is_named_with_the_nearest(typed, meant):
@@ -278,6 +285,13 @@ def test_what_has_no_effect_earns_a_warning(changes, word):
             {"microsoft_tenant": "a" * 260 + ".example"}, "microsoft_tenant cannot be", id="tenant too long"
         ),
         pytest.param({"label": 7}, "label must be text", id="label a number"),
+        pytest.param({"mapper": len}, "mapper must be text", id="mapper a function"),
+        pytest.param({"mapper": "claims"}, "mapper is not the dotted path", id="mapper without a module"),
+        pytest.param(
+            {"mapper": "project.claims", "mapper_url": "base64://e30="},
+            "mapper and mapper_url are both set",
+            id="two mappers",
+        ),
         pytest.param({"scope": "email profile"}, "scope must be a list of texts", id="scope a text"),
         pytest.param({"scope": [1]}, "scope must be a list of texts", id="scope numbers"),
         pytest.param({"requested_claims": "{}"}, "requested_claims must be an object", id="claims a text"),
