@@ -10,6 +10,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import lru_cache
 from pkgutil import resolve_name
 from typing import TypeAlias
 
@@ -27,6 +28,7 @@ from django_ms_identity.jsonnet.worker_process import MAX_OUTPUT
 PythonMapper: TypeAlias = Callable[[JSONObject, JSONObject], object]
 
 
+@lru_cache(maxsize=32)
 def load(path: str) -> PythonMapper:
     """Return the function at a dotted path; raise ``MapperUnavailable`` if it cannot be used."""
     try:
@@ -43,18 +45,17 @@ def load(path: str) -> PythonMapper:
     )
 
 
-def evaluate(
-    path: str, *, claims: Mapping[str, JSON], identity: Mapping[str, JSON], explain: bool = False
-) -> str:
-    """Return the JSON text of what a mapper makes of copies of ``claims`` and ``identity``.
+def evaluate(path: str, *, claims: JSONObject, identity: Mapping[str, JSON], explain: bool = False) -> str:
+    """Return the JSON text of what a mapper makes of ``claims`` and of a copy of ``identity``.
 
+    ``claims`` must belong to this call alone, as ``mapper_claims`` makes them: the mapper may change them.
     ``explain`` puts the mapper's exception with its traceback, which may hold claims, into the hint. Raises
     ``RegistrationRefused`` and ``SignInRefused`` as the mapper does, ``PythonMapperFailed`` for any other
     exception, ``MapperUnavailable``, ``MapperResultInvalid`` and ``MapperOutputTooLarge``.
     """
     mapper = load(path)
     try:
-        output = encode(clean(mapper(deepcopy(dict(claims)), deepcopy(dict(identity)))))
+        output = encode(clean(mapper(claims, deepcopy(dict(identity)))))
     except (RegistrationRefused, SignInRefused):
         raise
     except NotJSON as error:
