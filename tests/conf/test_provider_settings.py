@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_ms_identity.conf.provider_settings import IGNORED, KEYS, parse_provider
-from django_ms_identity.conf.reader import ConfigIssue
+from django_ms_identity.conf.reader import ConfigIssue, DictReader
 from django_ms_identity.entra.clouds import CONSUMER_TENANT, Cloud, TenantKind
 from django_ms_identity.entra.providers import (
     AccountLinkingMode,
@@ -28,12 +28,11 @@ from tests.entra.forge import CLIENT_ID, OTHER_TID, SECRET, TID
 MINIMAL = {"id": "microsoft", "client_id": CLIENT_ID, "client_secret": SECRET, "microsoft_tenant": TID}
 
 
-def parse(raw: object) -> tuple[Provider | None, list[ConfigIssue], list[ConfigIssue]]:
-    faults: list[ConfigIssue] = []
-    warnings: list[ConfigIssue] = []
-    provider = parse_provider(raw, path="PROVIDERS[0]", faults=faults, warnings=warnings)
-    assert (provider is None) is bool(faults)
-    return provider, faults, warnings
+def parse(raw: Mapping[str, object]) -> tuple[Provider | None, list[ConfigIssue], list[ConfigIssue]]:
+    read = DictReader(raw, path="PROVIDERS[0]")
+    provider = parse_provider(read)
+    assert (provider is None) is bool(read.faults)
+    return provider, read.faults, read.warnings
 
 
 def faults_of(**changes: object) -> list[str]:
@@ -198,10 +197,10 @@ def test_all_faults_come_at_once():
         "client_secert",
         "id",
         "microsoft_tenant",
-        "scope",
         "client_id",
         "client_secret",
         "cloud",
+        "scope",
         "pkce",
     ]
 
@@ -294,9 +293,9 @@ def test_what_has_no_effect_earns_a_warning(changes, word):
         ),
         pytest.param({"scope": "email profile"}, "scope must be a list of texts", id="scope a text"),
         pytest.param({"scope": [1]}, "scope must be a list of texts", id="scope numbers"),
-        pytest.param({"requested_claims": "{}"}, "requested_claims must be an object", id="claims a text"),
+        pytest.param({"requested_claims": "{}"}, "requested_claims must be a dict", id="claims a text"),
         pytest.param(
-            {"requested_claims": {"email": None}}, "requested_claims must be", id="claims of no target"
+            {"requested_claims": {"email": None}}, "requested_claims.email is not", id="claims of no target"
         ),
         pytest.param(
             {"requested_claims": {"id_token": {1j}}},
@@ -421,13 +420,6 @@ def test_openid_is_always_asked_and_user_read_when_graph_is(scope, source, expec
     assert forge.provider(scope=scope, subject_source=source).scope == expected
 
 
-@pytest.mark.parametrize("raw", [None, 7, "x", [], [("id", "x")], {1}])
-def test_provider_that_is_no_object_is_one_fault(raw):
-    _, faults, _ = parse(raw)
-
-    assert [fault.path for fault in faults] == ["PROVIDERS[0]"]
-
-
 values = st.recursive(
     st.none()
     | st.booleans()
@@ -453,8 +445,3 @@ def test_any_object_is_a_provider_or_faults(changes):
     assert provider or all(fault.path and fault.message for fault in faults)
     if provider:
         assert hash(provider) == hash(provider)
-
-
-@given(raw=values)
-def test_anything_is_a_provider_or_faults(raw):
-    assert parse(raw)[0] is None or isinstance(raw, Mapping)

@@ -117,7 +117,10 @@ def test_good_setting_is_accepted(settings, field, value):
         pytest.param({"ENABLED": "yes"}, "ENABLED must be True or False, not str.", id="flag"),
         pytest.param({"REGISTRATION_ENABLED": 1}, "REGISTRATION_ENABLED must be True or False", id="1"),
         pytest.param({"PROVIDERS": PROVIDER}, "PROVIDERS must be a list", id="one provider, no list"),
-        pytest.param({"PROVIDERS": ["microsoft"]}, "PROVIDERS[0] must be an object", id="text as provider"),
+        *(
+            pytest.param({"PROVIDERS": [raw]}, "PROVIDERS[0] must be a dict", id=f"{raw} as provider")
+            for raw in (None, 7, "microsoft", [], [("id", "x")], {1}, {1: "x"})
+        ),
         pytest.param(
             {"PROVIDERS": [PROVIDER, PROVIDER]}, "PROVIDERS[1].id 'microsoft' is used twice.", id="twice"
         ),
@@ -138,40 +141,40 @@ def test_good_setting_is_accepted(settings, field, value):
         pytest.param({"BASE_REDIRECT_URI": "ftp://a"}, "BASE_REDIRECT_URI must be", id="ftp"),
         pytest.param({"BASE_REDIRECT_URI": "http://a"}, "BASE_REDIRECT_URI must be https", id="http"),
         pytest.param({"BASE_REDIRECT_URI": 1}, "BASE_REDIRECT_URI must be text, not int.", id="number"),
-        pytest.param({"HOOKS": []}, "HOOKS must be a dict of stages.", id="hooks as a list"),
+        pytest.param({"HOOKS": []}, "HOOKS must be a dict", id="hooks as a list"),
         pytest.param({"HOOKS": {"after_logn": []}}, "HOOKS.after_logn is not a key", id="unknown stage"),
         pytest.param({"HOOKS": {"after_login": "a.b"}}, "HOOKS.after_login must be a list", id="stage"),
         pytest.param(
             {"HOOKS": {"after_login": [{"hook": "web_hok"}]}},
-            "HOOKS.after_login[0] is not a hook.",
+            "HOOKS.after_login[0].hook is not the name of a hook.",
             id="unknown hook",
         ),
-        pytest.param({"HOOKS": {"after_login": ["a.b"]}}, "HOOKS.after_login[0] is not a hook.", id="text"),
+        pytest.param({"HOOKS": {"after_login": ["a.b"]}}, "HOOKS.after_login[0] must be a dict", id="text"),
         pytest.param(
             {"HOOKS": {"after_login": [{"hook": "session"}]}},
-            "HOOKS.after_login[0] 'session' belongs to after_registration only.",
+            "HOOKS.after_login[0].hook 'session' belongs to after_registration only.",
             id="session after login",
         ),
         pytest.param(
             {"HOOKS": {"after_registration": [{"hook": "revoke_active_sessions"}]}},
-            "HOOKS.after_registration[0] 'revoke_active_sessions' belongs to after_login and after_settings "
-            "only.",
+            "HOOKS.after_registration[0].hook 'revoke_active_sessions' belongs to after_login and "
+            "after_settings only.",
             id="revocation after registration",
         ),
         pytest.param(
             {"HOOKS": {"after_registration": [{"hook": "require_verified_address"}]}},
-            "HOOKS.after_registration[0] 'require_verified_address' belongs to after_login only.",
+            "HOOKS.after_registration[0].hook 'require_verified_address' belongs to after_login only.",
             id="verified address after registration",
         ),
         pytest.param(
             {"HOOKS": {"after_settings": [{"hook": "session"}]}},
-            "HOOKS.after_settings[0] 'session' belongs to after_registration only.",
+            "HOOKS.after_settings[0].hook 'session' belongs to after_registration only.",
             id="session after a change of settings",
         ),
         pytest.param(
-            {"HOOKS": {"after_login": [{"hook": "web_hook"}]}},
-            "HOOKS.after_login[0].config must be an object.",
-            id="web hook without config",
+            {"HOOKS": {"after_login": [{"hook": "web_hook", "config": {"method": "POST"}}]}},
+            "HOOKS.after_login[0].config.url is missing.",
+            id="web hook without URL",
         ),
         pytest.param(
             {"HOOKS": {"after_login": [{"hook": "web_hook", "config": {**WEB_HOOK["config"], "urll": ""}}]}},
@@ -283,7 +286,7 @@ def test_all_settings_faults_are_listed_at_once():
         "PROVIDRS is not a key that exists.",
         "PROVIDERS[0].client_id is missing.",
         "PROVIDERS[0].pkce cannot be 'sometimes'.",
-        "HOOKS.after_login[0] is not a hook.",
+        "HOOKS.after_login[0].hook is not the name of a hook.",
         "FLOW_LIFESPAN must be a positive number of seconds or a timedelta.",
     )
     for fault in caught.value.faults:

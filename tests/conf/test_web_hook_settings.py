@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_ms_identity.conf.reader import DictReader
 from django_ms_identity.conf.web_hook_settings import KEYS, ResponseUse, parse_web_hook
 from tests.support.web_hooks import URL, faults_of, make_hook, template
 
@@ -54,8 +55,6 @@ def test_web_hook_needs_only_url_and_method():
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        (None, "HOOK must be an object."),
-        ([], "HOOK must be an object."),
         ({"method": "POST"}, "HOOK.url is missing."),
         ({"url": URL}, "HOOK.method is missing."),
         ({"url": URL, "method": 1}, "HOOK.method must be text, not int."),
@@ -65,10 +64,10 @@ def test_web_hook_needs_only_url_and_method():
             "HOOK.allow_private must be True or False, not int.",
         ),
         ({"url": URL, "method": "POST", "id": "a\nb"}, "HOOK.id holds line breaks"),
-        ({"url": URL, "method": "POST", "headers": "x"}, "HOOK.headers must be an object"),
-        ({"url": URL, "method": "POST", "headers": {1: "x"}}, "HOOK.headers must be an object"),
+        ({"url": URL, "method": "POST", "headers": "x"}, "HOOK.headers must be a dict"),
+        ({"url": URL, "method": "POST", "headers": {1: "x"}}, "HOOK.headers must be a dict"),
         ({"url": URL, "method": "POST", "headers": {"X": 1}}, "HOOK.headers.X must be text, not int."),
-        ({"url": URL, "method": "POST", "response": True}, "HOOK.response must be an object"),
+        ({"url": URL, "method": "POST", "response": True}, "HOOK.response must be a dict"),
         ({"url": URL, "method": "POST", "response": {"parse": "yes"}}, "HOOK.response.parse must be True"),
         ({"url": URL, "method": "POST", "body": "./body.jsonnet"}, "HOOK.body has no scheme"),
         ({"url": URL, "method": "POST", "body": "http://127.0.0.1/b"}, "HOOK.body uses http://"),
@@ -322,11 +321,11 @@ def test_web_hook_response_is_not_both_ignored_and_parsed(config):
 
 
 def test_kratos_web_hook_key_without_use_is_a_warning():
-    warnings = []
     config = {"url": URL, "method": "POST", "can_interrupt": True, "emit_analytics_event": False}
+    read = DictReader(config, path="HOOK")
 
-    assert parse_web_hook(config, where="HOOK", faults=[], warnings=warnings)
-    assert [warning.path for warning in warnings] == ["HOOK.can_interrupt", "HOOK.emit_analytics_event"]
+    assert parse_web_hook(read)
+    assert [warning.path for warning in read.warnings] == ["HOOK.can_interrupt", "HOOK.emit_analytics_event"]
 
 
 # Secrets and hostile input
