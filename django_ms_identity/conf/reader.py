@@ -113,7 +113,7 @@ class DictReader:
     def inner(self, key: str, hint: str = "") -> DictReader:
         """Read the mapping at ``key``; an empty one where there is none. Anything else is a fault."""
         value = self._source.get(key)
-        return self._reader(key, {} if value is None or not self._is_mapping(key, value, hint) else value)
+        return self._reader(key, value if value is not None and self._is_mapping(value, key, hint) else {})
 
     def entries(self, key: str, hint: str) -> list[DictReader]:
         """Read each mapping of the list at ``key``. Anything else is a fault."""
@@ -122,9 +122,9 @@ class DictReader:
             self.fault(key, "must be a list.", hint)
             return []
         entries = {f"{key}[{index}]": entry for index, entry in enumerate(value or ())}
-        return [self._reader(at, entry) for at, entry in entries.items() if self._is_mapping(at, entry, hint)]
+        return [self._reader(at, entry) for at, entry in entries.items() if self._is_mapping(entry, at, hint)]
 
-    def _is_mapping(self, key: str, value: object, hint: str) -> TypeGuard[Mapping[str, object]]:
+    def _is_mapping(self, value: object, key: str, hint: str) -> TypeGuard[Mapping[str, object]]:
         if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
             return True
         self.fault(key, "must be a dict with texts as keys.", hint)
