@@ -6,7 +6,7 @@ is a different key and ``override_settings`` just works.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
@@ -191,10 +191,10 @@ def _return_urls(read: DictReader) -> tuple[HttpUrl, ...]:
 
 def _seconds(read: DictReader, key: str, default: float) -> float:
     value = read.raw(key)
-    if value is None:
-        return default
     if isinstance(value, timedelta):
         value = value.total_seconds()
+    if value is None:
+        return float(default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**9:
         read.fault(key, "must be a positive number of seconds or a timedelta.", f'"{key}": {default:g}')
         return default
@@ -202,18 +202,13 @@ def _seconds(read: DictReader, key: str, default: float) -> float:
 
 
 def _http_timeout(read: DictReader) -> tuple[float, float]:
-    default = (3.0, 10.0)
     value = read.raw("HTTP_TIMEOUT")
-    if value is None:
-        return default
-    pair: Sequence[object] = value if isinstance(value, list | tuple) else (value, value)
-    inner = DictReader(
-        dict(zip(("connect", "read"), pair, strict=False)), path="HTTP_TIMEOUT", faults=read.faults
-    )
+    pair = value if isinstance(value, list | tuple) else (value, value)
     if len(pair) != 2:
         read.fault("HTTP_TIMEOUT", "must be (connect, read) in seconds.", '"HTTP_TIMEOUT": (3, 10)')
-        return default
-    return _seconds(inner, "connect", default[0]), _seconds(inner, "read", default[1])
+        pair = (None, None)
+    inner = DictReader({"connect": pair[0], "read": pair[1]}, path="HTTP_TIMEOUT", faults=read.faults)
+    return _seconds(inner, "connect", 3), _seconds(inner, "read", 10)
 
 
 def _emulator_url(read: DictReader, *, debug: bool) -> str:

@@ -85,8 +85,8 @@ def make_body(
 ) -> bytes | None:
     """Return what the template makes of ``ctx``, or ``None`` if it cancels the request.
 
-    It is empty without a template. Raises ``WebHookFailed``, or ``MapperBusy``. ``explain`` puts the engine's own words into the hint; they
-    may quote ``ctx``.
+    It is empty without a template. Raises ``WebHookFailed``, or ``MapperBusy``. ``explain`` puts the
+    engine's own words into the hint; they may quote ``ctx``.
     """
     if not hook.body:
         return b""
