@@ -1,4 +1,4 @@
-"""Provider objects as operators write them, and as nobody should."""
+"""Provider objects as operators write them, right and wrong."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,7 +126,7 @@ def test_these_tests_know_every_key():
     assert {*EVERYTHING, "mapper", *IGNORED} == set(KEYS)
 
 
-def test_python_mapper_stands_in_place_of_mapper_url():
+def test_python_mapper_takes_the_place_of_mapper_url():
     provider, faults, _ = parse({**MINIMAL, "mapper": "project.mappers.claims", "mapper_url": ""})
 
     assert provider, faults
@@ -161,14 +159,6 @@ def test_the_secret_is_not_shown():
     assert "planted" not in repr(provider)
 
 
-def test_a_lazy_label_stays_lazy():
-    provider, _, _ = parse({**MINIMAL, "label": gettext_lazy("Contoso")})
-
-    assert provider
-    assert isinstance(provider.label, Promise)
-    assert str(provider.label) == "Contoso"
-
-
 def test_providers_are_values():
     first, second = forge.provider(), forge.provider()
 
@@ -176,18 +166,6 @@ def test_providers_are_values():
     assert hash(first) == hash(second)
     with pytest.raises(AttributeError):
         first.client_id = "other"
-
-
-@pytest.mark.parametrize("key", ["id", "client_id", "client_secret", "microsoft_tenant"])
-@pytest.mark.parametrize("value", [forge.LEFT_OUT, None, "", "  "])
-def test_a_required_key_that_is_missing_is_named_with_what_to_type(key, value):
-    raw = {name: text for name, text in (MINIMAL | {key: value}).items() if text is not forge.LEFT_OUT}
-
-    _, faults, _ = parse(raw)
-
-    assert [fault.path for fault in faults] == [f"PROVIDERS[0].{key}"]
-    assert faults[0].message == "is missing."
-    assert faults[0].hint
 
 
 def test_all_faults_come_at_once():
@@ -203,30 +181,6 @@ def test_all_faults_come_at_once():
         "scope",
         "pkce",
     ]
-
-
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("client_secert", "client_secret"),
-        ("CLIENT_ID", "client_id"),
-        ("microsoft_tennant", "microsoft_tenant"),
-        ("scopes", "scope"),
-        ("allowed_tenant", "allowed_tenants"),
-        ("maper", "mapper"),
-    ],
-)
-def test_a_misspelt_key_is_named_with_the_nearest(typed, meant):
-    _, faults, _ = parse({**MINIMAL, typed: "x"})
-
-    assert str(faults[0]) == f"PROVIDERS[0].{typed} is not a key that exists."
-    assert repr(meant) in faults[0].hint
-
-
-def test_a_key_like_none_that_exists_comes_with_the_list():
-    _, faults, _ = parse({**MINIMAL, "zzz": 1})
-
-    assert faults[0].hint.startswith("Known keys: aal2_acr_values,")
 
 
 @pytest.mark.parametrize("key", IGNORED)
@@ -255,33 +209,25 @@ def test_what_has_no_effect_earns_a_warning(changes, word):
     [
         pytest.param({"provider": "google"}, "provider must be 'microsoft'", id="another provider"),
         pytest.param({"provider": 7}, "provider must be text", id="provider a number"),
-        pytest.param({"id": "a/b"}, "id may only hold", id="id with a slash"),
-        pytest.param({"id": "é"}, "id may only hold", id="id not ASCII"),
-        pytest.param({"id": "a b"}, "id may only hold", id="id with a space"),
-        pytest.param({"id": "."}, "id may only hold", id="id a dot"),
-        pytest.param({"id": ".."}, "id may only hold", id="id two dots"),
+        *(
+            pytest.param({"id": text}, "id may only hold", id=f"id {text}")
+            for text in ("a/b", "é", "a b", ".", "..")
+        ),
         pytest.param({"id": 7}, "id must be text", id="id a number"),
         pytest.param({"client_id": ["x"]}, "client_id must be text", id="client_id a list"),
         pytest.param({"client_secret": b"x"}, "client_secret must be text", id="client_secret bytes"),
-        pytest.param(
-            {"microsoft_tenant": "tenant"}, "microsoft_tenant cannot be 'tenant'", id="tenant a word"
-        ),
-        pytest.param({"microsoft_tenant": "../common"}, "microsoft_tenant cannot be", id="tenant a path"),
-        pytest.param(
-            {"microsoft_tenant": "a.b/c"}, "microsoft_tenant cannot be", id="tenant a domain and a path"
-        ),
-        pytest.param(
-            {"microsoft_tenant": "https://contoso.example"}, "microsoft_tenant cannot be", id="tenant a URL"
-        ),
-        pytest.param(
-            {"microsoft_tenant": "contoso.example?x"}, "microsoft_tenant cannot be", id="tenant a query"
-        ),
-        pytest.param(
-            {"microsoft_tenant": TID[:-1]}, "microsoft_tenant cannot be", id="tenant a GUID cut short"
-        ),
-        pytest.param({"microsoft_tenant": "127.0.0.1"}, "microsoft_tenant cannot be", id="tenant an address"),
-        pytest.param(
-            {"microsoft_tenant": "a" * 260 + ".example"}, "microsoft_tenant cannot be", id="tenant too long"
+        *(
+            pytest.param({"microsoft_tenant": text}, "microsoft_tenant cannot be", id=f"tenant {text[:20]}")
+            for text in (
+                "tenant",
+                "../common",
+                "a.b/c",
+                "https://contoso.example",
+                "contoso.example?x",
+                TID[:-1],
+                "127.0.0.1",
+                "a" * 260 + ".example",
+            )
         ),
         pytest.param({"label": 7}, "label must be text", id="label a number"),
         pytest.param({"mapper": len}, "mapper must be text", id="mapper a function"),
@@ -375,7 +321,7 @@ def test_only_privileged_tenants_may_give_privileges(tenant, privileged, tid, gu
     assert provider.is_privileged(tid, guest=guest) is expected
 
 
-def test_everybodys_tenant_may_not_give_privileges():
+def test_consumer_tenant_may_not_be_privileged():
     assert faults_of(microsoft_tenant="common", privileged_tenants=[CONSUMER_TENANT])
 
 
