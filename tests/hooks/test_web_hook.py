@@ -230,6 +230,17 @@ def test_web_hook_is_not_asked_about_known_people(ms_identity_emulator, settings
     assert len(server.received) == 1
 
 
+def test_web_hook_that_is_asked_before_a_registration_may_also_follow_logins(ms_identity_emulator, settings):
+    with serve(reply(status=204), reply(status=204)) as server:
+        call = web_hook(server.url, **PARSE)
+        hooks(settings, after_registration=[call, SESSION], after_login=[call])
+        ms_identity_emulator.sign_in(Browser())
+        ms_identity_emulator.sign_in(Browser())
+
+    stages = [json.loads(received.body)["flow"]["stage"] for received in server.received]
+    assert stages == ["after_registration", "after_login"]
+
+
 def test_web_hook_is_not_asked_while_registration_is_off(client, ms_identity_emulator, settings):
     with asked_first(settings, reply(status=204)) as server:
         settings.MS_IDENTITY = {**settings.MS_IDENTITY, "REGISTRATION_ENABLED": False}
