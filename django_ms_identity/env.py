@@ -21,8 +21,6 @@ _SHORTHAND = {
     "MS_IDENTITY_SCOPE": "scope",
     "MS_IDENTITY_ALLOWED_TENANTS": "allowed_tenants",
 }
-_LISTS = ("scope", "allowed_tenants")
-
 VARIABLES = (_ENABLED, _BASE, _PROVIDERS, *_SHORTHAND)
 """Every environment variable that is read."""
 
@@ -33,35 +31,35 @@ def settings_from_env() -> dict[str, object]:
     Variables that are absent or empty leave their key out. Raises ``ConfigurationInvalid`` naming every
     variable that cannot be read.
     """
+    settings, faults, _ = parse()
+    if faults:
+        raise ConfigurationInvalid(*faults)
+    return settings
+
+
+def parse() -> tuple[dict[str, object], list[str], list[str]]:
+    """Return the settings, every fault, and the ids of the array's providers that are not Microsoft's.
+
+    There are no settings where there is a fault.
+    """
     faults: list[str] = []
+    skipped: list[str] = []
     given = {name: text for name in VARIABLES if (text := _text(name, faults))}
     settings: dict[str, object] = {}
     if _ENABLED in given:
         settings["ENABLED"] = _flag(given[_ENABLED], faults)
     if _BASE in given:
         settings["BASE_REDIRECT_URI"] = given[_BASE]
-    shorthand = [name for name in _SHORTHAND if name in given]
+    shorthand = {key: _value(key, given[name]) for name, key in _SHORTHAND.items() if name in given}
+    if shorthand:
+        settings["PROVIDERS"] = [{"id": "microsoft", **shorthand}]
     if _PROVIDERS in given:
-        settings["PROVIDERS"] = [entry for entry in _array(given[_PROVIDERS], faults) if _is_microsoft(entry)]
-    elif shorthand:
-        settings["PROVIDERS"] = [
-            {"id": "microsoft", **{_SHORTHAND[name]: _value(name, given[name]) for name in shorthand}}
-        ]
-    if _PROVIDERS in given and shorthand:
-        both = f"{_PROVIDERS} and {', '.join(shorthand)}"
-        faults.append(f"{both} are both set. Keep the array or the shorthand, not both.")
-    if faults:
-        raise ConfigurationInvalid(*faults)
-    return settings
-
-
-def skipped_providers() -> tuple[str, ...]:
-    """Return the ids of the providers in the environment's array that are not Microsoft's and are skipped."""
-    text = _text(_PROVIDERS, [])
-    entries = _array(text, []) if text else []
-    return tuple(
-        str(entry.get("id", "?")) for entry in entries if isinstance(entry, dict) and not _is_microsoft(entry)
-    )
+        settings["PROVIDERS"] = _providers(given[_PROVIDERS], faults, skipped)
+        if both := [name for name in _SHORTHAND if name in given]:
+            faults.append(
+                f"{_PROVIDERS} and {', '.join(both)} are both set. Keep the array or the shorthand, not both."
+            )
+    return {} if faults else settings, faults, skipped
 
 
 def snapshot() -> Mapping[str, str]:
@@ -80,11 +78,9 @@ def _text(name: str, faults: list[str]) -> str:
     return text.strip()
 
 
-def _value(name: str, text: str) -> str | list[str]:
-    if _SHORTHAND[name] not in _LISTS:
-        return text
+def _value(key: str, text: str) -> str | list[str]:
     # django-environ's lists have commas; OAuth writes scopes with spaces.
-    return text.replace(",", " ").split()
+    return text.replace(",", " ").split() if key in ("scope", "allowed_tenants") else text
 
 
 def _flag(text: str, faults: list[str]) -> bool:
@@ -95,20 +91,26 @@ def _flag(text: str, faults: list[str]) -> bool:
     return False
 
 
-def _array(text: str, faults: list[str]) -> list[object]:
+def _providers(text: str, faults: list[str], skipped: list[str]) -> list[object]:
     try:
-        parsed = json.loads(text)
+        array = json.loads(text)
     except json.JSONDecodeError as error:
         # Without the parser's message and the text, which hold secrets.
         faults.append(f"{_PROVIDERS} is not JSON: see line {error.lineno}, column {error.colno}.")
+        return []
     except (ValueError, RecursionError):
         faults.append(f"{_PROVIDERS} is not JSON that can be read: too deep, or a number is too long.")
-    else:
-        if isinstance(parsed, list):
-            return parsed
+        return []
+    if not isinstance(array, list):
         faults.append(f"{_PROVIDERS} must be a JSON array of provider objects.")
-    return []
-
-
-def _is_microsoft(entry: object) -> bool:
-    return not isinstance(entry, dict) or entry.get("provider", "microsoft") == "microsoft"
+        return []
+    providers = []
+    for entry in array:
+        if isinstance(entry, dict) and entry.get("provider", "microsoft") != "microsoft":
+            skipped.append(str(entry.get("id", "?")))
+            continue
+        if isinstance(entry, dict) and "mapper" in entry:
+            # Kratos' variable holds data; the code that runs is chosen in the settings.
+            faults.append(f"{_PROVIDERS} has the key mapper, which is for the settings only. Use mapper_url.")
+        providers.append(entry)
+    return providers

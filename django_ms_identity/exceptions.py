@@ -305,13 +305,13 @@ class ClaimsInvalid(SetupFault):
 
 
 class MapperFailed(SetupFault):
-    """Base of all failures of the mapper; never raised itself."""
+    """Base of all failures of the mapper; never raised itself. Its code is that of a mapper in Python."""
 
     code = "mapper_failed"
 
 
 class MapperUnavailable(MapperFailed):
-    """Raised when the mapper's source cannot be read."""
+    """Raised when the mapper's source cannot be read, or its Python function cannot be used."""
 
     code = "mapper_unavailable"
 
@@ -326,6 +326,10 @@ class MapperRuntimeFailed(MapperFailed):
     """Raised when the mapper fails for these claims; its text may hold claims and is not kept."""
 
     code = "mapper_runtime_failed"
+
+
+class PythonMapperFailed(MapperFailed):
+    """Raised when a mapper in Python raises an exception; its text may hold claims and is not kept."""
 
 
 class MapperImportRefused(MapperFailed):

@@ -21,7 +21,7 @@ from .jsonnet.sources import Sources, fetched_sources
 from .net.http import HttpClient
 from .net.remote_documents import RemoteDocuments
 from .sign_in_context import SignInContext
-from .traits import mapping_result
+from .traits import mapping_result, python_mapper
 from .traits.mapper_claims import mapper_claims
 from .traits.mapping_result import MappingResult
 
@@ -42,20 +42,26 @@ def map_claims(
 ) -> MappingResult:
     """Run the provider's mapper over the claims of a verified login.
 
-    ``identity`` is what is stored now. ``explain`` puts the engine's own words, which may hold claims, into
-    the hint of an error. Mappers are pure and may run twice. Raises ``ClaimsInvalid`` or a subclass of
-    ``MapperFailed``.
+    ``identity`` is what is stored now. ``explain`` puts the engine's or the exception's own words, which may
+    hold claims, into the hint of an error. Mappers are pure and may run twice. Raises ``ClaimsInvalid``, a
+    subclass of ``MapperFailed``, or what a mapper in Python may raise: ``RegistrationRefused`` and
+    ``SignInRefused``.
     """
     provider, config = context.provider, context.config
-    source = sources(config).read(provider.mapper_url)
-    output = worker_pool.evaluate(
-        source,
-        name=display_url(provider.mapper_url),
-        claims=mapper_claims(context.claims.payload, subject=context.subject),
-        identity=identity,
-        timeout=config.mapper_timeout,
-        explain=explain,
-    )
+    claims = mapper_claims(context.claims.payload, subject=context.subject)
+    if provider.mapper:
+        output = python_mapper.evaluate(
+            provider.mapper, claims=claims, identity=identity, explain=explain or settings.DEBUG
+        )
+    else:
+        output = worker_pool.evaluate(
+            sources(config).read(provider.mapper_url),
+            name=display_url(provider.mapper_url),
+            claims=claims,
+            identity=identity,
+            timeout=config.mapper_timeout,
+            explain=explain,
+        )
     return mapping_result.parse(output)
 
 

@@ -54,11 +54,6 @@ def environment(monkeypatch, settings):
     return set_variables
 
 
-def test_an_empty_environment_leaves_every_default(environment):
-    assert env.settings_from_env() == {}
-    assert conf.get_config().providers == ()
-
-
 def test_kratos_variables_are_read_as_kratos_writes_them(environment):
     environment(
         **{ENABLED: "true", BASE: "https://www.example.com/", PROVIDERS: json.dumps([MICROSOFT])},
@@ -91,17 +86,6 @@ def test_a_provider_without_its_kind_is_microsofts(environment):
     environment(**{PROVIDERS: json.dumps([without])})
 
     assert conf.get_config().provider("microsoft")
-
-
-def test_three_values_make_a_provider(environment):
-    environment(
-        MS_IDENTITY_CLIENT_ID="client", MS_IDENTITY_CLIENT_SECRET=SECRET, MS_IDENTITY_TENANT="organizations"
-    )
-
-    (provider,) = conf.get_config().providers
-
-    assert (provider.id, provider.client_id, provider.client_secret) == ("microsoft", "client", SECRET)
-    assert provider.tenant.value == "organizations"
 
 
 @pytest.mark.parametrize("written", ["profile,User.Read", "profile User.Read", " profile, User.Read "])
@@ -156,6 +140,15 @@ def test_broken_json_says_where_and_quotes_nothing(environment, text, where):
     assert SECRET not in str(fault)
 
 
+@pytest.mark.parametrize("mapper", ["project.mappers.claims", None])
+def test_python_mapper_in_the_array_is_a_fault(environment, mapper):
+    environment(**{PROVIDERS: json.dumps([{**MICROSOFT, "mapper": mapper}])})
+
+    (fault,) = conf.parse().faults
+
+    assert f"{PROVIDERS} has the key mapper, which is for the settings only" in str(fault)
+
+
 def test_a_fault_of_a_provider_names_its_place(environment):
     environment(**{PROVIDERS: json.dumps([GOOGLE, {**MICROSOFT, "microsoft_tenant": ""}])})
 
@@ -181,7 +174,7 @@ def test_a_fault_of_the_environment_is_a_check_error(environment):
 
 
 @pytest.mark.parametrize("text", ["", "  "])
-def test_an_empty_variable_is_none(environment, text):
+def test_empty_environment_variable_counts_as_absent(environment, text):
     environment(**dict.fromkeys(env.VARIABLES, text))
 
     assert env.settings_from_env() == {}
@@ -199,13 +192,13 @@ def test_an_empty_variable_is_none(environment, text):
         ("OFF", False),
     ],
 )
-def test_it_can_be_switched_off(environment, text, enabled):
+def test_enabled_variable_switches_sign_in_off(environment, text, enabled):
     environment(**{ENABLED: text})
 
     assert conf.is_enabled() is enabled
 
 
-def test_a_settings_dict_wins_whole(environment):
+def test_settings_dict_replaces_the_environment(environment):
     environment(**{ENABLED: "false", BASE: "https://www.example.com", PROVIDERS: "{"})
 
     with override_settings(MS_IDENTITY={}):

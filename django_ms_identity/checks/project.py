@@ -14,7 +14,9 @@ from django.utils.module_loading import import_string
 from django_ms_identity import conf
 from django_ms_identity.conf import Config
 from django_ms_identity.entra.providers import ResponseMode
+from django_ms_identity.exceptions import MapperUnavailable
 from django_ms_identity.sessions import BACKEND
+from django_ms_identity.traits import python_mapper
 
 from . import ids
 from .content_security_policy import allows, form_action_sources
@@ -40,6 +42,7 @@ def check_project(**_: object) -> Iterator[CheckMessage]:
     yield from _hosts(config)
     yield from _form_action(config)
     yield from _hooks(config)
+    yield from _mappers(config)
     yield from _emulator()
 
 
@@ -151,6 +154,15 @@ def _hooks(config: Config) -> Iterator[CheckMessage]:
                     "credential and claims.",
                     id=ids.E_HOOK,
                 )
+
+
+def _mappers(config: Config) -> Iterator[CheckMessage]:
+    for provider in config.providers:
+        try:
+            if provider.mapper:
+                python_mapper.load(provider.mapper)
+        except MapperUnavailable as error:
+            yield Error(f"Provider {provider.id!r}: {error.detail}.", hint=error.hint, id=ids.E_MAPPER)
 
 
 def _emulator() -> Iterator[CheckMessage]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
+
+from django.utils.functional import Promise
 
 from django_ms_identity.entra.clouds import CONSUMER_TENANT, GUID, Cloud, Tenant, TenantKind
 from django_ms_identity.entra.providers import (
@@ -17,7 +18,7 @@ from django_ms_identity.entra.providers import (
     UpdateOnLogin,
 )
 
-from .reader import ConfigIssue, DictReader
+from .reader import DictReader
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrOrPromise
@@ -40,17 +41,9 @@ KEYS = (
 )
 
 
-def parse_provider(
-    raw: object, *, path: str, faults: list[ConfigIssue], warnings: list[ConfigIssue]
-) -> Provider | None:
-    """Return the provider, or ``None`` with what is wrong in ``faults``; ``warnings`` never prevent it."""
-    before = len(faults)
-    if not isinstance(raw, Mapping):
-        faults.append(
-            ConfigIssue(path, "must be an object (a dict).", '{"id": "microsoft", "client_id": "…", …}')
-        )
-        return None
-    read = DictReader(raw, path=path, faults=faults, warnings=warnings)
+def parse_provider(read: DictReader) -> Provider | None:
+    """Return the provider, or ``None`` with what is wrong in the reader's faults."""
+    before = len(read.faults)
     read.refuse_unknown(KEYS)
     if read.text("provider", "microsoft") != "microsoft":
         read.fault("provider", "must be 'microsoft'; other providers of Kratos are not served by this app.")
@@ -59,7 +52,6 @@ def parse_provider(
     if provider_id and (not PROVIDER_ID.fullmatch(provider_id) or provider_id in (".", "..")):
         read.fault("id", "may only hold letters, digits, '.', '_' and '-'.", '"id": "microsoft"')
     tenant = _tenant(read)
-    scope = read.texts("scope", ("profile", "email"))
     subject_source = read.choice("subject_source", SubjectSource.USERINFO)
     provider = Provider(
         id=provider_id,
@@ -73,8 +65,9 @@ def parse_provider(
         tenant=tenant,
         cloud=read.choice("cloud", Cloud.GLOBAL),
         subject_source=subject_source,
-        scope=_scope(scope, subject_source),
+        scope=_scope(read, subject_source),
         mapper_url=read.text("mapper_url"),
+        mapper=_mapper(read),
         requested_claims=_requested_claims(read),
         pkce=read.choice("pkce", Pkce.AUTO),
         account_linking_mode=read.choice("account_linking_mode", AccountLinkingMode.CONFIRM),
@@ -91,7 +84,7 @@ def parse_provider(
         domain_hint=read.text("domain_hint"),
     )
     _warn(provider, read)
-    return provider if len(faults) == before else None
+    return provider if len(read.faults) == before else None
 
 
 def _tenant(read: DictReader) -> Tenant:
@@ -107,37 +100,37 @@ def _tenant(read: DictReader) -> Tenant:
 
 
 def _label(read: DictReader) -> _StrOrPromise:
-    value = read.raw("label")
-    if value is None or value == "":
-        return "Microsoft"
-    if isinstance(value, bool | int | float | bytes | Mapping | list | tuple | set | frozenset):
-        read.fault("label", f"must be text, not {type(value).__name__}.")
-        return "Microsoft"
-    # Text, or a lazy translation, which is no str and must stay lazy.
-    return cast("_StrOrPromise", value)
+    label = read.raw("label")
+    # A lazy translation is no str and must stay lazy.
+    if isinstance(label, str | Promise | None):
+        return cast("_StrOrPromise", label or "Microsoft")
+    read.fault("label", f"must be text, not {type(label).__name__}.")
+    return ""
 
 
-def _scope(scope: tuple[str, ...], subject_source: SubjectSource) -> tuple[str, ...]:
-    names = ["openid", *scope]
-    graph = any(name.rpartition("/")[2].lower() == "user.read" for name in scope)
+def _scope(read: DictReader, subject_source: SubjectSource) -> tuple[str, ...]:
+    names = ("openid", *read.texts("scope", ("profile", "email")))
+    graph = any(name.rpartition("/")[2].lower() == "user.read" for name in names)
     if subject_source is SubjectSource.ME and not graph:
-        names.append("User.Read")
+        names += ("User.Read",)
     return tuple(dict.fromkeys(names))
 
 
+def _mapper(read: DictReader) -> str:
+    path = read.text("mapper")
+    if path and read.text("mapper_url"):
+        read.fault("mapper", "and mapper_url are both set.", "Keep one of them.")
+    elif path and "." not in path:
+        read.fault("mapper", "is not the dotted path of a function.", '"mapper": "my_project.mappers.claims"')
+    return path
+
+
 def _requested_claims(read: DictReader) -> str:
-    value = read.raw("requested_claims")
-    if value is None:
+    if not read.has("requested_claims"):
         return ""
-    if not isinstance(value, Mapping) or not set(value) <= {"id_token", "userinfo"}:
-        read.fault(
-            "requested_claims",
-            "must be an object with 'id_token' or 'userinfo'.",
-            "See OpenID Connect Core 5.5.",
-        )
-        return ""
+    read.inner("requested_claims", "See OpenID Connect Core 5.5.").refuse_unknown(("id_token", "userinfo"))
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return json.dumps(read.raw("requested_claims"), separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         read.fault("requested_claims", "cannot be written as JSON.")
         return ""
@@ -163,8 +156,10 @@ def _allowed_tenants(read: DictReader, tenant: Tenant) -> frozenset[str] | None:
         TenantKind.DOMAIN: tenants & {CONSUMER_TENANT},
         TenantKind.ORGANIZATIONS: tenants & {CONSUMER_TENANT},
     }.get(tenant.kind, frozenset())
-    if not tenants and not any(fault.path == read.at("allowed_tenants") for fault in read.faults):
-        read.fault("allowed_tenants", "is empty, so nobody could sign in.", "Leave it out, or name tenants.")
+    if read.raw("allowed_tenants") in ([], ()):
+        read.fault(
+            "allowed_tenants", "is empty, so no person could sign in.", "Leave it out, or name tenants."
+        )
     for value in sorted(never):
         read.fault(
             "allowed_tenants",
@@ -179,7 +174,7 @@ def _privileged_tenants(read: DictReader) -> frozenset[str] | None:
     if tenants and CONSUMER_TENANT in tenants:
         read.fault(
             "privileged_tenants",
-            "names the tenant of personal accounts, which is everybody.",
+            "names the tenant of personal accounts, which is open to all.",
             "Name organisations only.",
         )
     return tenants
@@ -201,7 +196,7 @@ def _warn(provider: Provider, read: DictReader) -> None:
         elif not provider.auto_link_domains:
             read.warn(
                 "auto_link_domains",
-                "is empty, so 'automatic' links nobody: visitors confirm.",
+                "is empty, so 'automatic' links no person: visitors confirm.",
                 '"auto_link_domains": ["contoso.com"]',
             )
     if provider.aal2_acr_values or provider.aal2_amr_values:

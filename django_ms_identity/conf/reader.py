@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -30,21 +30,25 @@ class DictReader:
     """Read typed values by key; a class because it gathers issues on the way.
 
     ``path`` names the mapping in the configuration. ``faults`` make it invalid, ``warnings`` do not; both
-    lists are appended to.
+    lists are appended to, and shared with the readers of what is inside.
     """
 
     def __init__(
         self,
         source: Mapping[str, object],
         *,
-        path: str,
-        faults: list[ConfigIssue],
+        path: str = "",
+        faults: list[ConfigIssue] | None = None,
         warnings: list[ConfigIssue] | None = None,
     ) -> None:
         self._source = source
         self._path = path
-        self.faults = faults
+        self.faults = [] if faults is None else faults
         self.warnings = [] if warnings is None else warnings
+
+    @property
+    def keys(self) -> Iterable[str]:
+        return self._source
 
     def at(self, key: str) -> str:
         """Name the path of ``key``."""
@@ -105,6 +109,29 @@ class DictReader:
         except ValueError:
             self.fault(key, f"cannot be {text!r}.", f"Choose one of: {', '.join(kind)}.")
             return default
+
+    def inner(self, key: str, hint: str = "") -> DictReader:
+        """Read the mapping at ``key``; an empty one where there is none. Anything else is a fault."""
+        value = self._source.get(key)
+        return self._reader(key, value if value is not None and self._is_mapping(value, key, hint) else {})
+
+    def entries(self, key: str, hint: str) -> list[DictReader]:
+        """Read each mapping of the list at ``key``. Anything else is a fault."""
+        value = self._source.get(key)
+        if not isinstance(value, list | tuple | None):
+            self.fault(key, "must be a list.", hint)
+            return []
+        entries = {f"{key}[{index}]": entry for index, entry in enumerate(value or ())}
+        return [self._reader(at, entry) for at, entry in entries.items() if self._is_mapping(entry, at, hint)]
+
+    def _is_mapping(self, value: object, key: str, hint: str) -> TypeGuard[Mapping[str, object]]:
+        if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
+            return True
+        self.fault(key, "must be a dict with texts as keys.", hint)
+        return False
+
+    def _reader(self, key: str, source: Mapping[str, object]) -> DictReader:
+        return DictReader(source, path=self.at(key), faults=self.faults, warnings=self.warnings)
 
     def refuse_unknown(self, known: Collection[str]) -> None:
         """List every key that is not ``known``, with the nearest that is."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from .reader import DictReader
@@ -42,9 +41,8 @@ _COOKIE_VALUE = re.compile(r"[!#-+\--:<-\[\]-~]*")
 
 def headers_of(read: DictReader, *, has_body: bool) -> tuple[Header, ...]:
     """Return what ``headers`` and ``auth`` ask for, and what goes without saying."""
-    configured = _object(read, "headers")
-    values = DictReader(configured, path=read.at("headers"), faults=read.faults)
-    headers = [*(_header(values, name) for name in configured), *_auth(read)]
+    values = read.inner("headers")
+    headers = [*(_header(values, name) for name in values.keys), *_auth(read)]
     names = [name.lower() for name, _ in headers]
     for name in sorted({name for name in names if names.count(name) > 1}):
         read.fault("headers", f"and auth set {name!r} more than once.", "Leave one.")
@@ -65,7 +63,7 @@ def _header(read: DictReader, name: str) -> Header:
         read.fault(name, "cannot be set here.", 'Use "auth" of type api_key with "in": "cookie".')
     elif not _VALUE.fullmatch(value):
         read.fault(name, "holds line breaks or other characters that a header cannot carry.")
-    elif name.lower() == "content-type" and _media_type(value) not in (JSON_TYPE, FORM_TYPE):
+    elif name.lower() == "content-type" and media_type(value) not in (JSON_TYPE, FORM_TYPE):
         read.fault(name, f"must be {JSON_TYPE} or {FORM_TYPE}.")
     return name, value
 
@@ -73,17 +71,16 @@ def _header(read: DictReader, name: str) -> Header:
 def _auth(read: DictReader) -> list[Header]:
     if not read.has("auth"):
         return []
-    auth = inner(read, "auth")
+    auth = read.inner("auth")
     auth.refuse_unknown(("type", "config"))
     remedy = "Choose one of: basic_auth, api_key."
     match auth.required("type", remedy):
-        case "":
-            return []
         case "basic_auth":
-            return [_basic_auth(inner(auth, "config"))]
+            return [_basic_auth(auth.inner("config"))]
         case "api_key":
-            return [_api_key(inner(auth, "config"))]
-    auth.fault("type", "is not a kind of authentication that exists.", remedy)
+            return [_api_key(auth.inner("config"))]
+        case kind if kind:
+            auth.fault("type", "is not a kind of authentication that exists.", remedy)
     return []
 
 
@@ -111,25 +108,6 @@ def _api_key(read: DictReader) -> Header:
     return ("Cookie", f"{name}={value}") if place == "cookie" else (name, value)
 
 
-def sends_form(headers: Iterable[Header]) -> bool:
-    """Say whether the headers announce a form."""
-    return any(name.lower() == "content-type" and _media_type(value) == FORM_TYPE for name, value in headers)
-
-
-def _media_type(value: str) -> str:
+def media_type(value: str) -> str:
+    """Return the media type in a ``Content-Type``, without parameters."""
     return value.partition(";")[0].strip().lower()
-
-
-def inner(read: DictReader, key: str) -> DictReader:
-    """Read the object at ``key``; an empty one when there is none."""
-    return DictReader(_object(read, key), path=read.at(key), faults=read.faults)
-
-
-def _object(read: DictReader, key: str) -> Mapping[str, object]:
-    value = read.raw(key)
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        read.fault(key, "must be an object whose keys are texts.")
-        return {}
-    return value

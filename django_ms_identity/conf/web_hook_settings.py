@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django_ms_identity.jsonnet.source_urls import url_fault
+from django_ms_identity.net.ip_ranges import IPAddress, is_public
+from django_ms_identity.net.urls import parse_http_url
 
-from .reader import ConfigIssue, DictReader
-from .web_hook_headers import Header, headers_of, inner, sends_form
-from .web_hook_targets import target_fault
+from .reader import DictReader
+from .web_hook_headers import FORM_TYPE, Header, headers_of, media_type
 
-KEYS = (
-    "id",
-    "url",
-    "method",
-    "headers",
-    "body",
-    "response",
-    "can_interrupt",
-    "auth",
-    "emit_analytics_event",
-    "allow_private",
-)
+_REQUESTABLE = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]+")
+"""RFC 3986 without the fragment, which is never sent."""
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 class Method(StrEnum):
@@ -41,7 +35,7 @@ class ResponseUse(StrEnum):
     CHECK = "check"
     """Its status decides whether the hook failed."""
     IGNORE = "ignore"
-    """Nobody waits for it."""
+    """A sign-in does not wait for it."""
     PARSE = "parse"
     """It may change or refuse the identity before it is written."""
 
@@ -68,31 +62,27 @@ class WebHook:
 
     @property
     def sends_form(self) -> bool:
-        return sends_form(self.headers)
+        return any(
+            name.lower() == "content-type" and media_type(value) == FORM_TYPE for name, value in self.headers
+        )
 
 
-def parse_web_hook(
-    config: object,
-    *,
-    where: str,
-    faults: list[ConfigIssue],
-    warnings: list[ConfigIssue],
-    allow_http: bool = False,
-) -> WebHook | None:
-    """Parse the ``config`` of a web hook; what is wrong goes to ``faults``, what is doubtful to ``warnings``.
+KEYS = (*WebHook.__dataclass_fields__, "auth", "can_interrupt", "emit_analytics_event")
+
+
+def parse_web_hook(read: DictReader, *, allow_http: bool = False) -> WebHook | None:
+    """Parse the ``config`` of a web hook; ``None`` with what is wrong in the reader's faults.
 
     ``allow_http`` (DEBUG) permits http to this machine, and templates over http.
     """
-    before = len(faults)
-    if not isinstance(config, Mapping):
-        faults.append(ConfigIssue(where, "must be an object.", '{"url": "https://…", "method": "POST"}'))
-        return None
-    read = DictReader(config, path=where, faults=faults)
+    before = len(read.faults)
     read.refuse_unknown(KEYS)
     allow_private = read.flag("allow_private", False)
-    body = _body(read, allow_http=allow_http)
+    body = read.text("body")
+    if problem := url_fault(body, allow_http=allow_http):
+        read.fault("body", problem)
     hook = WebHook(
-        id=_id(read),
+        id=read.text("id"),
         url=_url(read, allow_http=allow_http, allow_private=allow_private),
         method=_method(read),
         headers=headers_of(read, has_body=bool(body)),
@@ -100,39 +90,67 @@ def parse_web_hook(
         response=_response(read),
         allow_private=allow_private,
     )
-    _doubt(read, warnings)
-    return hook if len(faults) == before else None
-
-
-def _id(read: DictReader) -> str:
-    hook_id = read.text("id")
-    if not hook_id.isprintable():
+    if not hook.id.isprintable():
         read.fault("id", "holds line breaks or other characters that do not belong into a log.")
-    return hook_id
+    if read.has("can_interrupt"):
+        read.warn("can_interrupt", "is deprecated in Kratos.", 'Use "response": {"parse": true}.')
+    if read.has("emit_analytics_event"):
+        read.warn("emit_analytics_event", "means nothing here and is ignored.", "Remove it.")
+    return hook if len(read.faults) == before else None
 
 
 def _url(read: DictReader, *, allow_http: bool, allow_private: bool) -> str:
-    url = read.required("url", '"url": "https://hooks.example.com/identities"')
-    if url and (fault := target_fault(url, allow_http=allow_http, allow_private=allow_private)):
-        read.fault("url", *fault)
-    return url
+    """Check the URL as it is written, and repeat no part of it in a fault.
+
+    Resolves nothing: ``net.guarded_http`` checks addresses.
+    """
+    text = read.required("url", '"url": "https://hooks.example.com/identities"')
+    url = parse_http_url(text)
+    if not text:
+        return ""
+    if url is None or not _REQUESTABLE.fullmatch(text):
+        read.fault(
+            "url",
+            "is not an absolute URL that can be requested.",
+            "Write https://host/path: percent-encode other characters, give other alphabets as xn--…, "
+            'and put a name and password into "auth" of type basic_auth.',
+        )
+    elif not _is_plain(url.host):
+        # 2130706433 and 0177.0.0.1 are 127.0.0.1 to the system, and other things to other parsers.
+        read.fault(
+            "url", "has a host that is no name and no address in the usual spelling.", "Write it plainly."
+        )
+    elif url.scheme == "http" and not (allow_http and url.is_loopback):
+        read.fault("url", "must be https.", "Use https://…; http:// is for this machine with DEBUG.")
+    elif not allow_private and (url.host == "localhost" or _is_private(url.host)):
+        read.fault("url", "has an address that is not public.", 'Add "allow_private": true if that is meant.')
+    return text
+
+
+def _address(host: str) -> IPAddress | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_plain(host: str) -> bool:
+    if _address(host):
+        return "%" not in host
+    return bool(_HOST.fullmatch(host)) and not _NUMBER.fullmatch(host.rpartition(".")[2])
+
+
+def _is_private(host: str) -> bool:
+    address = _address(host)
+    return address is not None and not is_public(address)
 
 
 def _method(read: DictReader) -> Method:
-    if not read.required("method", '"method": "POST"'):
-        return Method.POST
-    return read.choice("method", Method.POST)
-
-
-def _body(read: DictReader, *, allow_http: bool) -> str:
-    body = read.text("body")
-    if problem := url_fault(body, allow_http=allow_http):
-        read.fault("body", problem)
-    return body
+    return read.choice("method", Method.POST) if read.required("method", '"method": "POST"') else Method.POST
 
 
 def _response(read: DictReader) -> ResponseUse:
-    response = inner(read, "response")
+    response = read.inner("response")
     response.refuse_unknown(("ignore", "parse"))
     ignore = response.flag("ignore", False)
     # Kratos' older name for the same.
@@ -142,13 +160,3 @@ def _response(read: DictReader) -> ResponseUse:
     if ignore:
         return ResponseUse.IGNORE
     return ResponseUse.PARSE if parse else ResponseUse.CHECK
-
-
-def _doubt(read: DictReader, warnings: list[ConfigIssue]) -> None:
-    if read.has("can_interrupt"):
-        remedy = 'Use "response": {"parse": true}.'
-        warnings.append(ConfigIssue(read.at("can_interrupt"), "is deprecated in Kratos.", remedy))
-    if read.has("emit_analytics_event"):
-        warnings.append(
-            ConfigIssue(read.at("emit_analytics_event"), "means nothing here and is ignored.", "Remove it.")
-        )

@@ -61,6 +61,8 @@ class Provider:
     scope: tuple[str, ...]
     mapper_url: str = field(repr=False)
     """Empty: the mapper that ships. Not in the repr: it may hold the whole program or a signed URL."""
+    mapper: str
+    """Dotted path of a mapper in Python, or empty; never beside ``mapper_url``."""
     requested_claims: str
     """JSON text for the ``claims`` parameter, or empty."""
     pkce: Pkce

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-from .registry import (
-    after_login,
-    after_registration,
-    after_settings,
-    arguments,
-    asks_before_registration,
-    before_registration,
-)
-
-__all__ = [
-    "after_login",
-    "after_registration",
-    "after_settings",
-    "arguments",
-    "asks_before_registration",
-    "before_registration",
-]
+from .registry import after_login as after_login
+from .registry import after_registration as after_registration
+from .registry import after_settings as after_settings
+from .registry import arguments as arguments
+from .registry import asks_before_registration as asks_before_registration
+from .registry import before_registration as before_registration

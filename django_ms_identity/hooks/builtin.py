@@ -15,7 +15,7 @@ def revoke_active_sessions(request: HttpRequest, identity: Identity) -> None:
     sessions.end_other_sessions(request, identity)
 
 
-def require_verified_address(identity: Identity) -> None:
+def require_verified_address(request: HttpRequest, identity: Identity) -> None:
     """Raise ``AddressUnverified`` for an identity without a verified address."""
     rows = VerifiableAddress.objects.using(router.db_for_write(Identity)).filter(identity=identity)
     if not rows.filter(verified_at__isnull=False).exists():
@@ -23,3 +23,9 @@ def require_verified_address(identity: Identity) -> None:
             f"identity {identity.pk} has no verified address",
             hint="Let the mapper list it in verified_addresses; addresses are recorded at registration.",
         )
+
+
+HOOKS = {
+    "revoke_active_sessions": revoke_active_sessions,
+    "require_verified_address": require_verified_address,
+}

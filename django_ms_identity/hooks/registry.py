@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from django_ms_identity.conf import Config, Hook
+from django_ms_identity.conf import Config
 from django_ms_identity.conf.web_hook_settings import ResponseUse, WebHook
 from django_ms_identity.exceptions import HookFailed, MSIdentityError
 from django_ms_identity.models import Credential
@@ -50,63 +50,40 @@ def before_registration(context: SignInContext, mapping: MappingResult) -> Mappi
 
 def after_registration(context: SignInContext, credential: Credential) -> bool:
     """Run ``HOOKS["after_registration"]``; return whether a session follows (the hook ``session``)."""
-    opens_session = False
-    for hook in context.config.hooks["after_registration"]:
-        if hook.name == "session":
-            opens_session = True
-        elif hook.web_hook is None:
-            _call(hook.name, arguments(context, credential))
-        elif hook.web_hook.response is not ResponseUse.PARSE:
-            # The others were asked before the identity was written.
-            _web_hook(hook, context.request, context.config, "after_registration", credential)
-    return opens_session
+    _run("after_registration", context.config, arguments(context, credential))
+    return any(hook.name == "session" for hook in context.config.hooks["after_registration"])
 
 
 def after_login(context: SignInContext, credential: Credential) -> None:
     """Run ``HOOKS["after_login"]``; as in Kratos, not for the session that follows a registration."""
-    for hook in context.config.hooks["after_login"]:
-        if hook.name == "revoke_active_sessions":
-            builtin.revoke_active_sessions(context.request, credential.identity)
-        elif hook.name == "require_verified_address":
-            builtin.require_verified_address(credential.identity)
-        elif hook.web_hook is None:
-            _call(hook.name, arguments(context, credential))
-        else:
-            # It may refuse; what it wants changed counts at a registration alone, as in Kratos.
-            _web_hook(hook, context.request, context.config, "after_login", credential)
+    _run("after_login", context.config, arguments(context, credential))
 
 
 def after_settings(request: HttpRequest, config: Config, credential: Credential, *, linked: bool) -> None:
     """Run ``HOOKS["after_settings"]``: an account was connected, or else disconnected."""
-    for hook in config.hooks["after_settings"]:
-        if hook.name == "revoke_active_sessions":
-            builtin.revoke_active_sessions(request, credential.identity)
-        elif hook.web_hook is None:
-            identity = credential.identity
-            given = {"request": request, "identity": identity, "credential": credential, "linked": linked}
-            _call(hook.name, given)
+    about = {"identity": credential.identity, "credential": credential, "linked": linked}
+    _run("after_settings", config, {"request": request, **about})
+
+
+def _asked_before_registration(config: Config) -> list[WebHook]:
+    web_hooks = filter(None, (hook.web_hook for hook in config.hooks["after_registration"]))
+    return [web_hook for web_hook in web_hooks if web_hook.response is ResponseUse.PARSE]
+
+
+def _run(stage: str, config: Config, given: Mapping[str, Any]) -> None:
+    request, credential = given["request"], given["credential"]
+    already_asked = _asked_before_registration(config) if stage == "after_registration" else []
+    for hook in config.hooks[stage]:
+        if hook.web_hook in already_asked or hook.name == "session":
+            continue
+        if hook.web_hook is not None:
+            # It may refuse; what it wants changed counts before a registration alone, as in Kratos.
+            provider, identity = credential.provider, credential.identity
+            web_hook.call(hook.web_hook, request, config, stage=stage, provider=provider, identity=identity)
+        elif hook.name in builtin.HOOKS:
+            builtin.HOOKS[hook.name](request, credential.identity)
         else:
-            _web_hook(hook, request, config, "after_settings", credential)
-
-
-def _asked_before_registration(config: Config) -> tuple[WebHook, ...]:
-    return tuple(
-        hook.web_hook
-        for hook in config.hooks["after_registration"]
-        if hook.web_hook is not None and hook.web_hook.response is ResponseUse.PARSE
-    )
-
-
-def _web_hook(hook: Hook, request: HttpRequest, config: Config, stage: str, credential: Credential) -> None:
-    assert hook.web_hook is not None  # noqa: S101  # for the types: the caller has looked
-    web_hook.call(
-        hook.web_hook,
-        request,
-        config,
-        stage=stage,
-        provider=credential.provider,
-        identity=credential.identity,
-    )
+            _call(hook.name, given)
 
 
 def _call(name: str, given: Mapping[str, Any]) -> None:

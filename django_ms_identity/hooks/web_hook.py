@@ -17,8 +17,8 @@ from django_ms_identity.models import Identity
 from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.mapping_result import MappingResult
 
-from .web_hook_payload import payload, sample_payload
-from .web_hook_request import check_body, send
+from .web_hook_payload import payload
+from .web_hook_request import make_body, send
 from .web_hook_response import Changes
 
 
@@ -60,7 +60,7 @@ def ask(web_hook: WebHook, context: SignInContext, mapping: MappingResult) -> Ma
 def check_bodies(
     context: SignInContext, mapping: MappingResult
 ) -> Iterator[tuple[str, WebHookFailed | MapperBusy]]:
-    """Make all web hooks' bodies of what was mapping for a sample; return stage and fault of each that fails.
+    """Make the body of every web hook for a sample; return stage and fault of each that fails.
 
     Sends nothing.
     """
@@ -71,11 +71,12 @@ def check_bodies(
             if stage != "after_registration" or web_hook.response is not ResponseUse.PARSE:
                 identity.created_at = identity.updated_at = identity.state_changed_at = timezone.now()
             try:
-                check_body(
+                make_body(
                     web_hook,
-                    sample_payload(stage=stage, provider=context.provider.id, identity=identity),
+                    payload(None, stage=stage, provider=context.provider.id, identity=identity),
                     sources=runtime.sources(config),
                     timeout=config.mapper_timeout,
+                    explain=True,
                 )
             except (WebHookFailed, MapperBusy) as error:
                 yield stage, error

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from django.http import HttpRequest
 
-from django_ms_identity.jsonnet.json_values import JSON, JSONObject, clean_object
+from django_ms_identity.jsonnet.json_values import JSONObject, clean_object
 from django_ms_identity.models import Identity
 
 HEADERS = (
@@ -23,40 +22,21 @@ HEADERS = (
     "Sec-Fetch-User",
     "User-Agent",
 )
-"""Never Cookie, Authorization or Referer, which may hold a code; nor an address that anybody can claim."""
+"""Never Cookie, Authorization or Referer, which may hold a code; nor an address that any client can claim."""
 
 
-def payload(request: HttpRequest, *, stage: str, provider: str, identity: Identity) -> JSONObject:
+def payload(request: HttpRequest | None, *, stage: str, provider: str, identity: Identity) -> JSONObject:
     """Return ``ctx`` for a web hook of a stage of ``HOOKS``.
 
-    ``provider`` is its id; ``identity`` may be unsaved, as before a registration. Times are RFC 3339 in UTC.
+    Without a ``request`` it is that of an invented visit, to try a template on. ``provider`` is its id;
+    ``identity`` may be unsaved, as before a registration. Times are RFC 3339 in UTC.
     """
-    return _payload(
+    method, url, headers = "GET", "https://www.example.com/", {"User-Agent": "Mozilla/5.0"}
+    if request is not None:
+        method = str(request.method)
         # The whole query is left out: on a callback it holds the code and the state.
-        url=request.build_absolute_uri(request.path),
-        method=str(request.method),
-        headers={name: request.headers[name] for name in HEADERS if name in request.headers},
-        stage=stage,
-        provider=provider,
-        identity=identity,
-    )
-
-
-def sample_payload(*, stage: str, provider: str, identity: Identity) -> JSONObject:
-    """Return ``ctx`` of an invented visit, to try a template on."""
-    return _payload(
-        url="https://www.example.com/",
-        method="GET",
-        headers={"User-Agent": "Mozilla/5.0"},
-        stage=stage,
-        provider=provider,
-        identity=identity,
-    )
-
-
-def _payload(
-    *, url: str, method: str, headers: Mapping[str, str], stage: str, provider: str, identity: Identity
-) -> JSONObject:
+        url = request.build_absolute_uri(request.path)
+        headers = {name: request.headers[name] for name in HEADERS if name in request.headers}
     return clean_object(
         {
             "flow": {
@@ -77,11 +57,7 @@ def _payload(
 
 
 def _identity(identity: Identity) -> dict[str, object]:
-    times = {
-        name: _time(moment)
-        for name in ("state_changed_at", "created_at", "updated_at")
-        if (moment := getattr(identity, name)) is not None
-    }
+    times = {name: getattr(identity, name) for name in ("state_changed_at", "created_at", "updated_at")}
     return {
         "id": str(identity.pk),
         "schema_id": "default",
@@ -89,9 +65,9 @@ def _identity(identity: Identity) -> dict[str, object]:
         "traits": identity.traits,
         "metadata_public": identity.metadata_public,
         "metadata_admin": identity.metadata_admin,
-        **times,
+        **{name: _time(moment) for name, moment in times.items() if moment is not None},
     }
 
 
-def _time(moment: datetime) -> JSON:
+def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

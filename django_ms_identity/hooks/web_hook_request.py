@@ -1,4 +1,4 @@
-"""Makes the request of a web hook: its body from the template, its answer to changes."""
+"""Make the request of a web hook: its body by the template, changes from its answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from django_ms_identity.jsonnet.sources import Sources
 
 BACKGROUND = 8
-"""Requests that may be under way in this process without anybody waiting; more are dropped."""
+"""Requests that may be under way in this process while no sign-in waits for them; more are dropped."""
 
 _CANCEL = "RUNTIME ERROR: cancel"
 """What both engines say first when a template says ``error "cancel"``."""
@@ -57,104 +57,65 @@ def send(
     returns at once: a daemon thread sends, its failures are only logged, and an ending process may cut it
     off. Otherwise raises ``WebHookFailed``, ``WebHookUnreachable``, ``WebHookRefused`` or ``MapperBusy``.
     """
-    call = partial(_call, hook, ctx, sources, timeout, limits, resolve)
+
+    def call() -> Changes:
+        body = make_body(hook, ctx, sources=sources, timeout=timeout)
+        if body is None:
+            return Changes()
+        ids = {f"Ory-Webhook-{name}-ID": str(uuid.uuid4()) for name in ("Request", "Trigger")}
+        answer = guarded_http.send(
+            hook.method,
+            hook.url,
+            headers={**dict(hook.headers), **ids},
+            body=body or None,
+            allow_private=hook.allow_private,
+            limits=limits,
+            resolve=resolve,
+        )
+        return changes_in(hook, answer.status, answer.body)
+
     if hook.response is not ResponseUse.IGNORE:
         return call()
     _in_background(hook.name, call)
     return Changes()
 
 
-def check_body(hook: WebHook, ctx: Mapping[str, JSON], *, sources: Sources, timeout: float) -> None:
-    """Make a web hook's body of a ``ctx`` that is nobody's, and send nothing.
-
-    Raises ``WebHookFailed`` with the engine's own words, which an operator needs, or ``MapperBusy``.
-    """
-    if hook.body:
-        _body(hook, ctx, sources, timeout, explain=True)
-
-
-def _call(
-    hook: WebHook,
-    ctx: Mapping[str, JSON],
-    sources: Sources,
-    timeout: float,
-    limits: Limits,
-    resolve: Resolve,
-) -> Changes:
-    body: bytes | None = None
-    if hook.body:
-        body = _body(hook, ctx, sources, timeout)
-        if body is None:
-            return Changes()
-    answer = guarded_http.send(
-        hook.method,
-        hook.url,
-        headers={
-            **dict(hook.headers),
-            "Ory-Webhook-Request-ID": str(uuid.uuid4()),
-            "Ory-Webhook-Trigger-ID": str(uuid.uuid4()),
-        },
-        body=body,
-        allow_private=hook.allow_private,
-        limits=limits,
-        resolve=resolve,
-    )
-    return changes_in(hook, answer.status, answer.body)
-
-
-def _body(
-    hook: WebHook,
-    ctx: Mapping[str, JSON],
-    sources: Sources,
-    timeout: float,
-    *,
-    explain: bool = False,
+def make_body(
+    hook: WebHook, ctx: Mapping[str, JSON], *, sources: Sources, timeout: float, explain: bool = False
 ) -> bytes | None:
-    """Return what the template makes of ``ctx``; nothing when it cancels the request."""
-    source = _template(hook, sources)
-    text = _evaluated(hook, source, ctx, timeout, explain=explain)
-    if text is None:
-        return None
-    return _form(hook, text) if hook.sends_form else text.encode()
+    """Return what the template makes of ``ctx``, or ``None`` if it cancels the request.
 
-
-def _template(hook: WebHook, sources: Sources) -> str:
+    It is empty without a template. Raises ``WebHookFailed``, or ``MapperBusy``. ``explain`` puts the
+    engine's own words into the hint; they may quote ``ctx``.
+    """
+    if not hook.body:
+        return b""
+    hint, name = "Correct the template: a Jsonnet function(ctx).", f"the body of {hook.name}"
     try:
-        return sources.read(hook.body)
-    except MapperUnavailable as error:
-        raise WebHookFailed(f"the body of {hook.name}: {error}", hint=error.hint) from None
-
-
-def _evaluated(
-    hook: WebHook, source: str, ctx: Mapping[str, JSON], timeout: float, *, explain: bool
-) -> str | None:
-    # The sandbox passes external variables. A template is an expression, whatever it defines before its
-    # function, so it can be put in parentheses and applied; the line break ends a comment.
-    program = f"({source}\n)(std.extVar('claims'))"
-    words = ""
-    try:
-        return worker_pool.evaluate(
-            program,
-            name=f"the body of {hook.name}",
-            claims=ctx,
-            identity={},
-            timeout=timeout,
-            explain=True,
+        source = sources.read(hook.body)
+        # The sandbox passes external variables. A template is an expression, whatever it defines before its
+        # function, so it can be put in parentheses and applied; the line break ends a comment.
+        program = f"({source}\n)(std.extVar('claims'))"
+        text = worker_pool.evaluate(
+            program, name=name, claims=ctx, identity={}, timeout=timeout, explain=True
         )
+        return _form(hook, text) if hook.sends_form else text.encode()
     except MapperBusy:
         raise
+    except MapperUnavailable as error:
+        problem, hint = f"{name}: {error}", error.hint
     except ClaimsInvalid:
-        cancelled, problem = False, f"the ctx for the body of {hook.name} is too large, or no JSON"
+        problem = f"the ctx for {name} is too large, or no JSON"
     except MapperFailed as error:
         # The hint holds the engine's words, and with them what the template had before it.
-        cancelled = error.hint.partition("\n")[0] == _CANCEL
+        if error.hint.partition("\n")[0] == _CANCEL:
+            logger.debug("The body of %s cancelled the request", hook.name)
+            return None
         problem = str(error)
-        words = error.hint if explain else ""
-    if cancelled:
-        logger.debug("The body of %s cancelled the request", hook.name)
-        return None
-    # Out here it has no context, which holds the hint.
-    raise WebHookFailed(problem, hint=words or "Correct the template: a Jsonnet function(ctx).")
+        if explain:
+            hint = error.hint
+    # Outside the except block, so that ``__context__`` carries no words of the engine.
+    raise WebHookFailed(problem, hint=hint)
 
 
 def _form(hook: WebHook, text: str) -> bytes:
@@ -189,7 +150,7 @@ def _in_background(name: str, call: Callable[[], Changes]) -> None:
             call()
         except MSIdentityError as error:
             logger.error("%s failed: %s", name, error)
-        except Exception as error:  # There is nobody who could be told.
+        except Exception as error:  # No caller is left that could be told.
             logger.error("%s failed: %s", name, type(error).__name__)
         finally:
             slots.release()

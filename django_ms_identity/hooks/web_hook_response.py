@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import unicodedata
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -43,9 +42,6 @@ class Changes:
     traits: JSONObject | None = field(default=None, repr=False)
     metadata_public: JSONObject | None = field(default=None, repr=False)
     metadata_admin: JSONObject | None = field(default=None, repr=False)
-
-    def __bool__(self) -> bool:
-        return any(getattr(self, name) is not None for name in REPLACED)
 
 
 def changes_in(hook: WebHook, status: int, body: bytes) -> Changes:
@@ -98,18 +94,15 @@ def _unreadable(hook: WebHook, what: str) -> WebHookFailed:
 
 
 def _messages(body: bytes) -> tuple[str, ...]:
-    texts = (plain_text(text) for text in _texts(_loaded(body) or {}))
-    return tuple(text for text in texts if text)[:MAX_MESSAGES]
+    groups = _objects(_loaded(body) or {}, "messages")
+    texts = [message.get("text") for group in groups for message in _objects(group, "messages")]
+    lines = [plain_text(text) for text in texts if isinstance(text, str)]
+    return tuple(line for line in lines if line)[:MAX_MESSAGES]
 
 
-def _texts(answer: JSONObject) -> Iterator[str]:
-    groups = answer.get("messages")
-    for group in groups if isinstance(groups, list) else []:
-        messages = group.get("messages") if isinstance(group, dict) else None
-        for message in messages if isinstance(messages, list) else []:
-            text = message.get("text") if isinstance(message, dict) else None
-            if isinstance(text, str):
-                yield text
+def _objects(parent: JSONObject, key: str) -> list[JSONObject]:
+    items = parent.get(key)
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
 def plain_text(text: str) -> str:

@@ -19,6 +19,9 @@ from django_ms_identity.exceptions import (
     IdentityInactive,
     MapperResultInvalid,
     MapperRuntimeFailed,
+    PythonMapperFailed,
+    RegistrationRefused,
+    SignInRefused,
     UserInvalid,
 )
 from django_ms_identity.jsonnet.json_values import JSON, JSONObject
@@ -185,7 +188,13 @@ def _emails_in(mapping: MappingResult) -> set[str]:
 def _of_claims_alone(context: SignInContext) -> MappingResult:
     try:
         return runtime.map_claims(context)
-    except (MapperRuntimeFailed, MapperResultInvalid):
+    except (
+        MapperRuntimeFailed,
+        MapperResultInvalid,
+        PythonMapperFailed,
+        RegistrationRefused,
+        SignInRefused,
+    ):
         # A mapper that counts on a stored identity: it makes nothing of the claims alone.
         return MappingResult(traits={})
 

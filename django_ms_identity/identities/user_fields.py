@@ -48,7 +48,7 @@ def fields_for_new_user(
     _set_email(fields, trusted)
     # A web hook is not the tenant: the name that it chose may be another person's address.
     named, name = mapping.as_mapped.traits.get("username"), mapping.traits.get("username")
-    renamed = name != named and not mapping.is_typed("username")
+    renamed = name != named and "username" not in mapping.typed
     _set_username(
         fields, context.provider, context.subject, trusted, any_name=context.is_member and not renamed
     )

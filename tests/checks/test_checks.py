@@ -69,6 +69,7 @@ def found(*, deploy=False, **changes):
         return sorted(message.id for message in run(deploy=deploy))
 
 
+MAPPERS = "tests.support.mapper_functions"
 BROKEN = [
     pytest.param(ids.E_SETTINGS, ms(top={"PROVIDRS": []}), id="unknown key"),
     pytest.param(ids.E_SETTINGS, ms(client_id=""), id="no client id"),
@@ -79,6 +80,9 @@ BROKEN = [
         id="emulator address outside DEBUG",
     ),
     pytest.param(ids.E_SETTINGS, ms(mapper_url="/etc/mapper.jsonnet"), id="mapper without scheme"),
+    pytest.param(ids.E_MAPPER, ms(mapper="nowhere.at_all"), id="Python mapper that is not there"),
+    pytest.param(ids.E_MAPPER, ms(mapper=f"{MAPPERS}.NOT_A_FUNCTION"), id="no function"),
+    pytest.param(ids.E_MAPPER, ms(mapper=f"{MAPPERS}.asynchronous"), id="asynchronous Python mapper"),
     pytest.param(ids.W_SETTINGS, ms(pkce="never"), id="PKCE off"),
     pytest.param(ids.W_SETTINGS, ms(auth_url="https://x"), id="key without meaning"),
     pytest.param(
@@ -311,6 +315,10 @@ DEPLOYED = {
         pytest.param(ids.E_MAPPER, mapped_by("{}"), id="mapper without identity"),
         pytest.param(ids.W_MAPPER, mapped_by("error 'not you'"), id="mapper that refuses the sample"),
         pytest.param(ids.W_MAPPER, ms(mapper_url="file:///nowhere/mapper.jsonnet"), id="mapper out of reach"),
+        *(
+            pytest.param(ids.W_MAPPER, ms(mapper=f"{MAPPERS}.{name}"), id=name)
+            for name in ("quote", "refuse_registration", "refuse_sign_in")
+        ),
         pytest.param(ids.W_PRIVILEGES_STAY, mapped_by(PRIVILEGES), id="privileges that stay"),
     ],
 )
@@ -339,6 +347,10 @@ def test_deployment_check_reports_fault_under_deploy_only(check_id, changes):
 )
 def test_deployment_checks_pass_healthy_project(changes):
     assert found(deploy=True, **DEPLOYED | changes) == []
+
+
+def test_python_mapper_check_reports_a_missing_function_once_under_deploy():
+    assert found(deploy=True, **DEPLOYED, **ms(mapper="nowhere.at_all")) == [ids.E_MAPPER]
 
 
 def test_mapper_check_hint_quotes_the_engine():

@@ -114,3 +114,22 @@ def test_an_unknown_key_is_named_with_the_nearest(key, remedy):
 
     assert problems(read) == [f"BOX.{key} is not a key that exists."]
     assert read.faults[0].hint == remedy
+
+
+def test_inner_mapping_is_read_with_its_path_and_the_same_issues():
+    read = reader({"inner": {"key": 1}, "list": [{"key": 2}, "x"], "text": "x", "number": {1: 2}})
+
+    read.inner("inner").text("key")
+    (entry,) = read.entries("list", "[{…}]")
+    entry.warn("key", "is doubtful.")
+
+    assert [read.inner(key).keys for key in ("absent", "text", "number")] == [{}, {}, {}]
+    assert [read.entries(key, "[{…}]") for key in ("absent", "text")] == [[], []]
+    assert problems(read) == [
+        "BOX.inner.key must be text, not int.",
+        "BOX.list[1] must be a dict with texts as keys.",
+        "BOX.text must be a dict with texts as keys.",
+        "BOX.number must be a dict with texts as keys.",
+        "BOX.text must be a list.",
+    ]
+    assert [str(warning) for warning in read.warnings] == ["BOX.list[0].key is doubtful."]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_ms_identity.conf.reader import DictReader
 from django_ms_identity.conf.web_hook_settings import KEYS, ResponseUse, parse_web_hook
 from tests.support.web_hooks import URL, faults_of, make_hook, template
 
@@ -54,60 +55,47 @@ def test_web_hook_needs_only_url_and_method():
 @pytest.mark.parametrize(
     ("config", "problem"),
     [
-        (None, "HOOK must be an object."),
-        ([], "HOOK must be an object."),
-        ({"method": "POST"}, "HOOK.url is missing."),
-        ({"url": URL}, "HOOK.method is missing."),
-        ({"url": URL, "method": 1}, "HOOK.method must be text, not int."),
-        ({"url": URL, "method": "TRACE"}, "HOOK.method cannot be 'TRACE'."),
-        (
-            {"url": URL, "method": "POST", "allow_private": 1},
-            "HOOK.allow_private must be True or False, not int.",
-        ),
-        ({"url": URL, "method": "POST", "id": "a\nb"}, "HOOK.id holds line breaks"),
-        ({"url": URL, "method": "POST", "headers": "x"}, "HOOK.headers must be an object"),
-        ({"url": URL, "method": "POST", "headers": {1: "x"}}, "HOOK.headers must be an object"),
-        ({"url": URL, "method": "POST", "headers": {"X": 1}}, "HOOK.headers.X must be text, not int."),
-        ({"url": URL, "method": "POST", "response": True}, "HOOK.response must be an object"),
-        ({"url": URL, "method": "POST", "response": {"parse": "yes"}}, "HOOK.response.parse must be True"),
-        ({"url": URL, "method": "POST", "body": "./body.jsonnet"}, "HOOK.body has no scheme"),
-        ({"url": URL, "method": "POST", "body": "http://127.0.0.1/b"}, "HOOK.body uses http://"),
-        ({"url": URL, "method": "POST", "auth": {"config": {}}}, "HOOK.auth.type is missing."),
-        ({"url": URL, "method": "POST", "auth": {"type": "oauth"}}, "HOOK.auth.type is not a kind"),
+        ({"url": None}, "url is missing."),
+        ({"method": None}, "method is missing."),
+        ({"method": 1}, "method must be text, not int."),
+        ({"method": "TRACE"}, "method cannot be 'TRACE'."),
+        ({"allow_private": 1}, "allow_private must be True or False, not int."),
+        ({"id": "a\nb"}, "id holds line breaks"),
+        ({"headers": "x"}, "headers must be a dict"),
+        ({"headers": {1: "x"}}, "headers must be a dict"),
+        ({"headers": {"X": 1}}, "headers.X must be text, not int."),
+        ({"response": True}, "response must be a dict"),
+        ({"response": {"parse": "yes"}}, "response.parse must be True"),
+        ({"body": "./body.jsonnet"}, "body has no scheme"),
+        ({"body": "http://127.0.0.1/b"}, "body uses http://"),
+        ({"auth": {"config": {}}}, "auth.type is missing."),
+        ({"auth": {"type": "oauth"}}, "auth.type is not a kind"),
     ],
 )
 def test_web_hook_fault_is_named_once_with_its_path(config, problem):
-    (fault,) = faults_of(config)
+    (fault,) = faults(**config)
 
-    assert str(fault).startswith(problem)
+    assert fault.startswith(f"HOOK.{problem}")
+
+
+BASIC = {"user": "u", "password": "p"}
+API_KEY = {"name": "n", "value": "v", "in": "header"}
 
 
 @pytest.mark.parametrize(
     ("config", "where", "near"),
     [
-        ({"ulr": URL}, "HOOK.ulr", "url"),
-        ({"response": {"ingore": True}}, "HOOK.response.ingore", "ignore"),
-        (
-            {"auth": {"type": "basic_auth", "config": {"user": "u", "password": "p", "pasword": "p"}}},
-            "HOOK.auth.config.pasword",
-            "password",
-        ),
-        (
-            {"auth": {"typ": "basic_auth", "type": "basic_auth", "config": {"user": "u", "password": "p"}}},
-            "HOOK.auth.typ",
-            "type",
-        ),
-        (
-            {"auth": {"type": "api_key", "config": {"nme": "", "name": "n", "value": "v", "in": "header"}}},
-            "HOOK.auth.config.nme",
-            "name",
-        ),
+        ({"ulr": URL}, "ulr", "url"),
+        ({"response": {"ingore": True}}, "response.ingore", "ignore"),
+        ({"auth": {"type": "basic_auth", "typ": "", "config": BASIC}}, "auth.typ", "type"),
+        ({"auth": {"type": "basic_auth", "config": BASIC | {"usr": ""}}}, "auth.config.usr", "user"),
+        ({"auth": {"type": "api_key", "config": API_KEY | {"nme": ""}}}, "auth.config.nme", "name"),
     ],
 )
 def test_unknown_web_hook_key_is_a_fault_that_names_the_nearest(config, where, near):
     (fault,) = faults_of({"url": URL, "method": "POST"} | config)
 
-    assert (fault.path, fault.hint) == (where, f"Did you mean {near!r}?")
+    assert (fault.path, fault.hint) == (f"HOOK.{where}", f"Did you mean {near!r}?")
 
 
 # Where to
@@ -322,11 +310,11 @@ def test_web_hook_response_is_not_both_ignored_and_parsed(config):
 
 
 def test_kratos_web_hook_key_without_use_is_a_warning():
-    warnings = []
     config = {"url": URL, "method": "POST", "can_interrupt": True, "emit_analytics_event": False}
+    read = DictReader(config, path="HOOK")
 
-    assert parse_web_hook(config, where="HOOK", faults=[], warnings=warnings)
-    assert [warning.path for warning in warnings] == ["HOOK.can_interrupt", "HOOK.emit_analytics_event"]
+    assert parse_web_hook(read)
+    assert [warning.path for warning in read.warnings] == ["HOOK.can_interrupt", "HOOK.emit_analytics_event"]
 
 
 # Secrets and hostile input

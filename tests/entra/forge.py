@@ -15,7 +15,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from django_ms_identity.cache import SharedCache
 from django_ms_identity.conf.provider_settings import parse_provider
-from django_ms_identity.conf.reader import ConfigIssue
+from django_ms_identity.conf.reader import DictReader
 from django_ms_identity.crypto import Keyring
 from django_ms_identity.entra import id_token, jwks
 from django_ms_identity.entra.id_token import Claims
@@ -163,14 +163,9 @@ def provider(**changes: object) -> Provider:
         "microsoft_tenant": TID,
         **changes,
     }
-    faults: list[ConfigIssue] = []
-    parsed = parse_provider(
-        {name: value for name, value in raw.items() if value is not LEFT_OUT},
-        path="PROVIDERS[0]",
-        faults=faults,
-        warnings=[],
-    )
-    assert parsed is not None, faults
+    read = DictReader({name: value for name, value in raw.items() if value is not LEFT_OUT})
+    parsed = parse_provider(read)
+    assert parsed is not None, read.faults
     return parsed
 
 

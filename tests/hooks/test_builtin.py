@@ -39,7 +39,7 @@ def who(browser):
 # revoke_active_sessions
 
 
-def test_a_sign_in_ends_the_sessions_of_other_browsers(ms_identity_emulator, settings):
+def test_revoke_active_sessions_ends_sessions_of_other_browsers(ms_identity_emulator, settings):
     after_login(settings, REVOKE)
     first, second, third = Browser(), Browser(), Browser()
     ms_identity_emulator.sign_in(first)
@@ -53,7 +53,7 @@ def test_a_sign_in_ends_the_sessions_of_other_browsers(ms_identity_emulator, set
     assert [end is None for end in ends] == [False, False, True]
 
 
-def test_without_the_hook_other_browsers_stay_signed_in(ms_identity_emulator, settings):
+def test_sessions_of_other_browsers_stay_without_the_hook(ms_identity_emulator, settings):
     after_login(settings)
     first, second = Browser(), Browser()
     ms_identity_emulator.sign_in(first)
@@ -63,7 +63,7 @@ def test_without_the_hook_other_browsers_stay_signed_in(ms_identity_emulator, se
     assert (who(first), who(second)) == (WORK, WORK)
 
 
-def test_the_sessions_of_other_people_stay(ms_identity_emulator, settings):
+def test_revoke_active_sessions_keeps_sessions_of_other_people(ms_identity_emulator, settings):
     after_login(settings, REVOKE)
     other, browser = Browser(), Browser()
     ms_identity_emulator.sign_in(other, "admin")
@@ -75,7 +75,7 @@ def test_the_sessions_of_other_people_stay(ms_identity_emulator, settings):
     assert who(browser) == WORK
 
 
-def test_signing_in_again_keeps_what_this_browsers_session_holds(client, ms_identity_emulator, settings):
+def test_revoke_active_sessions_keeps_session_data_of_this_browser(client, ms_identity_emulator, settings):
     after_login(settings, REVOKE)
     ms_identity_emulator.sign_in(client)
     session = client.session
@@ -90,7 +90,7 @@ def test_signing_in_again_keeps_what_this_browsers_session_holds(client, ms_iden
     assert SignIn.objects.filter(ended_at=None).count() == 1
 
 
-def test_the_old_key_of_this_browsers_session_is_worth_nothing(client, ms_identity_emulator, settings):
+def test_revoke_active_sessions_replaces_session_key_of_this_browser(client, ms_identity_emulator, settings):
     after_login(settings, REVOKE)
     ms_identity_emulator.sign_in(client)
     stolen = Browser()
@@ -105,7 +105,7 @@ def test_the_old_key_of_this_browsers_session_is_worth_nothing(client, ms_identi
 # require_verified_address
 
 
-def test_somebody_without_a_verified_address_is_kept_out(client, ms_identity_emulator, settings):
+def test_require_verified_address_refuses_person_without_one(client, ms_identity_emulator, settings):
     after_login(settings, REQUIRE, mapper_url=VERIFIES_NOTHING)
     ms_identity_emulator.sign_in(Browser())
     sessions = SignIn.objects.count()
@@ -117,7 +117,7 @@ def test_somebody_without_a_verified_address_is_kept_out(client, ms_identity_emu
     assert SignIn.objects.count() == sessions
 
 
-def test_somebody_with_a_verified_address_comes_in(client, ms_identity_emulator, settings):
+def test_require_verified_address_lets_person_with_one_sign_in(client, ms_identity_emulator, settings):
     after_login(settings, REQUIRE, mapper_url=VERIFIES)
     ms_identity_emulator.sign_in(Browser())
 
@@ -127,7 +127,7 @@ def test_somebody_with_a_verified_address_comes_in(client, ms_identity_emulator,
     assert who(client) == WORK
 
 
-def test_an_address_that_is_not_verified_does_not_count(client, ms_identity_emulator, settings):
+def test_require_verified_address_ignores_unverified_address(client, ms_identity_emulator, settings):
     after_login(settings, REQUIRE, mapper_url=VERIFIES)
     ms_identity_emulator.sign_in(Browser())
     VerifiableAddress.objects.update(verified_at=None)
@@ -135,7 +135,7 @@ def test_an_address_that_is_not_verified_does_not_count(client, ms_identity_emul
     assert code_of(ms_identity_emulator.sign_in(client)) == "address_unverified"
 
 
-def test_the_address_of_somebody_else_does_not_count(client, ms_identity_emulator, settings):
+def test_require_verified_address_ignores_address_of_another_person(client, ms_identity_emulator, settings):
     after_login(settings, REQUIRE, mapper_url=VERIFIES)
     ms_identity_emulator.sign_in(Browser())
     ms_identity_emulator.sign_in(Browser(), "admin")
@@ -145,7 +145,7 @@ def test_the_address_of_somebody_else_does_not_count(client, ms_identity_emulato
     assert code_of(ms_identity_emulator.sign_in(client)) == "address_unverified"
 
 
-def test_the_session_after_a_registration_asks_for_no_address(client, ms_identity_emulator, settings):
+def test_require_verified_address_does_not_apply_to_registration(client, ms_identity_emulator, settings):
     after_login(settings, REQUIRE, mapper_url=VERIFIES_NOTHING)
 
     ms_identity_emulator.sign_in(client)
@@ -153,7 +153,7 @@ def test_the_session_after_a_registration_asks_for_no_address(client, ms_identit
     assert who(client) == WORK
 
 
-def test_the_hooks_run_in_the_order_that_they_are_written_in(ms_identity_emulator, settings):
+def test_builtin_hooks_run_in_their_order(ms_identity_emulator, settings):
     hook_functions.calls.clear()
     after_login(settings, REQUIRE, REVOKE, FIRST, mapper_url=VERIFIES_NOTHING)
     first = Browser()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from django.test import RequestFactory
 
-from django_ms_identity.hooks.web_hook_payload import payload, sample_payload
+from django_ms_identity.hooks.web_hook_payload import payload
 from django_ms_identity.models import Identity
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -86,6 +86,6 @@ def test_an_identity_that_is_not_stored_yet_has_no_times():
 def test_a_sample_has_the_shape_of_the_real_one():
     real = make_payload(HTTP_USER_AGENT="Browser/1")
 
-    sample = sample_payload(stage="after_login", provider="microsoft", identity=make_identity())
+    sample = payload(None, stage="after_login", provider="microsoft", identity=make_identity())
 
     assert shape(sample) == shape(real)

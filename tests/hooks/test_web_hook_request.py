@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from django_ms_identity import conf, runtime
-from django_ms_identity.exceptions import MapperBusy, WebHookFailed, WebHookRefused, WebHookUnreachable
+from django_ms_identity.exceptions import MapperBusy, WebHookFailed, WebHookUnreachable
 from django_ms_identity.hooks import web_hook_request
 from django_ms_identity.hooks.web_hook_request import send
 from django_ms_identity.hooks.web_hook_response import Changes
@@ -72,23 +72,6 @@ def test_a_template_may_define_things_before_its_function(program):
     assert json.loads(server.received[0].body) == 2
 
 
-def test_a_template_may_lie_in_a_file(tmp_path):
-    file = tmp_path / "body.jsonnet"
-    file.write_text("function(ctx) [ctx.flow.type]")
-
-    with serve(ok) as server:
-        call(server.url, body=f"file://{file}")
-
-    assert json.loads(server.received[0].body) == ["browser"]
-
-
-def test_a_template_may_be_fetched():
-    with serve(lambda handler: handler.reply(b"function(ctx) 1")) as templates, serve(ok) as server:
-        call(server.url, body=f"{templates.url}/{uuid.uuid4()}")
-
-    assert json.loads(server.received[0].body) == 1
-
-
 def test_a_form_is_sent_as_one():
     with serve(ok) as server:
         call(server.url, headers=FORM, body=template("function(ctx) { a: 'b c', 'd&': 'é' }"))
@@ -130,15 +113,6 @@ def test_each_request_has_ids_of_its_own():
     assert {one.version for one in ids} == {4}
 
 
-def test_an_api_key_travels_in_a_cookie():
-    key = {"type": "api_key", "config": {"name": "key", "value": "abc", "in": "cookie"}}
-
-    with serve(ok) as server:
-        call(server.url, auth=key)
-
-    assert server.received[0].headers["Cookie"] == "key=abc"
-
-
 # Templates that end otherwise
 
 
@@ -147,7 +121,7 @@ def test_a_template_can_cancel_the_request(program):
     with serve(ok) as server:
         changes = call(server.url, body=template(program), response={"parse": True})
 
-    assert not changes
+    assert changes == Changes()
     assert server.received == []
 
 
@@ -220,21 +194,6 @@ def test_an_answer_can_change_the_identity():
     assert changes == Changes(traits={"a": 1})
 
 
-def test_an_answer_can_refuse_the_identity():
-    words = {"messages": [{"instance_ptr": "#/", "messages": [{"id": 1, "text": "No.", "type": "error"}]}]}
-
-    with serve(reply(words, status=400)) as server, pytest.raises(WebHookRefused) as refused:
-        call(server.url, response={"parse": True})
-
-    assert refused.value.messages == ("No.",)
-
-
-@pytest.mark.parametrize("response", [{}, {"parse": True}])
-def test_an_error_of_the_server_fails(response):
-    with serve(reply("x", status=500)) as server, pytest.raises(WebHookFailed):
-        call(server.url, response=response)
-
-
 @pytest.mark.parametrize("response", [{}, {"parse": True}])
 def test_a_server_that_hangs_up_is_unreachable(response):
     with serve(Handler.hang_up) as server, pytest.raises(WebHookUnreachable) as failed:
@@ -280,7 +239,7 @@ def test_a_hook_that_ignores_its_answer_does_not_wait_for_it():
         go_on.set()
         joined()
 
-    assert not changes
+    assert changes == Changes()
     assert not waited
     assert json.loads(server.received[0].body) == 1
 

@@ -372,3 +372,21 @@ def test_map_command_reports_refusals_of_known_identity(try_claims):
     assert f"belongs to tenant {OTHER}" in section(shown, "What would be written")
     assert "Refused: identity_inactive" in shown
     assert "Refused: user_inactive" in shown
+
+
+def test_python_mapper_exception_is_shown_whole_by_map(try_claims, settings):
+    settings.MS_IDENTITY = make_settings({"mapper": "tests.support.mapper_functions.quote"})
+
+    _, error = try_claims()
+
+    assert error.startswith("mapper_failed: the mapper tests.support.mapper_functions.quote raised KeyError")
+    assert "no use for ines@contoso.example" in error
+
+
+def test_python_mapper_result_is_shown_by_map(try_claims, settings):
+    settings.MS_IDENTITY = make_settings({"mapper": "tests.support.mapper_functions.email"})
+
+    shown, error = try_claims()
+
+    assert error == ""
+    assert '"username": "ines@contoso.example"' in shown

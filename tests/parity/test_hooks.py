@@ -28,7 +28,7 @@ signed_in: list[bool] = []
 
 
 def look(*, request, **_):
-    """Note whether anybody is signed in; named in HOOKS."""
+    """Note whether the request is signed in; named in HOOKS."""
     signed_in.append(request.user.is_authenticated)
 
 
@@ -187,7 +187,7 @@ def test_a_web_hook_can_be_cancelled_by_its_template(client, ms_identity_emulato
 
 
 @row(88)
-def test_nobody_waits_for_a_web_hook_that_is_ignored(client, ms_identity_emulator, hooks):
+def test_ignored_web_hook_is_not_waited_for(client, ms_identity_emulator, hooks):
     asked, let_go = threading.Event(), threading.Event()
 
     def answer(handler):

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from django_ms_identity import conf
 from django_ms_identity.conf.provider_settings import parse_provider
-from django_ms_identity.conf.reader import ConfigIssue
+from django_ms_identity.conf.reader import DictReader
 from django_ms_identity.entra.code_exchange import VerifiedLogin
 from django_ms_identity.entra.id_token import Claims
 from django_ms_identity.entra.providers import Provider
@@ -54,9 +54,9 @@ def make_schema(traits: Mapping[str, object], *, required: Sequence[str] = (), *
 
 
 def make_provider(**changes: object) -> Provider:
-    faults: list[ConfigIssue] = []
-    provider = parse_provider(MICROSOFT | changes, path="PROVIDERS[0]", faults=faults, warnings=[])
-    assert provider is not None, faults
+    read = DictReader(MICROSOFT | changes)
+    provider = parse_provider(read)
+    assert provider is not None, read.faults
     return provider
 
 

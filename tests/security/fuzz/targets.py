@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from django_ms_identity import conf
 from django_ms_identity.conf.provider_settings import parse_provider
+from django_ms_identity.conf.reader import DictReader
 from django_ms_identity.crypto import Keyring
 from django_ms_identity.exceptions import MSIdentityError
 from django_ms_identity.flows.flow_cookies import FlowCookies
@@ -206,10 +207,10 @@ SETTINGS = st.sampled_from(
 
 
 def check_provider(_: object, changes: dict[str, Any]) -> None:
-    faults: list[Any] = []
-    parsed = parse_provider(MICROSOFT | changes, path="PROVIDERS[0]", faults=faults, warnings=[])
-    assert (parsed is None) == bool(faults)
-    assert MICROSOFT["client_secret"] not in f"{parsed!r} {faults!r}"
+    read = DictReader(MICROSOFT | changes)
+    parsed = parse_provider(read)
+    assert (parsed is None) == bool(read.faults)
+    assert MICROSOFT["client_secret"] not in f"{parsed!r} {read.faults!r}"
 
 
 def check_settings(_: object, settings: Any) -> None:
