@@ -223,6 +223,7 @@ def test_a_key_like_none_that_exists_comes_with_the_list():
     assert faults[0].hint.startswith("Known keys: aal2_acr_values,")
 
 
+@pytest.mark.kratos(14)
 @pytest.mark.parametrize("key", IGNORED)
 def test_a_key_that_means_nothing_for_microsoft_earns_a_warning(key):
     (warning,) = warnings_of(**{key: "x"})
@@ -388,6 +389,7 @@ def test_automatic_linking_that_can_happen_is_none():
     assert warnings_of(account_linking_mode="automatic", auto_link_domains=["contoso.example"]) == []
 
 
+@pytest.mark.kratos(22)
 @pytest.mark.parametrize(
     ("scope", "source", "expected"),
     [

@@ -67,6 +67,7 @@ def test_a_genuine_token_gives_its_claims(microsoft):
     assert "planted" not in repr(claims)
 
 
+@pytest.mark.kratos(3)
 @pytest.mark.parametrize("name", ["aud", "exp", "iat", "iss", "nbf", "nonce", "sub", "tid", "ver"])
 def test_a_claim_that_is_missing_is_named(microsoft, name):
     error = refusal_of(token(payload(**{name: LEFT_OUT})))
@@ -409,6 +410,7 @@ def with_tid(tid: object) -> dict[str, object]:
     return payload(tid=tid, iss=f"{LOGIN}/{tid}/v2.0")
 
 
+@pytest.mark.kratos(3, 19)
 @pytest.mark.parametrize(
     ("claims", "detail"),
     [

@@ -192,6 +192,7 @@ def test_a_flow_of_another_provider_cannot_be_finished_here():
         recall(f"{NAME}={theirs}")
 
 
+@pytest.mark.kratos(16)
 def test_a_flow_under_another_states_name_is_refused():
     other = seal(started(state="T" * 22))
 

@@ -31,6 +31,7 @@ SECURE_REQUEST = RequestFactory().get("/ms/callback/microsoft/", secure=True)
 # Redirect URIs
 
 
+@pytest.mark.kratos(8)
 def test_redirect_uri_has_scheme_and_host_of_the_request():
     assert return_urls.redirect_uri("microsoft", config=PLAIN, request=REQUEST) == (
         "http://testserver/ms/callback/microsoft/"
@@ -40,6 +41,7 @@ def test_redirect_uri_has_scheme_and_host_of_the_request():
     )
 
 
+@pytest.mark.kratos(9)
 def test_redirect_uri_has_scheme_and_host_of_base_redirect_uri():
     expected = "https://www.example.com/ms/callback/microsoft/"
 

@@ -43,6 +43,7 @@ def without_session(settings):
     hooks(settings, after_registration=[])
 
 
+@pytest.mark.kratos(86)
 def test_without_the_session_hook_the_person_is_told_to_sign_in(
     client, ms_identity_emulator, without_session
 ):
@@ -106,6 +107,7 @@ def test_hooks_are_called_in_order_with_everything_known(client, ms_identity_emu
     assert arguments["provider"].id == "microsoft"
 
 
+@pytest.mark.kratos(86)
 def test_the_session_comes_last(client, ms_identity_emulator, settings):
     hooks(settings, after_registration=[SESSION, REFUSE])
 
@@ -114,6 +116,7 @@ def test_the_session_comes_last(client, ms_identity_emulator, settings):
     assert rows() == WITHOUT_SESSION
 
 
+@pytest.mark.kratos(26, 36)
 def test_hooks_come_after_the_receivers_of_the_signal(client, ms_identity_emulator, settings, listen):
     hooks(settings, after_registration=[FIRST], after_login=[SECOND])
     listen(signals.identity_registered, lambda **_: hook_functions.calls.append(("registered", {})))
@@ -143,6 +146,7 @@ def test_a_stage_that_is_given_replaces_only_its_own_default(client, ms_identity
     assert client.get("/home/").content == b"ines.okafor@contoso.example"
 
 
+@pytest.mark.kratos(86)
 @pytest.mark.parametrize(
     "path", ["tests.support.hook_functions.fail", "tests.support.hook_functions.absent", "nowhere.at.all"]
 )

@@ -74,6 +74,7 @@ def registered(settings, emulator, *answers, **config):
 # After a registration
 
 
+@pytest.mark.kratos(33)
 def test_a_registration_is_told_with_the_identity_and_nothing_secret(client, ms_identity_emulator, settings):
     with serve(reply()) as server:
         hooks(settings, after_registration=[web_hook(server.url), SESSION])
@@ -90,6 +91,7 @@ def test_a_registration_is_told_with_the_identity_and_nothing_secret(client, ms_
     assert who(client) == WORK
 
 
+@pytest.mark.kratos(88)
 @pytest.mark.parametrize(
     ("answer", "code", "status"),
     [
@@ -144,6 +146,7 @@ def test_no_transaction_is_open_while_a_web_hook_is_called(client, ms_identity_e
 # After a login
 
 
+@pytest.mark.kratos(33)
 def test_a_login_is_told_before_its_session(client, ms_identity_emulator, settings):
     with registered(settings, ms_identity_emulator, reply()) as server:
         response = ms_identity_emulator.sign_in(client)
@@ -199,6 +202,7 @@ def test_words_are_shown_only_from_a_hook_that_is_parsed(client, ms_identity_emu
     assert "planted" not in page(response)
 
 
+@pytest.mark.kratos(88)
 def test_a_login_changes_nothing_whatever_the_web_hook_answers(client, ms_identity_emulator, settings):
     answer = reply({"identity": {"traits": {"email": "planted@example.com"}}})
     with registered(settings, ms_identity_emulator, answer, **PARSE):
@@ -212,6 +216,7 @@ def test_a_login_changes_nothing_whatever_the_web_hook_answers(client, ms_identi
 # Hooks that nobody waits for
 
 
+@pytest.mark.kratos(88)
 @pytest.mark.parametrize("stage", ["after_registration", "after_login"])
 def test_a_web_hook_that_is_ignored_blocks_nobody(client, ms_identity_emulator, settings, caplog, stage):
     asked, let_go = threading.Event(), threading.Event()
@@ -268,6 +273,7 @@ def test_a_web_hook_sees_the_identity_before_it_is_written(client, ms_identity_e
     assert who(client) == WORK
 
 
+@pytest.mark.kratos(88)
 def test_what_a_web_hook_answers_is_what_is_written(client, ms_identity_emulator, settings):
     answer = identity(
         traits={"username": "ines", "team": "blue"}, metadata_public={"a": 1}, metadata_admin={"b": [2]}
@@ -305,6 +311,7 @@ def test_each_web_hook_sees_what_the_one_before_made(client, ms_identity_emulato
     assert rows()["SignIn"] == 1
 
 
+@pytest.mark.kratos(88)
 def test_a_web_hook_may_refuse_somebody_before_anything_is_written(client, ms_identity_emulator, settings):
     with asked_first(settings, reply(refusal("You are not on the list."), status=422)):
         response = ms_identity_emulator.sign_in(client)

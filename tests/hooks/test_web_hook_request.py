@@ -142,6 +142,7 @@ def test_an_api_key_travels_in_a_cookie():
 # Templates that end otherwise
 
 
+@pytest.mark.kratos(88)
 @pytest.mark.parametrize("program", ["function(ctx) error 'cancel'", "function(ctx) { a: error 'cancel' }"])
 def test_a_template_can_cancel_the_request(program):
     with serve(ok) as server:

@@ -482,6 +482,7 @@ def test_a_mapper_cannot_make_an_administrator_of_any_tenants_people(client, ms_
     assert not user.has_usable_password()
 
 
+@pytest.mark.kratos(85)
 @pytest.mark.parametrize(
     ("program", "code"),
     [

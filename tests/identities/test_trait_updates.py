@@ -82,6 +82,7 @@ def groups(identity):
 # Traits and metadata
 
 
+@pytest.mark.kratos(64, 66)
 def test_traits_merge_and_an_omitted_one_stays():
     identity = stored_identity(traits={"kept": 1, "changed": "old", "deep": {"a": [1], "b": 2}})
 
@@ -90,6 +91,7 @@ def test_traits_merge_and_an_omitted_one_stays():
     assert identity.traits == {"kept": 1, "changed": "", "deep": {"a": [], "b": 2}, "new": None}
 
 
+@pytest.mark.kratos(67)
 def test_metadata_that_the_mapper_leaves_out_stay():
     identity = stored_identity(metadata_public={"a": 1}, metadata_admin={"b": 2})
 
@@ -98,6 +100,7 @@ def test_metadata_that_the_mapper_leaves_out_stay():
     assert (identity.metadata_public, identity.metadata_admin) == ({"a": 1}, {"b": 2})
 
 
+@pytest.mark.kratos(64, 67)
 def test_metadata_are_replaced_as_a_whole_and_an_empty_object_clears():
     identity = stored_identity(traits={"a": 1}, metadata_public={"a": 1}, metadata_admin={"b": 2})
 
@@ -107,6 +110,7 @@ def test_metadata_are_replaced_as_a_whole_and_an_empty_object_clears():
     assert identity.traits == {"a": 1}
 
 
+@pytest.mark.kratos(67)
 def test_the_mapper_sees_what_is_stored():
     identity = stored_identity(
         traits={"a": 1}, metadata_public={"b": 2}, metadata_admin={"c": 3}, self_asserted=["a"]
@@ -130,6 +134,7 @@ def test_a_boolean_that_becomes_a_number_is_a_change():
     assert identity.traits["a"] is not True
 
 
+@pytest.mark.kratos(67)
 def test_credentials_are_untouched():
     identity = make_identity()
     before = Credential.objects.values().get()
@@ -142,6 +147,7 @@ def test_credentials_are_untouched():
 # Written only when something changed
 
 
+@pytest.mark.kratos(64, 67)
 def test_nothing_is_written_when_nothing_changed():
     identity = make_identity(
         email=EMAIL, first_name="Inès", is_staff=True, verified=(EMAIL, "second@contoso.example")
@@ -223,6 +229,7 @@ def test_what_another_request_wrote_meanwhile_stays(listen):
     assert get_user_model().objects.get().first_name == "Meanwhile"
 
 
+@pytest.mark.kratos(67)
 def test_what_another_request_wrote_meanwhile_is_held_against_the_schema_too(settings):
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=make_schema({}, maxProperties=2))
     identity = stored_identity(traits={"a": 1})
@@ -512,6 +519,7 @@ def test_a_stored_trait_that_a_mapper_hands_back_grants_no_privilege():
 # Verified addresses
 
 
+@pytest.mark.kratos(67)
 def test_verified_addresses_are_added_once_per_value_and_never_removed():
     identity = make_identity(verified=("old@contoso.example",))
     before = VerifiableAddress.objects.get().verified_at

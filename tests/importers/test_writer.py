@@ -284,6 +284,7 @@ def test_a_verified_address_of_another_identity_is_a_collision():
     assert take_one(exported()).reason == Skip.ACCOUNT_EXISTS
 
 
+@pytest.mark.kratos(63)
 @pytest.mark.parametrize(
     ("identifier", "entry", "reason"),
     [

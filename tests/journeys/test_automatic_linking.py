@@ -10,7 +10,7 @@ from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAd
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.support.web import Browser
 
-from .steps import pick
+from .steps import SECOND, pick
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +19,6 @@ BELIEVES = make_mapper("""
     local email = std.extVar('claims').email;
     {identity: {traits: {}, verified_addresses: [{via: 'email', value: email}]}}
 """)
-SECOND = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
 AUTOMATIC = {"account_linking_mode": "automatic", "auto_link_domains": ["Contoso.example"]}
 
 
@@ -40,6 +39,7 @@ def arrive(client, emulator, persona="work"):
     return pick(client, emulator, persona).send(client).headers["Location"]
 
 
+@pytest.mark.kratos(62)
 def test_who_was_provisioned_and_never_here_is_linked_at_once(client, ms_identity_emulator, provisioned):
     assert arrive(client, ms_identity_emulator) == "/home/"
 
@@ -99,6 +99,7 @@ def test_the_persons_other_sessions_end(client, ms_identity_emulator):
     assert (ended.ended_at is None, current.ended_at is None) == (False, True)
 
 
+@pytest.mark.kratos(62)
 @pytest.mark.parametrize(
     "provider",
     [

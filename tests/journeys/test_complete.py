@@ -79,6 +79,7 @@ def test_only_what_is_missing_is_asked(client, ms_identity_emulator):
     assert "Where you work." in page(shown)
 
 
+@pytest.mark.kratos(24)
 def test_what_is_invalid_is_asked_with_what_microsoft_said(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", claims={"email": "no address"})
     arrive(client, ms_identity_emulator)
@@ -120,6 +121,7 @@ def test_a_complete_person_is_asked_nothing(client, ms_identity_emulator, settin
 # Answering
 
 
+@pytest.mark.kratos(48)
 def test_the_answer_registers_and_signs_in(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator, next="/home/?a=1")
 
@@ -134,6 +136,7 @@ def test_the_answer_registers_and_signs_in(client, ms_identity_emulator):
     assert pending_step.SESSION_KEY not in client.session
 
 
+@pytest.mark.kratos(48)
 def test_no_second_trip_to_microsoft_is_made(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     before = len(ms_identity_emulator.requests)
@@ -141,6 +144,26 @@ def test_no_second_trip_to_microsoft_is_made(client, ms_identity_emulator):
     fill(client, Team="Tools")
 
     assert len(ms_identity_emulator.requests) == before
+
+
+@pytest.mark.kratos(15)
+@pytest.mark.parametrize("field", ["email", "traits.email", "trait-email", "trait-1"])
+def test_the_form_overrides_no_mapped_trait(client, ms_identity_emulator, field):
+    arrive(client, ms_identity_emulator)
+    shown = client.get(URL)
+
+    client.post(URL, {"ticket": ticket(shown), "trait-0": "Tools", field: "boss@contoso.example"})
+
+    identity = Identity.objects.get()
+    assert identity.traits == {"email": "ines.okafor@contoso.example", "team": "Tools"}
+    assert identity.self_asserted == ["team"]
+
+
+@pytest.mark.kratos(49)
+def test_a_link_cannot_choose_another_identity_schema(client, ms_identity_emulator):
+    arrive(client, ms_identity_emulator, identity_schema="another")
+
+    assert fields(client.get(URL)) == ["Team"]
 
 
 def test_the_hooks_run_as_without_the_form(client, ms_identity_emulator, settings, listen):
@@ -157,6 +180,7 @@ def test_the_hooks_run_as_without_the_form(client, ms_identity_emulator, setting
     assert "_auth_user_id" not in client.session
 
 
+@pytest.mark.kratos(47)
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
@@ -215,9 +239,12 @@ def test_what_the_schema_says_of_values_is_said_in_words(
     assert said in page(fill(client, X=typed))
 
 
+@pytest.mark.kratos(72)
 def test_an_answer_can_be_corrected(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     fill(client, Team="x")
+    again = page(fill(client, Team="y"))
+    assert (again.count('name="trait-0"'), again.count("<button")) == (1, 1)
 
     fill(client, Team="Tools")
 

@@ -14,7 +14,7 @@ from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAd
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.support.web import Browser
 
-from .steps import code_of, page, pick
+from .steps import SECOND, asked, code_of, page, pick, who
 
 pytestmark = pytest.mark.django_db
 
@@ -59,13 +59,10 @@ def give_password(user, **fields):
     user.save()
 
 
-def who(client):
-    return client.get("/home/").content.decode()
-
-
 # The whole way
 
 
+@pytest.mark.kratos(58)
 def test_the_accounts_are_connected_after_a_sign_in_and_a_confirmation(
     client, ms_identity_emulator, local, listen
 ):
@@ -88,6 +85,7 @@ def test_the_accounts_are_connected_after_a_sign_in_and_a_confirmation(
     assert who(visitor) == "ines"
 
 
+@pytest.mark.kratos(58, 87)
 def test_signing_in_never_connects_by_itself(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
     sign_in_locally(client)
@@ -107,6 +105,7 @@ def test_both_accounts_are_shown_before_the_confirmation(client, ms_identity_emu
         assert text in shown
 
 
+@pytest.mark.kratos(50, 87)
 def test_before_the_sign_in_nothing_of_the_existing_account_is_shown(client, ms_identity_emulator, settings):
     get_user_model().objects.create_user("secret-name", email=EMAIL, first_name="Hidden")
     settings.LOGIN_URL = "/accounts/login/"
@@ -122,6 +121,33 @@ def test_before_the_sign_in_nothing_of_the_existing_account_is_shown(client, ms_
     assert "Ask the people who run this site to set a password" in page(shown)
 
 
+@pytest.mark.kratos(51)
+def test_the_confirmation_page_does_not_hint_at_the_providers_of_the_account(
+    client, ms_identity_emulator, settings
+):
+    settings.MS_IDENTITY = make_settings({}, SECOND)
+    make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
+    meet(client, ms_identity_emulator)
+
+    shown = page(client.get(URL))
+
+    assert EMAIL in shown
+    assert "Elsewhere" not in shown
+    assert "/ms/start/second/" not in shown
+
+
+@pytest.mark.kratos(56)
+def test_a_collision_keeps_no_authorization_code(client, ms_identity_emulator, local):
+    callback = pick(client, ms_identity_emulator)
+
+    response = callback.send(client)
+
+    assert response.headers["Location"] == URL
+    code = asked(callback.url)["code"]
+    assert code not in page(client.get(URL)) + str(response.cookies) + str(dict(client.session))
+
+
+@pytest.mark.kratos(60)
 def test_it_works_while_registration_is_off(client, ms_identity_emulator, settings, local):
     settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
     meet(client, ms_identity_emulator)
@@ -180,9 +206,9 @@ def test_the_address_that_microsoft_vouches_for_is_recorded(client, ms_identity_
     assert VerifiableAddress.objects.get().value == EMAIL
 
 
+@pytest.mark.kratos(59)
 def test_another_microsoft_account_may_be_the_way_in(client, ms_identity_emulator, settings):
-    second = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
-    settings.MS_IDENTITY = make_settings({}, second)
+    settings.MS_IDENTITY = make_settings({}, SECOND)
     ms_identity_emulator.sign_in(Browser(), "admin", provider="second")
     user = get_user_model().objects.get()
     get_user_model().objects.update(email=EMAIL)
@@ -220,6 +246,7 @@ def test_missing_traits_of_a_new_identity_are_asked_after_the_confirmation(
 # Who may not
 
 
+@pytest.mark.kratos(57)
 def test_a_different_account_is_refused_and_nothing_is_connected(client, ms_identity_emulator, local):
     get_user_model().objects.create_user("other", password="pw")
     meet(client, ms_identity_emulator)
@@ -243,6 +270,7 @@ def test_a_different_account_cannot_post_either(client, ms_identity_emulator, lo
     assert Credential.objects.count() == 0
 
 
+@pytest.mark.kratos(87)
 def test_a_session_that_was_there_before_does_not_count(client, ms_identity_emulator, local):
     sign_in_locally(client)
     meet(client, ms_identity_emulator, prompt="select_account")

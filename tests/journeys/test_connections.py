@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -15,14 +16,13 @@ from tests.support import hook_functions
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.support.web import Browser
 
-from .steps import asked, code_of, page, pick
+from .steps import SECOND, age, asked, code_of, link, page, pick, who
 
 pytestmark = pytest.mark.django_db
 
 URL = "/ms/connections/"
 LINK = "/ms/connections/microsoft/link/"
 LONG_AGO = 2 * 3600
-SECOND = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
 
 
 def unlink_url(credential):
@@ -36,31 +36,15 @@ def local(client):
     return user
 
 
-def age(client, seconds=LONG_AGO):
-    """Let time pass since the person proved who they are."""
-    session = client.session
-    session[sessions.AUTHENTICATED_AT] -= seconds
-    session[sessions.SIGNED_IN_AT] -= seconds
-    session.save()
-
-
-def link(client, emulator, persona="work", provider="microsoft"):
-    response = client.post(f"/ms/connections/{provider}/link/")
-    return emulator.callback(response.headers["Location"], persona).send(client)
-
-
 def next_of(response):
     """Return where a login page of the project would lead to."""
     return asked(response.headers["Location"])["next"]
 
 
-def who(client):
-    return client.get("/home/").content.decode()
-
-
 # What is shown
 
 
+@pytest.mark.kratos(73)
 def test_what_is_connected_is_shown(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
 
@@ -73,6 +57,7 @@ def test_what_is_connected_is_shown(client, ms_identity_emulator):
     assert "Disconnect" not in shown
 
 
+@pytest.mark.kratos(73)
 def test_who_has_nothing_connected_is_told_so(client, local):
     shown = page(client.get(URL))
 
@@ -80,6 +65,7 @@ def test_who_has_nothing_connected_is_told_so(client, local):
     assert "Connect a Microsoft account" in shown
 
 
+@pytest.mark.kratos(90)
 def test_an_account_of_a_provider_that_is_gone_is_marked(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(client)
     settings.MS_IDENTITY = make_settings(SECOND)
@@ -88,6 +74,25 @@ def test_an_account_of_a_provider_that_is_gone_is_marked(client, ms_identity_emu
 
     assert shown.status_code == 200
     assert "this site has switched it off" in page(shown)
+
+
+@pytest.mark.kratos(73)
+@pytest.mark.parametrize(
+    ("others", "unlinkable"), [((), 0), (("microsoft",), 2), (("second",), 2), (("gone",), 1)]
+)
+def test_the_page_of_connections_has_a_button_for_each_change(
+    client, ms_identity_emulator, settings, others, unlinkable
+):
+    settings.MS_IDENTITY = make_settings({}, SECOND, {"id": "gone"})
+    ms_identity_emulator.sign_in(client)
+    for provider in others:
+        link(client, ms_identity_emulator, "admin", provider)
+    settings.MS_IDENTITY = make_settings({}, SECOND)
+
+    shown = page(client.get(URL))
+
+    assert re.findall(r'action="/ms/connections/(\w+)/link/"', shown) == ["microsoft", "second"]
+    assert len(re.findall(r'action="/ms/connections/\d+/unlink/"', shown)) == unlinkable
 
 
 @pytest.mark.parametrize("url", [URL, LINK, "/ms/connections/1/unlink/"])
@@ -113,15 +118,18 @@ def test_a_change_needs_its_csrf_token(local, url):
 # Connecting
 
 
+@pytest.mark.kratos(80)
 def test_an_account_is_connected(client, ms_identity_emulator, local, listen):
     heard = []
     listen(signals.credential_linked, lambda credential, **_: heard.append(credential.account))
+    key = client.session.session_key
 
     response = link(client, ms_identity_emulator)
 
     assert response.headers["Location"] == URL
     assert "The Microsoft account is connected." in page(client.get(URL))
     assert "is connected." not in page(client.get(URL))
+    assert (client.session.session_key, SignIn.objects.count()) == (key, 0)
     assert Credential.objects.get().identity.user == local
     assert heard == ["ines.okafor@contoso.example"]
     assert who(client) == "local"
@@ -159,10 +167,17 @@ def test_who_cannot_be_asked_for_what_is_missing_is_told_so_at_once(
     assert code_of(link(client, ms_identity_emulator)) == "trait_not_askable"
 
 
+@pytest.mark.kratos(81)
 def test_microsoft_is_asked_to_let_the_person_choose(client, local):
-    assert asked(client.post(LINK).headers["Location"])["prompt"] == "select_account"
+    wishes = {"prompt": "login", "hd": "contoso.example", "acr_values": "c1", "login_hint": "x"}
+
+    query = asked(client.post(LINK, wishes).headers["Location"])
+
+    assert query["prompt"] == "select_account"
+    assert set(wishes) & set(query) == {"prompt"}
 
 
+@pytest.mark.kratos(77)
 def test_two_accounts_of_one_provider_can_be_connected(client, ms_identity_emulator, local):
     link(client, ms_identity_emulator)
     link(client, ms_identity_emulator, "admin")
@@ -173,6 +188,7 @@ def test_two_accounts_of_one_provider_can_be_connected(client, ms_identity_emula
     assert "marek.lindqvist@contoso.example" in shown
 
 
+@pytest.mark.kratos(77)
 def test_connecting_again_changes_nothing(client, ms_identity_emulator, local):
     link(client, ms_identity_emulator)
 
@@ -180,6 +196,7 @@ def test_connecting_again_changes_nothing(client, ms_identity_emulator, local):
     assert Credential.objects.count() == 1
 
 
+@pytest.mark.kratos(78)
 def test_an_account_that_belongs_to_somebody_else_is_refused(client, ms_identity_emulator, local):
     ms_identity_emulator.sign_in(Browser())
 
@@ -254,6 +271,23 @@ def test_a_mapper_that_fails_connects_nothing(client, ms_identity_emulator, sett
     assert Credential.objects.count() == 0
 
 
+@pytest.mark.kratos(79)
+def test_without_an_id_token_no_account_is_connected(client, ms_identity_emulator, local):
+    ms_identity_emulator.answer_next("token", body='{"access_token": "x", "token_type": "Bearer"}')
+
+    response = link(client, ms_identity_emulator)
+
+    assert (code_of(response), response.context["retry_url"]) == ("microsoft_answer_invalid", URL)
+    assert (Credential.objects.count(), who(client)) == (0, "local")
+
+
+@pytest.mark.kratos(77)
+def test_an_unknown_provider_connects_no_account(client, local):
+    response = client.post("/ms/connections/nobody/link/")
+
+    assert (code_of(response), response.status_code) == ("provider_unknown", 404)
+
+
 # A flow that connects never becomes a login, and belongs to one session
 
 
@@ -310,6 +344,7 @@ def test_a_callback_that_is_repeated_is_harmless(client, ms_identity_emulator, l
 # Disconnecting
 
 
+@pytest.mark.kratos(68, 75)
 def test_an_account_is_disconnected(client, ms_identity_emulator, local, listen):
     heard = []
     listen(
@@ -328,15 +363,18 @@ def test_an_account_is_disconnected(client, ms_identity_emulator, local, listen)
     assert who(client) == "local"
 
 
+@pytest.mark.kratos(75)
 def test_the_sessions_of_the_account_end(client, ms_identity_emulator, local):
     link(client, ms_identity_emulator)
+    link(client, ms_identity_emulator, "admin")
     ms_identity_emulator.sign_in(elsewhere := Browser())
-    assert who(elsewhere) == "local"
+    ms_identity_emulator.sign_in(by_another := Browser(), "admin")
+    assert who(elsewhere) == who(by_another) == "local"
 
-    client.post(unlink_url(Credential.objects.get()))
+    client.post(unlink_url(Credential.objects.get(account="ines.okafor@contoso.example")))
 
-    assert who(elsewhere) == "nobody"
-    assert SignIn.objects.get().ended_at is not None
+    assert (who(elsewhere), who(by_another)) == ("nobody", "local")
+    assert [sign_in.ended_at is None for sign_in in SignIn.objects.order_by("pk")] == [False, True]
 
 
 def test_the_session_that_the_account_opened_ends_too(client, ms_identity_emulator):
@@ -354,16 +392,20 @@ def test_the_session_that_the_account_opened_ends_too(client, ms_identity_emulat
     assert user.ms_identity.credentials.count() == 1
 
 
+@pytest.mark.kratos(68, 74)
 def test_the_last_way_in_stays(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
+    credential = Credential.objects.get()
+    make_identity(username="other", subject="x")
 
-    response = client.post(unlink_url(Credential.objects.get()))
+    response = client.post(unlink_url(credential))
 
     assert (code_of(response), response.status_code) == ("last_credential", 409)
-    assert Credential.objects.count() == 1
+    assert Credential.objects.filter(pk=credential.pk).exists()
     assert who(client) == "ines.okafor@contoso.example"
 
 
+@pytest.mark.kratos(68, 75)
 def test_an_account_of_a_provider_that_is_gone_is_no_way_in(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = make_settings({}, SECOND)
     ms_identity_emulator.sign_in(client)
@@ -376,6 +418,7 @@ def test_an_account_of_a_provider_that_is_gone_is_no_way_in(client, ms_identity_
     assert client.post(unlink_url(gone)).headers["Location"] == URL
 
 
+@pytest.mark.kratos(68)
 def test_a_password_is_no_way_in_where_no_backend_takes_it(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(client)
     user = get_user_model().objects.get()
@@ -412,6 +455,7 @@ def test_another_packages_link_is_a_way_in(client, ms_identity_emulator, monkeyp
     assert Credential.objects.count() == 0
 
 
+@pytest.mark.kratos(74)
 def test_somebody_elses_account_cannot_be_disconnected(client, ms_identity_emulator, local):
     credential = make_identity(username="victim").credentials.get()
 
@@ -486,6 +530,7 @@ def test_revocation_after_settings_ends_other_sessions(client, ms_identity_emula
 # Proving who one is
 
 
+@pytest.mark.kratos(82)
 def test_connecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     age(client)
@@ -501,6 +546,7 @@ def test_connecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_ide
     assert Credential.objects.count() == 2
 
 
+@pytest.mark.kratos(76)
 def test_disconnecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     link(client, ms_identity_emulator, "admin")
@@ -516,6 +562,7 @@ def test_disconnecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_
     assert who(client) == "ines.okafor@contoso.example"
 
 
+@pytest.mark.kratos(82)
 def test_without_a_connected_account_the_project_asks(client, ms_identity_emulator, local):
     age(client)
 
@@ -586,6 +633,7 @@ def test_what_another_release_left_is_passed_over(client, local):
     assert client.get(f"{URL}?resume=x").headers["Location"] == URL
 
 
+@pytest.mark.kratos(53)
 def test_another_person_at_microsoft_is_no_proof(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser(), "admin")
     ms_identity_emulator.sign_in(client)
@@ -610,6 +658,7 @@ def test_a_person_who_is_not_known_is_no_proof(client, ms_identity_emulator):
     assert Identity.objects.count() == 1
 
 
+@pytest.mark.kratos(53)
 @pytest.mark.parametrize(
     ("claims", "hint"),
     [

@@ -30,6 +30,7 @@ def flow_cookies(client):
 # The start
 
 
+@pytest.mark.kratos(27, 32)
 def test_the_browser_is_sent_to_microsoft_with_everything_that_protects_the_flow(client):
     response = press(client)
 
@@ -46,6 +47,7 @@ def test_the_browser_is_sent_to_microsoft_with_everything_that_protects_the_flow
     assert query["nonce"]
 
 
+@pytest.mark.kratos(16)
 def test_every_start_is_another_flow(client):
     first, second = (asked(press(client).headers["Location"]) for _ in range(2))
 
@@ -53,6 +55,7 @@ def test_every_start_is_another_flow(client):
     assert len(flow_cookies(client)) == 2
 
 
+@pytest.mark.kratos(5, 54)
 @pytest.mark.parametrize(
     ("prompt", "sent"),
     [
@@ -78,8 +81,21 @@ def test_a_configured_prompt_beats_the_links(client, settings):
     assert (query["prompt"], query["domain_hint"]) == ("select_account", "contoso.example")
 
 
+@pytest.mark.kratos(4, 5, 6, 54)
 @pytest.mark.parametrize(
-    "parameter", ["login_hint", "domain_hint", "scope", "redirect_uri", "claims", "state"]
+    "parameter",
+    [
+        "login_hint",
+        "domain_hint",
+        "scope",
+        "redirect_uri",
+        "claims",
+        "state",
+        "hd",
+        "auth_type",
+        "acr_values",
+        "planted",
+    ],
 )
 def test_a_link_may_ask_for_nothing_else(client, parameter):
     plain = asked(press(client).headers["Location"])
@@ -90,12 +106,15 @@ def test_a_link_may_ask_for_nothing_else(client, parameter):
     assert set(query) == set(plain)
 
 
+@pytest.mark.kratos(52)
 def test_who_is_signed_in_goes_straight_on(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
+    before = rows()
 
     assert press(client, next="/home/?x=1").headers["Location"] == "/home/?x=1"
     assert press(client).headers["Location"] == "/home/"
     assert press(client, prompt="login").headers["Location"].startswith("https://login.microsoftonline.com/")
+    assert rows() == before
 
 
 def test_the_start_may_be_posted(client):
@@ -112,11 +131,13 @@ def test_no_page_starts_a_sign_in_inside_itself(client, destination):
     assert flow_cookies(client) == []
 
 
-@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Dest": "document"}])
+@pytest.mark.kratos(37)
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Dest": "document"}, {"Accept": "application/json"}])
 def test_a_navigation_starts_a_sign_in(client, headers):
     assert client.get("/ms/start/microsoft/", headers=headers).status_code == 302
 
 
+@pytest.mark.kratos(18)
 def test_an_unknown_provider_is_refused(client):
     response = press(client, "nobody")
 
@@ -188,6 +209,7 @@ def test_the_cookie_of_an_https_site_is_prefixed(client):
     assert cookie["secure"] is True
 
 
+@pytest.mark.kratos(16)
 def test_the_cookie_shows_nothing(client):
     response = press(client, next="/home/secret-place")
 
@@ -233,6 +255,7 @@ def test_the_prefixed_cookie_is_deleted_so_that_browsers_obey(client, ms_identit
 # Once
 
 
+@pytest.mark.kratos(34)
 def test_a_repeat_by_the_visitor_goes_where_the_first_went(client, ms_identity_emulator):
     callback = pick(client, ms_identity_emulator, next="/home/?tab=2")
     callback.send(client)
@@ -282,6 +305,7 @@ def test_an_answer_without_a_code_leaves_nothing_in_the_cache(client, ms_identit
     assert cache._cache == {}
 
 
+@pytest.mark.kratos(34)
 def test_a_state_is_claimed_once_even_with_its_cookie(client, ms_identity_emulator):
     callback = pick(client, ms_identity_emulator)
     copy = Browser()
@@ -340,6 +364,7 @@ def test_a_stolen_code_is_worth_nothing_in_another_browser(client, ms_identity_e
     assert rows() == NOTHING
 
 
+@pytest.mark.kratos(30)
 def test_a_code_of_another_flow_is_refused(client, ms_identity_emulator):
     """Somebody plants a code of theirs in a flow that the visitor started."""
     mine = press(client).headers["Location"]
@@ -351,6 +376,20 @@ def test_a_code_of_another_flow_is_refused(client, ms_identity_emulator):
     assert rows() == NOTHING
 
 
+@pytest.mark.kratos(28, 29)
+@pytest.mark.parametrize("planted", [{}, {"code_challenge": "x" * 43, "code_challenge_method": "S256"}])
+def test_a_code_challenge_that_was_changed_on_the_way_is_refused(client, ms_identity_emulator, planted):
+    endpoint, _, query = press(client).headers["Location"].partition("?")
+    kept = {name: value for name, value in asked(f"?{query}").items() if "code_challenge" not in name}
+
+    response = ms_identity_emulator.callback(f"{endpoint}?{urlencode(kept | planted)}").send(client)
+
+    assert code_of(response)
+    assert "verifier" not in page(response).lower()
+    assert rows() == NOTHING
+
+
+@pytest.mark.kratos(20)
 def test_a_planted_answer_signs_nobody_in(client, ms_identity_emulator):
     """Login CSRF: the link of somebody else's callback, opened by a visitor who started nothing."""
     response = pick(Browser(), ms_identity_emulator, "admin").send(client)
@@ -369,6 +408,7 @@ def test_two_tabs_both_finish(client, ms_identity_emulator):
     assert SignIn.objects.filter(ended_at=None).count() == 1
 
 
+@pytest.mark.kratos(21)
 def test_a_flow_that_took_too_long_is_refused(client, ms_identity_emulator, settings, monkeypatch):
     settings.MS_IDENTITY = make_settings(FLOW_LIFESPAN=60)
     started = pick(client, ms_identity_emulator)
@@ -378,12 +418,14 @@ def test_a_flow_that_took_too_long_is_refused(client, ms_identity_emulator, sett
     response = started.send(client)
 
     assert (code_of(response), response.status_code) == ("flow_expired", 400)
+    assert response.context["retry_url"].startswith("/ms/start/microsoft/")
     assert rows() == NOTHING
 
 
 # The same provider, host and secret
 
 
+@pytest.mark.kratos(17)
 @pytest.mark.parametrize(("host", "secure"), [("localhost", False), ("testserver", True)])
 def test_another_host_or_scheme_is_a_mismatch(client, ms_identity_emulator, settings, host, secure):
     settings.SESSION_COOKIE_SECURE = True  # The same cookie name on both schemes.
@@ -397,6 +439,7 @@ def test_another_host_or_scheme_is_a_mismatch(client, ms_identity_emulator, sett
     assert rows() == NOTHING
 
 
+@pytest.mark.kratos(31)
 def test_a_flow_of_one_provider_does_not_end_at_another(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = make_settings({}, {"id": "other"})
     callback = pick(client, ms_identity_emulator)
@@ -407,6 +450,7 @@ def test_a_flow_of_one_provider_does_not_end_at_another(client, ms_identity_emul
     assert rows() == NOTHING
 
 
+@pytest.mark.kratos(18)
 def test_an_unknown_provider_of_a_callback_is_refused(client, ms_identity_emulator):
     callback = pick(client, ms_identity_emulator)
 

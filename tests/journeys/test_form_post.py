@@ -25,6 +25,7 @@ def post(client, callback):
     return client.post("/ms/callback/microsoft/", dict(callback.fields), secure=True)
 
 
+@pytest.mark.kratos(70)
 def test_a_whole_sign_in(client, ms_identity_emulator):
     callback = ms_identity_emulator.callback(start(client, next="/home/?x").headers["Location"])
 

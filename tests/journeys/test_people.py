@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.serializers import serialize
 
 from django_ms_identity.emulator import TENANT_ID as CONTOSO
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
@@ -29,6 +30,7 @@ PEOPLE = [
 ]
 
 
+@pytest.mark.kratos(45)
 @pytest.mark.parametrize(("persona", "tenant", "tid", "email"), PEOPLE)
 def test_a_new_person_is_registered_and_signed_in(
     client, ms_identity_emulator, settings, persona, tenant, tid, email
@@ -55,6 +57,7 @@ def test_a_new_person_is_registered_and_signed_in(
     assert client.get("/home/").content.decode() == identity.user.get_username()
 
 
+@pytest.mark.kratos(46)
 @pytest.mark.parametrize(("persona", "tenant", "tid", "email"), PEOPLE)
 def test_a_second_sign_in_finds_the_same_identity(
     ms_identity_emulator, settings, persona, tenant, tid, email
@@ -72,6 +75,7 @@ def test_a_second_sign_in_finds_the_same_identity(
     assert browser.get("/home/").content.decode() == before.user.get_username()
 
 
+@pytest.mark.kratos(2)
 @pytest.mark.parametrize("source", ["userinfo", "me", "oid"])
 @pytest.mark.parametrize(("persona", "tenant"), [("work", TENANT), ("personal", "consumers")])
 def test_each_subject_source_names_one_person(ms_identity_emulator, settings, source, persona, tenant):
@@ -88,6 +92,20 @@ def test_each_subject_source_names_one_person(ms_identity_emulator, settings, so
     )
 
 
+@pytest.mark.kratos(25, 88)
+def test_a_registration_opens_a_cookie_session_and_keeps_no_token(client, ms_identity_emulator):
+    response = ms_identity_emulator.sign_in(client)
+
+    assert (response.content, response.cookies["sessionid"]["httponly"]) == (b"", True)
+    assert client.session.session_key not in response.headers["Location"]
+    (access_token,) = ms_identity_emulator.microsoft.grants._tokens
+    models = (get_user_model(), Identity, Credential, VerifiableAddress, SignIn)
+    stored = "".join(serialize("json", model.objects.all()) for model in models)
+    kept = f"{stored}{dict(client.session)}{client.cookies}"
+    assert access_token not in kept
+    assert ".eyJ" not in kept, "the payload of an ID token begins so"
+
+
 def test_two_people_are_two_identities(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser(), "work")
     ms_identity_emulator.sign_in(client, "admin")
@@ -96,6 +114,7 @@ def test_two_people_are_two_identities(client, ms_identity_emulator):
     assert client.get("/home/").content.decode() == "marek.lindqvist@contoso.example"
 
 
+@pytest.mark.kratos(55)
 def test_what_microsoft_vouches_for_is_kept_as_verified(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client, "work")
 
@@ -108,6 +127,19 @@ def test_a_guests_address_is_not_verified(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client, "guest")
 
     assert not VerifiableAddress.objects.exists()
+
+
+@pytest.mark.kratos(55)
+def test_a_trait_is_no_verified_address_unless_the_mapper_lists_it(client, ms_identity_emulator, settings):
+    mapper = make_mapper(
+        "{identity: {traits: {email: std.extVar('claims').email},"
+        " verified_addresses: [{via: 'email', value: ' Other@CONTOSO.example '}]}}"
+    )
+    settings.MS_IDENTITY = make_settings({"mapper_url": mapper})
+
+    ms_identity_emulator.sign_in(client)
+
+    assert VerifiableAddress.objects.get().value == "other@contoso.example"
 
 
 def test_the_same_person_at_two_providers_is_two_credentials(ms_identity_emulator, settings):
@@ -143,6 +175,7 @@ def test_the_operators_mapper_decides_the_traits(client, ms_identity_emulator, s
     assert (identity.user.get_username(), identity.user.first_name) == ("mapped", "Ines")
 
 
+@pytest.mark.kratos(85, 89)
 @pytest.mark.parametrize(
     ("persona", "tenant", "code", "status"),
     [
@@ -200,6 +233,7 @@ def test_the_page_of_a_refusal_offers_another_account(client, ms_identity_emulat
     assert response.context["retry_url"] == "/ms/start/microsoft/?next=%2Fhome%2F&prompt=select_account"
 
 
+@pytest.mark.kratos(61, 86, 89)
 def test_registration_can_be_closed(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(Browser(), "work")
     settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
@@ -256,6 +290,7 @@ def test_people_are_never_found_by_email(client, ms_identity_emulator):
     assert client.get("/home/").content == b"nobody"
 
 
+@pytest.mark.kratos(1, 22, 85)
 @pytest.mark.parametrize(
     ("endpoint", "answer", "code", "status"),
     [

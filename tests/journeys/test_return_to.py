@@ -182,6 +182,7 @@ def test_a_good_target_is_where_the_visitor_ends(client, ms_identity_emulator, u
     assert response.headers["Location"] == url.replace("ünï", "%C3%BCn%C3%AF")
 
 
+@pytest.mark.kratos(86)
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "url", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x"]
@@ -224,6 +225,7 @@ def test_the_sign_in_page_passes_no_bad_target_on(client, url):
     assert [button["url"] for button in response.context["providers"]] == ["/ms/start/microsoft/"]
 
 
+@pytest.mark.kratos(89)
 @pytest.mark.django_db
 def test_the_page_of_a_refusal_keeps_the_target(client, ms_identity_emulator):
     response = ms_identity_emulator.sign_in(client, "cancel", next="/home/?x")

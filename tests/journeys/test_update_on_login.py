@@ -38,6 +38,7 @@ def last_names():
     return identity.traits["last_name"], identity.user.last_name
 
 
+@pytest.mark.kratos(64)
 @pytest.mark.usefixtures("automatic")
 def test_a_changed_name_arrives_with_the_next_sign_in(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser())
@@ -48,6 +49,7 @@ def test_a_changed_name_arrives_with_the_next_sign_in(client, ms_identity_emulat
     assert last_names() == ("Changed", "Changed")
 
 
+@pytest.mark.kratos(64)
 def test_nothing_is_updated_unless_it_is_asked_for(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser())
 
@@ -127,6 +129,7 @@ def test_nobody_is_updated_who_may_not_come_in(client, ms_identity_emulator, rea
     assert last_names() == (WORK.family_name, WORK.family_name)
 
 
+@pytest.mark.kratos(65)
 def test_a_mapper_that_breaks_refuses_the_sign_in_without_damage(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(Browser())
     before = Identity.objects.values().get()

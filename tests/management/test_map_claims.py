@@ -76,6 +76,7 @@ def schema_of(settings, tmp_path, traits, *providers, **changes):
 # Input and output
 
 
+@pytest.mark.kratos(84)
 def test_the_mappers_input_and_output_are_shown(try_claims):
     shown, error = try_claims()
 
@@ -210,6 +211,7 @@ def test_faults_of_the_configuration_are_named(try_claims, settings):
 # What fails
 
 
+@pytest.mark.kratos(84)
 def test_a_mapper_that_fails_explains_itself_after_its_input(try_claims, settings):
     settings.MS_IDENTITY = make_settings(
         {"mapper_url": make_mapper("error 'no ' + std.extVar('claims').name")}
@@ -257,6 +259,7 @@ def test_valid_traits_are_said_to_be_valid(try_claims, settings, tmp_path):
     assert section(try_claims()[0], "Identity schema") == "the traits are valid"
 
 
+@pytest.mark.kratos(84)
 def test_what_a_form_would_ask_is_named(try_claims, settings, tmp_path):
     properties = {"phone": {"type": "string"}, "first_name": {"type": "string", "minLength": 9}}
     schema_of(settings, tmp_path, {"required": ["phone"], "properties": properties})
@@ -283,6 +286,7 @@ def test_what_a_form_cannot_ask_fails_after_everything_is_shown(try_claims, sett
 # A new person
 
 
+@pytest.mark.kratos(84)
 def test_the_rows_of_a_new_person_are_shown(try_claims, settings):
     Group.objects.create(name="staff")
     settings.MS_IDENTITY = make_settings(

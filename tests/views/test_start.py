@@ -94,6 +94,7 @@ def test_a_method_that_is_not_offered_is_refused(client, path, method):
     assert response.headers["Allow"] == ", ".join(VIEWS[path])
 
 
+@pytest.mark.kratos(69)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
 @pytest.mark.parametrize("path", VIEWS)
 def test_there_is_nothing_while_sign_in_is_off(client, settings, path, method):
@@ -167,6 +168,7 @@ def test_a_site_that_requires_a_login_everywhere_lets_people_sign_in(
 # The sign-in page
 
 
+@pytest.mark.kratos(71)
 def test_there_is_a_button_per_provider(client, settings):
     settings.MS_IDENTITY = make_settings({"label": "Contoso"}, {"id": "partners", "label": "Partners"})
 

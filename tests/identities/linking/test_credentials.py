@@ -109,6 +109,7 @@ def test_the_backend_that_let_this_session_in_is_a_way_in(request_, settings, in
     assert Credential.objects.count() == (0 if counts else 1)
 
 
+@pytest.mark.kratos(68)
 def test_another_account_is_a_way_in(request_):
     identity = make_identity(username="ines")
     user = get_user_model().objects.get()
