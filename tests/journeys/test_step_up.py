@@ -468,59 +468,6 @@ def test_the_claims_of_the_settings_are_asked_for_too(client, ms_identity_emulat
 # Signing out
 
 
-def test_signing_out_can_go_by_way_of_microsoft(client, ms_identity_emulator, settings):
-    settings.LOGOUT_REDIRECT_URL = "/home/"
-    ms_identity_emulator.persona("work", claims={"login_hint": "O.hint"})
-    ms_identity_emulator.sign_in(client)
-
-    location = client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"]
-
-    assert location.startswith(
-        "https://login.microsoftonline.com/8eaef023-2b34-4da1-9baa-8bc8c9d6a490/oauth2/v2.0/logout?"
-    )
-    assert asked(location) == {
-        "post_logout_redirect_uri": "http://testserver/home/",
-        "logout_hint": "O.hint",
-    }
-    assert client.get("/home/").content == b"nobody"
-    assert SignIn.objects.get().ended_at is not None
-
-
-def test_without_being_asked_microsofts_session_stays(client, ms_identity_emulator, settings):
-    settings.LOGOUT_REDIRECT_URL = "/home/"
-    ms_identity_emulator.sign_in(client)
-
-    assert client.post("/ms/sign-out/").headers["Location"] == "/home/"
-
-
-def test_who_signed_in_otherwise_is_not_sent_to_microsoft(client, settings):
-    settings.LOGOUT_REDIRECT_URL = "/home/"
-    client.force_login(
-        get_user_model().objects.create_user("local"), "django.contrib.auth.backends.ModelBackend"
-    )
-
-    assert client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"] == "/home/"
-
-
-def test_a_provider_that_is_gone_does_not_keep_anybody_signed_in(client, ms_identity_emulator, settings):
-    settings.LOGOUT_REDIRECT_URL = "/home/"
-    ms_identity_emulator.sign_in(client)
-    settings.MS_IDENTITY = make_settings({"id": "other"})
-
-    assert client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"] == "/home/"
-    assert client.get("/home/").content == b"nobody"
-
-
-def test_the_emulator_stands_in_for_microsoft(client, ms_identity_emulator, settings):
-    ms_identity_emulator.sign_in(client)
-    settings.DEBUG = True
-    settings.MS_IDENTITY = {**settings.MS_IDENTITY, "EMULATOR_URL": "http://localhost:8000/emulator"}
-
-    location = client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"]
-
-    assert location.startswith("http://localhost:8000/emulator/login.microsoftonline.com/")
-
-
 def test_a_sign_in_after_a_step_up_is_still_a_login(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", **MFA)
     ms_identity_emulator.sign_in(client)
