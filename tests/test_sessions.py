@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 
 from django_ms_identity import runtime, sessions
 from django_ms_identity.models import Identity, SignIn
-from tests.journeys.steps import pick, rows
+from tests.journeys.steps import pick, rows, sign_in_locally, who
 from tests.support.builders import make_identity
 from tests.support.web import Browser
 
@@ -25,10 +25,6 @@ def engine(request, settings, tmp_path):
     settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{request.param}"
     settings.SESSION_FILE_PATH = str(tmp_path)
     return request.param
-
-
-def home(client):
-    return client.get("/home/").content.decode()
 
 
 # The session's key
@@ -56,7 +52,7 @@ def test_the_key_changes_when_the_same_user_signs_in_again(client, ms_identity_e
 
     assert client.session.session_key != before
     assert not client.session.exists(before)
-    assert home(client) == "ines.okafor@contoso.example"
+    assert who(client) == "ines.okafor@contoso.example"
 
 
 def test_the_key_changes_when_another_user_signs_in(client, ms_identity_emulator, engine):
@@ -71,7 +67,7 @@ def test_the_key_changes_when_another_user_signs_in(client, ms_identity_emulator
     assert client.session.session_key != before
     assert not client.session.exists(before)
     assert "draft" not in client.session
-    assert home(client) == "ines.okafor@contoso.example"
+    assert who(client) == "ines.okafor@contoso.example"
 
 
 # Whose session it is
@@ -91,16 +87,14 @@ def test_another_users_session_is_signed_out_properly(client, ms_identity_emulat
 
 
 def test_a_password_session_of_another_user_is_signed_out_too(client, ms_identity_emulator, listen):
-    client.force_login(
-        get_user_model().objects.create_user("local"), "django.contrib.auth.backends.ModelBackend"
-    )
+    sign_in_locally(client)
     heard = []
     listen(user_logged_out, lambda user, **_: heard.append(user.get_username()))
 
     pick(client, ms_identity_emulator, prompt="login").send(client)
 
     assert heard == ["local"]
-    assert home(client) == "ines.okafor@contoso.example"
+    assert who(client) == "ines.okafor@contoso.example"
 
 
 def test_signing_in_again_ends_the_sign_in_before(client, ms_identity_emulator, listen):
@@ -133,7 +127,7 @@ def test_signing_out_ends_the_sign_in(client, ms_identity_emulator):
     client.post("/ms/sign-out/")
 
     assert SignIn.objects.get().ended_at is not None
-    assert home(client) == "nobody"
+    assert who(client) == "nobody"
 
 
 def test_the_end_is_noted_once(client, ms_identity_emulator):
@@ -154,7 +148,7 @@ def test_signing_in_in_one_browser_leaves_the_other_alone(ms_identity_emulator):
 
     second.post("/ms/sign-out/")
 
-    assert home(first) == "ines.okafor@contoso.example"
+    assert who(first) == "ines.okafor@contoso.example"
     assert SignIn.objects.filter(ended_at=None).count() == 1
 
 
@@ -244,12 +238,12 @@ def test_a_repeated_callback_does_not_renew_the_stamp(client, ms_identity_emulat
 
 def test_deactivation_signs_out_at_the_next_request(client, ms_identity_emulator, engine):
     ms_identity_emulator.sign_in(client)
-    assert home(client) == "ines.okafor@contoso.example"
+    assert who(client) == "ines.okafor@contoso.example"
 
     changed = sessions.set_active(Identity.objects.get(), False)
 
     assert changed is True
-    assert home(client) == "nobody"
+    assert who(client) == "nobody"
 
 
 def test_activation_does_not_revive_a_session_that_deactivation_ended(client, ms_identity_emulator, engine):
@@ -260,7 +254,7 @@ def test_activation_does_not_revive_a_session_that_deactivation_ended(client, ms
     sessions.set_active(identity, False)
     sessions.set_active(identity, True)
 
-    assert home(client) == "nobody"
+    assert who(client) == "nobody"
 
 
 def test_a_session_sealed_with_a_secret_that_is_gone_stops_no_deactivation(
@@ -316,7 +310,7 @@ def test_an_inactive_user_is_signed_out_at_the_next_request(client, ms_identity_
 
     get_user_model().objects.update(is_active=False)
 
-    assert home(client) == "nobody"
+    assert who(client) == "nobody"
 
 
 def test_a_deleted_identity_is_signed_out_at_the_next_request(client, ms_identity_emulator, engine):
@@ -324,7 +318,7 @@ def test_a_deleted_identity_is_signed_out_at_the_next_request(client, ms_identit
 
     Identity.objects.all().delete()
 
-    assert home(client) == "nobody"
+    assert who(client) == "nobody"
 
 
 def test_a_sign_in_leaves_no_session_row_behind(client, ms_identity_emulator):

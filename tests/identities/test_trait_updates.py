@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -30,53 +28,13 @@ from tests.support.builders import (
     make_settings,
 )
 
+from .updates import addresses, groups, program, stored_identity, updated
+
 pytestmark = pytest.mark.django_db
 
 EMAIL = "ines@contoso.example"
 MANY = {"microsoft_tenant": "common"}
 WRITES = ("INSERT", "UPDATE", "DELETE")
-
-
-def program(user=None, verified=(), **identity):
-    output = {
-        "identity": {
-            "traits": {},
-            "verified_addresses": [{"via": "email", "value": value} for value in verified],
-            **identity,
-        }
-    }
-    return json.dumps(output | ({} if user is None else {"user": user}))
-
-
-def updated(identity, mapper, *, claims=None, **provider):
-    """Sign the person in as far as the update goes, and read what is stored then."""
-    credential = Credential.objects.for_subject("microsoft", "subject").with_user().get()
-    made = make_provider(mapper_url=make_mapper(mapper), update_identity_on_login="automatic", **provider)
-    update_identity(make_context(made, claims), credential)
-    known = credential.identity
-    stored = Identity.objects.select_related("user").get(pk=identity.pk)
-    assert (known.traits, known.user.email) == (stored.traits, stored.user.email)
-    return stored
-
-
-def mapped_by(mapper):
-    return make_context(make_provider(mapper_url=make_mapper(mapper)))
-
-
-def stored_identity(**columns):
-    identity = make_identity()
-    for name, value in columns.items():
-        setattr(identity, name, value)
-    identity.save()
-    return identity
-
-
-def addresses(identity):
-    return sorted(identity.verifiable_addresses.values_list("value", flat=True))
-
-
-def groups(identity):
-    return sorted(identity.user.groups.values_list("name", flat=True))
 
 
 # Traits and metadata
@@ -420,102 +378,6 @@ def test_what_the_visitor_typed_does_not_become_the_users_address():
     assert identity.traits["more"] == 1
 
 
-RELAYING = (
-    "local email = std.extVar('identity').traits.email;"
-    "{identity: {traits: {}, verified_addresses: [{via: 'email', value: email}]}}"
-)
-
-
-@pytest.mark.parametrize(
-    ("provider", "claims"),
-    [
-        pytest.param(MANY, {"email": "ceo@victim.example"}, id="another tenant says it too"),
-        pytest.param({}, {"email": "ceo@victim.example", "acct": 1}, id="a guest's tenant says it too"),
-        pytest.param({}, {"email": "ceo@victim.example", "xms_edov": False}, id="Microsoft denies it"),
-        pytest.param({}, {}, id="nobody says it"),
-    ],
-)
-def test_what_the_visitor_typed_is_not_verified_by_a_mapper_that_hands_it_on(provider, claims):
-    identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
-
-    identity = updated(identity, RELAYING, claims=make_claims(**claims), **provider)
-
-    assert addresses(identity) == []
-    assert identity.user.email == ""
-
-
-def test_what_the_visitor_typed_is_not_verified_by_a_claim_that_happens_to_hold_it():
-    """A display name is the person's own choice; only what the mapper makes of the claims alone counts."""
-    identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
-
-    identity = updated(identity, RELAYING, claims=make_claims(name="ceo@victim.example"))
-
-    assert addresses(identity) == []
-
-
-FALLING_BACK = (
-    "local claims = std.extVar('claims'), stored = std.extVar('identity');"
-    "local email = std.get(claims, 'email', std.get(stored.traits, 'contact_email', ''));"
-    "{identity: {traits: {email: email}, verified_addresses: [{via: 'email', value: email}]},"
-    " user: {email: email}}"
-)
-
-
-@pytest.mark.parametrize("self_asserted", [["contact_email"], []], ids=["typed", "imported or hooked"])
-def test_a_stored_trait_that_a_mapper_hands_back_is_not_trusted(self_asserted):
-    identity = stored_identity(traits={"contact_email": "ceo@victim.example"}, self_asserted=self_asserted)
-
-    identity = updated(identity, FALLING_BACK)
-
-    assert (addresses(identity), identity.user.email) == ([], "")
-
-
-def test_stored_metadata_that_a_mapper_hands_back_is_not_trusted():
-    identity = stored_identity(metadata_admin={"email": "ceo@victim.example"})
-
-    identity = updated(identity, "{identity: {traits: {email: std.extVar('identity').metadata_admin.email}}}")
-
-    assert identity.user.email == ""
-
-
-def test_an_address_that_folds_into_another_is_not_granted():
-    identity = stored_identity(traits={"contact_email": "v\u0130ctim@contoso.example"})
-
-    identity = updated(identity, FALLING_BACK)
-
-    assert (addresses(identity), identity.user.email) == ([], "")
-
-
-def test_a_verified_address_that_a_mapper_hands_back_stays_trusted():
-    identity = make_identity(verified=(EMAIL,))
-    Identity.objects.update(traits={"contact_email": EMAIL})
-
-    identity = updated(identity, FALLING_BACK)
-
-    assert identity.user.email == EMAIL
-
-
-def test_an_address_that_the_claims_name_is_trusted_beside_stored_ones():
-    identity = stored_identity(traits={"contact_email": "ceo@victim.example"})
-
-    identity = updated(identity, FALLING_BACK, claims=make_claims(email=EMAIL))
-
-    assert (addresses(identity), identity.user.email) == ([EMAIL], EMAIL)
-
-
-def test_a_stored_trait_that_a_mapper_hands_back_grants_no_privilege():
-    Group.objects.create(name="staff")
-    identity = stored_identity(traits={"role": "staff"}, self_asserted=["role"])
-
-    identity = updated(
-        identity,
-        "local role = std.get(std.extVar('identity').traits, 'role', '');"
-        "{identity: {traits: {}}, user: {is_staff: role == 'staff', groups: [role]}}",
-    )
-
-    assert (identity.user.is_staff, groups(identity)) == (False, [])
-
-
 # Verified addresses
 
 
@@ -549,83 +411,6 @@ def test_the_users_own_address_can_be_verified():
     identity = make_identity(email=EMAIL)
 
     assert addresses(updated(identity, program(verified=[EMAIL]))) == [EMAIL]
-
-
-# Groups
-
-
-@pytest.fixture
-def three_groups():
-    return [Group.objects.create(name=name) for name in ("by hand", "first", "second")]
-
-
-def test_groups_are_joined_and_left_as_the_mapper_says(three_groups):
-    identity = make_identity()
-    identity.user.groups.add(three_groups[0])
-
-    identity = updated(identity, program(user={"groups": ["first", "unknown"]}))
-    assert (groups(identity), identity.granted_groups) == (["by hand", "first"], ["first"])
-
-    identity = updated(identity, program(user={"groups": ["second"]}))
-    assert (groups(identity), identity.granted_groups) == (["by hand", "second"], ["second"])
-
-    identity = updated(identity, program(user={"groups": []}))
-    assert (groups(identity), identity.granted_groups) == (["by hand"], [])
-    assert Group.objects.count() == 3
-
-
-def test_groups_are_made_where_the_settings_say_so(settings):
-    settings.MS_IDENTITY = make_settings(CREATE_GROUPS=True)
-    identity = stored_identity()
-
-    identity = updated(identity, program(user={"groups": ["new", "", "x" * 151]}))
-    assert (groups(identity), identity.granted_groups) == (["new"], ["new"])
-
-    identity = updated(identity, program(user={"groups": []}))
-    assert (groups(identity), identity.granted_groups) == ([], [])
-    assert Group.objects.filter(name="new").exists()
-
-
-def test_a_group_that_was_given_by_hand_stays_though_the_mapper_listed_it(three_groups):
-    identity = make_identity()
-    identity.user.groups.add(three_groups[0])
-
-    identity = updated(identity, program(user={"groups": ["by hand"]}))
-    identity = updated(identity, program(user={"groups": []}))
-
-    assert groups(identity) == ["by hand"]
-
-
-@pytest.mark.parametrize("user", [None, {}, {"first_name": "New"}])
-def test_groups_stay_when_the_mapper_says_nothing_of_them(three_groups, user):
-    identity = stored_identity(granted_groups=["first"])
-    identity.user.groups.add(three_groups[1])
-
-    identity = updated(identity, program(user=user, traits={"a": 1}))
-
-    assert (groups(identity), identity.granted_groups) == (["first"], ["first"])
-
-
-@pytest.mark.parametrize(
-    "overage", [{"_claim_names": {"groups": "src1"}}, {"hasgroups": True}, {"hasgroups": "true"}]
-)
-def test_overage_leaves_groups_as_they_are_with_a_warning(three_groups, overage, caplog):
-    identity = stored_identity(granted_groups=["first"])
-    identity.user.groups.add(three_groups[1])
-
-    identity = updated(
-        identity, program(user={"groups": ["second"], "first_name": "New"}), claims=make_claims(**overage)
-    )
-
-    assert (groups(identity), identity.user.first_name) == (["first"], "New")
-    assert "overage" in caplog.text
-
-
-@pytest.mark.parametrize("claims", [{"_claim_names": {"roles": "src1"}}, {"hasgroups": False}])
-def test_groups_that_fit_into_the_token_are_followed(three_groups, claims):
-    identity = updated(make_identity(), program(user={"groups": ["first"]}), claims=make_claims(**claims))
-
-    assert groups(identity) == ["first"]
 
 
 # The signal

@@ -40,57 +40,6 @@ def imported(mapped):
     return fields_for_imported_user(SINGLE, "subject", mapped, vouched_addresses(mapped))
 
 
-# Trust
-
-
-@pytest.mark.parametrize(
-    ("provider", "claims", "mapped", "trusted"),
-    [
-        pytest.param(SINGLE, {}, make_mapped(email=EMAIL), (EMAIL,), id="member of the single tenant"),
-        pytest.param(SINGLE, {"acct": 0}, make_mapped(email=EMAIL), (EMAIL,), id="said to be a member"),
-        pytest.param(SINGLE, {"acct": 1}, make_mapped(email=EMAIL), (), id="guest"),
-        pytest.param(SINGLE, {"acct": "1"}, make_mapped(email=EMAIL), (), id="guest, as text"),
-        pytest.param(SINGLE, {"idp": "live.com"}, make_mapped(email=EMAIL), (), id="personal account inside"),
-        pytest.param(
-            SINGLE,
-            {"idp": f"https://sts.windows.net/{OTHER}/"},
-            make_mapped(email=EMAIL),
-            (),
-            id="foreign idp",
-        ),
-        pytest.param(
-            SINGLE,
-            {"idp": f"https://sts.windows.net/{TENANT}/"},
-            make_mapped(email=EMAIL),
-            (EMAIL,),
-            id="own idp",
-        ),
-        pytest.param(MANY, {}, make_mapped(email=EMAIL), (), id="any tenant's word"),
-        pytest.param(MANY, {}, make_mapped(verified=(EMAIL,)), (EMAIL,), id="vouched for by the mapper"),
-        pytest.param(
-            SINGLE,
-            {"acct": 1},
-            make_mapped(verified=(EMAIL,)),
-            (EMAIL,),
-            id="guest, vouched for by the mapper",
-        ),
-        pytest.param(
-            SINGLE, {}, make_mapped(verified=(EMAIL,), email=EMAIL), (EMAIL,), id="the same address twice"
-        ),
-        pytest.param(SINGLE, {}, make_mapped(email=""), (), id="empty"),
-        pytest.param(SINGLE, {}, make_mapped(email=[EMAIL]), (), id="no text"),
-    ],
-)
-def test_whose_word_counts_for_an_address(provider, claims, mapped, trusted):
-    assert trusted_addresses(make_context(provider, make_claims(**claims)), mapped).emails == trusted
-
-
-def test_other_kinds_of_addresses_are_no_emails():
-    mapped = MappingResult(traits={}, verified_addresses=(Address(via="sms", value="+44 7700 900417"),))
-
-    assert trusted_addresses(make_context(MANY), mapped).emails == ()
-
-
 # From traits
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.http import HttpResponse
@@ -40,6 +41,14 @@ def link(
     """Connect a Microsoft account to the user who is signed in."""
     location = client.post(f"/ms/connections/{provider}/link/").headers["Location"]
     return emulator.callback(location, persona).send(client)
+
+
+def sign_in_locally(client: Client, username: str = "local", **fields: object) -> AbstractBaseUser:
+    """Sign a user in by password, here; make the user unless there is one."""
+    users = get_user_model().objects
+    user = users.filter(username=username).first() or users.create_user(username, password="pw", **fields)
+    assert client.login(username=username, password="pw")
+    return user
 
 
 def who(client: Client) -> str:

@@ -17,7 +17,7 @@ from tests.support.builders import make_mapper, make_schema, make_settings
 from tests.support.loopback import serve
 from tests.support.web import Browser
 
-from .steps import NOTHING, code_of, page, pick, press, rows
+from .steps import NOTHING, code_of, page, pick, press, rows, sign_in_locally
 
 pytestmark = pytest.mark.django_db
 
@@ -494,10 +494,9 @@ def test_the_step_belongs_to_the_browser_that_arrived(client, ms_identity_emulat
 
 def test_who_signs_in_as_somebody_else_meanwhile_does_not_finish_the_step(client, ms_identity_emulator):
     """At a shared computer: the account must not become that of whoever sits down next."""
-    get_user_model().objects.create_user("next", password="pw")
     arrive(client, ms_identity_emulator)
     shown = client.get(URL)
-    assert client.login(username="next", password="pw")
+    sign_in_locally(client)
 
     response = client.post(URL, {"ticket": ticket(shown), "trait-0": "Tools"})
 

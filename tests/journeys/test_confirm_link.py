@@ -12,7 +12,7 @@ from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAd
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.support.web import Browser
 
-from .steps import SECOND, asked, code_of, page, pick, who
+from .steps import SECOND, asked, code_of, page, pick, sign_in_locally, who
 
 pytestmark = pytest.mark.django_db
 
@@ -29,10 +29,6 @@ def meet(client, emulator, persona="work", **query):
     response = pick(client, emulator, persona, **query).send(client)
     assert response.headers["Location"] == URL
     return response
-
-
-def sign_in_locally(client, username="ines"):
-    assert client.login(username=username, password="pw")
 
 
 def confirm(client):
@@ -67,7 +63,7 @@ def test_the_accounts_are_connected_after_a_sign_in_and_a_confirmation(
     heard = []
     listen(signals.credential_linked, lambda identity, credential, **_: heard.append((identity, credential)))
     meet(client, ms_identity_emulator, next="/home/?a=1")
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     response = confirm(client)
 
@@ -86,7 +82,7 @@ def test_the_accounts_are_connected_after_a_sign_in_and_a_confirmation(
 @pytest.mark.kratos(58, 87)
 def test_signing_in_never_connects_by_itself(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     client.get(URL)
 
     assert Credential.objects.count() == 0
@@ -95,7 +91,7 @@ def test_signing_in_never_connects_by_itself(client, ms_identity_emulator, local
 
 def test_both_accounts_are_shown_before_the_confirmation(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     shown = page(client.get(URL))
 
@@ -149,7 +145,7 @@ def test_a_collision_keeps_no_authorization_code(client, ms_identity_emulator, l
 def test_it_works_while_registration_is_off(client, ms_identity_emulator, settings, local):
     settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
@@ -161,7 +157,7 @@ def test_the_existing_identity_keeps_its_traits(client, ms_identity_emulator):
     give_password(identity.user, email=EMAIL)
     Identity.objects.update(traits={"mine": True})
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
@@ -171,7 +167,7 @@ def test_the_existing_identity_keeps_its_traits(client, ms_identity_emulator):
 
 def test_who_had_no_identity_gets_one_with_what_was_mapped(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
@@ -187,7 +183,7 @@ def test_privileges_do_not_come_with_a_link(client, ms_identity_emulator, settin
     )
     settings.MS_IDENTITY = make_settings({"mapper_url": mapper})
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
@@ -197,7 +193,7 @@ def test_privileges_do_not_come_with_a_link(client, ms_identity_emulator, settin
 
 def test_the_address_that_microsoft_vouches_for_is_recorded(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
@@ -228,7 +224,7 @@ def test_missing_traits_of_a_new_identity_are_asked_after_the_confirmation(
     schema = make_schema({"team": {"type": "string", "title": "Team"}}, required=["team"])
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     response = confirm(client)
     assert response.headers["Location"] == "/ms/complete/"
@@ -246,7 +242,6 @@ def test_missing_traits_of_a_new_identity_are_asked_after_the_confirmation(
 
 @pytest.mark.kratos(57)
 def test_a_different_account_is_refused_and_nothing_is_connected(client, ms_identity_emulator, local):
-    get_user_model().objects.create_user("other", password="pw")
     meet(client, ms_identity_emulator)
     sign_in_locally(client, "other")
 
@@ -258,7 +253,6 @@ def test_a_different_account_is_refused_and_nothing_is_connected(client, ms_iden
 
 
 def test_a_different_account_cannot_post_either(client, ms_identity_emulator, local):
-    get_user_model().objects.create_user("other", password="pw")
     meet(client, ms_identity_emulator)
     sign_in_locally(client, "other")
 
@@ -270,7 +264,7 @@ def test_a_different_account_cannot_post_either(client, ms_identity_emulator, lo
 
 @pytest.mark.kratos(87)
 def test_a_session_that_was_there_before_does_not_count(client, ms_identity_emulator, local):
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     meet(client, ms_identity_emulator, prompt="select_account")
     assert who(client) == "nobody"
 
@@ -279,14 +273,14 @@ def test_a_session_that_was_there_before_does_not_count(client, ms_identity_emul
     assert "login_url" in shown.context
     client.post(URL, {"ticket": ticket_of(client)})
     assert Credential.objects.count() == 0
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     confirm(client)
     assert Credential.objects.count() == 1
 
 
 def test_an_address_that_moved_meanwhile_is_refused(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     shown = client.get(URL)
     get_user_model().objects.update(email="elsewhere@contoso.example")
 
@@ -308,7 +302,7 @@ def test_an_account_that_got_the_address_afterwards_is_refused(client, ms_identi
 
 def test_a_microsoft_account_that_was_taken_meanwhile_is_said_so(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     shown = client.get(URL)
     # Without an address it meets nobody, and is registered.
     ms_identity_emulator.persona("work", email=None)
@@ -325,7 +319,7 @@ def test_an_inactive_identity_is_not_connected_to(client, ms_identity_emulator):
     give_password(identity.user, email=EMAIL)
     Identity.objects.update(state=Identity.State.INACTIVE)
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(confirm(client)) == "identity_inactive"
     assert Credential.objects.count() == 1
@@ -339,7 +333,7 @@ def test_a_link_planted_in_a_victims_browser_comes_to_nothing(client, ms_identit
     attacker = Browser()
     meet(attacker, ms_identity_emulator)
     client.cookies["sessionid"] = attacker.cookies["sessionid"].value
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(client.get(URL)) == "pending_missing"
     assert Credential.objects.count() == 0
@@ -353,7 +347,7 @@ def test_a_session_that_the_squatter_shares_does_not_carry_the_step(
     squatter = Browser()
     squatter.get("/ms/sign-in/")
     if signed_in:
-        sign_in_locally(squatter)
+        sign_in_locally(squatter, "ines")
     else:
         session = squatter.session
         session["planted"] = 1
@@ -361,7 +355,7 @@ def test_a_session_that_the_squatter_shares_does_not_carry_the_step(
     client.cookies["sessionid"] = squatter.cookies["sessionid"].value
 
     meet(client, ms_identity_emulator, prompt="select_account")
-    sign_in_locally(squatter)
+    sign_in_locally(squatter, "ines")
 
     assert client.cookies["sessionid"].value != squatter.cookies["sessionid"].value
     assert "login_url" in client.get(URL).context
@@ -376,7 +370,7 @@ def test_more_squatters_than_one_could_look_at_do_not_keep_the_owner_out(client,
         get_user_model()(username=f"squatter{number}", email=EMAIL) for number in range(30)
     )
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert confirm(client).status_code == 302
     assert Credential.objects.get().identity.user == local
@@ -386,23 +380,22 @@ def test_a_stolen_cookie_alone_opens_nothing(client, ms_identity_emulator, local
     victim = Browser()
     meet(victim, ms_identity_emulator)
     client.cookies["ms_identity_pending_token"] = victim.cookies["ms_identity_pending_token"].value
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(client.get(URL)) == "pending_missing"
 
 
 def test_a_change_of_user_drops_the_record(client, ms_identity_emulator, local):
-    get_user_model().objects.create_user("other", password="pw")
     meet(client, ms_identity_emulator)
     sign_in_locally(client, "other")
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(client.get(URL)) == "pending_missing"
 
 
 def test_a_record_is_used_once(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     shown = client.get(URL)
     client.post(URL, {"ticket": shown.context["ticket"]})
 
@@ -413,10 +406,10 @@ def test_a_record_is_used_once(client, ms_identity_emulator, local):
 def test_of_two_records_the_older_form_connects_nothing(client, ms_identity_emulator, local):
     ms_identity_emulator.persona("work", id="second-ines")
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     shown = client.get(URL)
     meet(client, ms_identity_emulator, "second-ines", prompt="select_account")
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(client.post(URL, {"ticket": shown.context["ticket"]})) == "pending_missing"
     assert Credential.objects.count() == 0
@@ -427,7 +420,7 @@ def test_of_two_records_the_older_form_connects_nothing(client, ms_identity_emul
 def test_a_confirmation_needs_its_csrf_token(ms_identity_emulator, local):
     strict = Browser(enforce_csrf_checks=True)
     meet(strict, ms_identity_emulator)
-    sign_in_locally(strict)
+    sign_in_locally(strict, "ines")
     shown = strict.get(URL)
 
     assert strict.post(URL, {"ticket": shown.context["ticket"]}).status_code == 403
@@ -539,7 +532,7 @@ def test_an_address_of_somebody_else_is_not_recorded_with_the_link(client, ms_id
     get_user_model().objects.create_user("ines", email=EMAIL, password="pw")
     get_user_model().objects.create_user("other", email="other@contoso.example")
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 

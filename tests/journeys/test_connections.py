@@ -16,7 +16,7 @@ from tests.support import hook_functions
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.support.web import Browser
 
-from .steps import SECOND, age, asked, code_of, link, page, pick, who
+from .steps import SECOND, age, asked, code_of, link, page, pick, sign_in_locally, who
 
 pytestmark = pytest.mark.django_db
 
@@ -31,9 +31,7 @@ def unlink_url(credential):
 
 @pytest.fixture
 def local(client):
-    user = get_user_model().objects.create_user("local", password="pw")
-    assert client.login(username="local", password="pw")
-    return user
+    return sign_in_locally(client)
 
 
 def next_of(response):
@@ -297,9 +295,8 @@ def test_a_flow_of_somebody_who_signed_out_is_refused(client, ms_identity_emulat
 
 
 def test_a_flow_is_not_finished_in_another_users_session(client, ms_identity_emulator, local):
-    get_user_model().objects.create_user("other", password="pw")
     callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
-    client.login(username="other", password="pw")
+    sign_in_locally(client, "other")
 
     assert code_of(callback.send(client)) == "flow_mismatch"
     assert Credential.objects.count() == 0
@@ -308,8 +305,7 @@ def test_a_flow_is_not_finished_in_another_users_session(client, ms_identity_emu
 def test_a_flow_is_not_finished_in_another_session_of_the_same_user(client, ms_identity_emulator, local):
     """The attacker's flow, finished by the victim, would connect the attacker's account to the victim."""
     callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
-    victim = Browser()
-    victim.login(username="local", password="pw")
+    sign_in_locally(victim := Browser())
     for name, cookie in client.cookies.items():
         if name.startswith("ms_identity_flow_"):
             victim.cookies[name] = cookie.value
@@ -564,7 +560,7 @@ def test_without_a_connected_account_the_project_asks(client, ms_identity_emulat
     page_after = next_of(client.post(LINK))
 
     assert page_after.startswith(f"{URL}?resume=")
-    assert client.login(username="local", password="pw")
+    sign_in_locally(client)
     resumed = client.get(page_after)
     assert ms_identity_emulator.callback(resumed.headers["Location"]).send(client).headers["Location"] == URL
     assert Credential.objects.count() == 1
@@ -574,7 +570,7 @@ def test_a_browser_that_only_looks_ahead_resumes_nothing(client, ms_identity_emu
     """HEAD is what link previews and prefetchers ask."""
     age(client)
     page_after = next_of(client.post(LINK))
-    assert client.login(username="local", password="pw")
+    sign_in_locally(client)
 
     assert client.head(page_after).status_code == 200
 
@@ -587,7 +583,7 @@ def test_what_waits_goes_on_once_and_only_after_the_proof(client, ms_identity_em
     page_after = next_of(client.post(LINK))
 
     assert client.get(page_after).headers["Location"] == URL
-    client.login(username="local", password="pw")
+    sign_in_locally(client)
     assert client.get(page_after).headers["Location"] == URL
 
 
@@ -595,17 +591,16 @@ def test_what_waits_goes_on_only_for_who_comes_back_from_the_proof(client, ms_id
     """Somebody at an unlocked computer asked and gave up; its owner signs in and opens the page."""
     age(client)
     client.post(LINK)
-    client.login(username="local", password="pw")
+    sign_in_locally(client)
 
     assert client.get(URL).status_code == 200
     assert client.get(f"{URL}?resume=guessed").headers["Location"] == URL
 
 
 def test_what_waits_is_not_for_whoever_comes_next(client, ms_identity_emulator, local):
-    get_user_model().objects.create_user("other", password="pw")
     age(client)
     page_after = next_of(client.post(LINK))
-    client.login(username="other", password="pw")
+    sign_in_locally(client, "other")
 
     assert client.get(page_after).headers["Location"] == URL
 
@@ -615,7 +610,7 @@ def test_what_waits_is_forgotten_after_ten_minutes(client, ms_identity_emulator,
     page_after = next_of(client.post(LINK))
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 601)
-    client.login(username="local", password="pw")
+    sign_in_locally(client)
 
     assert client.get(page_after).headers["Location"] == URL
 

@@ -26,7 +26,7 @@ from tests.support.builders import make_settings
 from tests.support.web import Browser
 from tests.urls import home
 
-from .steps import SECOND, age, asked, code_of, link, pick
+from .steps import SECOND, age, asked, code_of, link, pick, sign_in_locally, who
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
 
@@ -139,7 +139,7 @@ def test_who_comes_back_without_it_is_refused_and_not_sent_again(client, ms_iden
 
     assert (code_of(response), response.status_code) == ("step_up_failed", 403)
     assert response.context["retry_url"] == "/vault/"
-    assert client.get("/home/").content == b"ines.okafor@contoso.example"
+    assert who(client) == "ines.okafor@contoso.example"
     assert SignIn.objects.count() == 1
 
 
@@ -168,7 +168,7 @@ def test_the_second_factor_of_somebody_else_does_not_count(client, ms_identity_e
 
     assert code_of(response) == "reauthentication_failed"
     assert client.get("/vault/").status_code == 302
-    assert client.get("/home/").content == b"ines.okafor@contoso.example"
+    assert who(client) == "ines.okafor@contoso.example"
 
 
 def test_a_step_up_is_not_finished_in_another_session(client, ms_identity_emulator):
@@ -180,7 +180,7 @@ def test_a_step_up_is_not_finished_in_another_session(client, ms_identity_emulat
     response = ms_identity_emulator.callback(location).send(client)
 
     assert code_of(response) == "flow_mismatch"
-    assert client.get("/home/").content == b"nobody"
+    assert who(client) == "nobody"
 
 
 def test_who_has_only_the_password_cannot_connect_a_second_factor_of_their_own(client, ms_identity_emulator):
@@ -204,8 +204,7 @@ def test_who_has_only_the_password_cannot_connect_a_second_factor_of_their_own(c
 
 
 def test_an_account_that_was_connected_without_one_still_shows_who_is_there(client, ms_identity_emulator):
-    get_user_model().objects.create_user("local", password="pw")
-    client.login(username="local", password="pw")
+    sign_in_locally(client)
     link(client, ms_identity_emulator)
     Credential.objects.update(mfa_trusted=False)
     age(client)
@@ -227,8 +226,7 @@ def test_an_account_that_was_connected_with_a_second_factor_shows_one(client, ms
 
 
 def test_the_first_account_of_a_local_user_shows_a_second_factor(client, ms_identity_emulator):
-    get_user_model().objects.create_user("local", password="pw")
-    client.login(username="local", password="pw")
+    sign_in_locally(client)
     ms_identity_emulator.persona("work", **MFA)
     link(client, ms_identity_emulator)
 
@@ -284,9 +282,7 @@ def test_who_has_no_account_that_can_show_one_is_told_so(client, ms_identity_emu
 
 
 def test_a_user_without_a_microsoft_account_is_told_so(client):
-    client.force_login(
-        get_user_model().objects.create_user("local"), "django.contrib.auth.backends.ModelBackend"
-    )
+    sign_in_locally(client)
 
     assert code_of(step_up(client, "/vault/")) == "step_up_failed"
 
@@ -404,8 +400,7 @@ def test_a_sign_in_of_the_future_is_none(client, ms_identity_emulator):
 
 
 def test_a_login_page_that_sends_people_back_ends_in_a_refusal_and_no_loop(client, caplog):
-    user = get_user_model().objects.create_user("local", password="pw")
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    sign_in_locally(client)
     age(client)
 
     url, hops = "/money/", 0
@@ -417,8 +412,7 @@ def test_a_login_page_that_sends_people_back_ends_in_a_refusal_and_no_loop(clien
 
 
 def test_who_took_their_time_is_sent_to_sign_in_again(client, monkeypatch):
-    user = get_user_model().objects.create_user("local", password="pw")
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+    sign_in_locally(client)
     age(client)
     assert step_up(client, "/money/").headers["Location"].startswith("/accounts/login/")
     now = time.time()

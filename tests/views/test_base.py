@@ -6,14 +6,13 @@ import logging
 import re
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.db import connections
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import get_resolver, reverse
 
 from tests import urls
-from tests.journeys.steps import asked, code_of, page, pick, press
+from tests.journeys.steps import asked, code_of, page, pick, press, sign_in_locally
 from tests.support.builders import make_settings
 
 pytestmark = pytest.mark.django_db
@@ -161,8 +160,7 @@ def test_microsofts_trace_id_is_passed_on(client, ms_identity_emulator, caplog):
 def test_only_the_operator_sees_the_hint(client, ms_identity_emulator, settings, who):
     settings.DEBUG = who == "developer"
     if who in ("user", "staff"):
-        user = get_user_model().objects.create_user("local", is_staff=who == "staff")
-        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        sign_in_locally(client, is_staff=who == "staff")
 
     response = refused(client, ms_identity_emulator, "disabled")
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.middleware.csrf import get_token
 from django.test import RequestFactory
 
 from django_ms_identity.models import SignIn
-from tests.journeys.steps import asked
+from tests.journeys.steps import asked, sign_in_locally
 from tests.support.builders import make_settings
 from tests.support.web import Browser
 
@@ -76,9 +75,7 @@ def test_without_being_asked_microsofts_session_stays(client, ms_identity_emulat
 
 def test_who_signed_in_otherwise_is_not_sent_to_microsoft(client, settings):
     settings.LOGOUT_REDIRECT_URL = "/home/"
-    client.force_login(
-        get_user_model().objects.create_user("local"), "django.contrib.auth.backends.ModelBackend"
-    )
+    sign_in_locally(client)
 
     assert client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"] == "/home/"
 
