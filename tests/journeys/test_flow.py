@@ -86,14 +86,6 @@ def test_the_cookie_is_as_narrow_as_the_site_allows(client, changes, secure):
     assert cookie["max-age"] == 1800
 
 
-def test_the_cookie_of_an_https_site_is_prefixed(client):
-    response = client.get("/ms/start/microsoft/", secure=True)
-
-    ((name, cookie),) = response.cookies.items()
-    assert PREFIXED.fullmatch(name)
-    assert cookie["secure"] is True
-
-
 @pytest.mark.kratos(16)
 def test_the_cookie_shows_nothing(client):
     response = press(client, next="/home/secret-place")
@@ -112,18 +104,11 @@ def test_the_cookie_is_deleted_when_all_went_well(client, ms_identity_emulator):
     assert flow_cookies(client) == []
 
 
-@pytest.mark.parametrize("persona", ["cancel", "disabled"])
-def test_the_cookie_is_deleted_when_microsoft_refuses(client, ms_identity_emulator, persona):
-    ms_identity_emulator.sign_in(client, persona)
-
-    assert flow_cookies(client) == []
-
-
-def test_the_cookie_is_deleted_when_we_refuse(client, ms_identity_emulator):
+@pytest.mark.parametrize("persona", ["cancel", "disabled", "work"])
+def test_the_cookie_is_deleted_with_a_refusal(client, ms_identity_emulator, persona):
     ms_identity_emulator.answer_next("token", status=500)
 
-    ms_identity_emulator.sign_in(client)
-
+    assert code_of(ms_identity_emulator.sign_in(client, persona))
     assert flow_cookies(client) == []
 
 
@@ -152,29 +137,16 @@ def test_a_repeat_by_the_visitor_goes_where_the_first_went(client, ms_identity_e
     assert rows() == before
 
 
-def test_a_repeat_after_signing_out_is_refused(client, ms_identity_emulator):
+@pytest.mark.parametrize("meanwhile", ["signed out", "deactivated", "another sign-in"])
+def test_a_repeat_into_another_session_is_refused(client, ms_identity_emulator, meanwhile):
     callback = pick(client, ms_identity_emulator)
     callback.send(client)
-    client.post("/ms/sign-out/")
-
-    response = callback.send(client)
-
-    assert code_of(response) == "flow_missing"
-    assert client.get("/home/").content == b"nobody"
-
-
-def test_a_repeat_after_deactivation_is_refused(client, ms_identity_emulator):
-    callback = pick(client, ms_identity_emulator)
-    callback.send(client)
-    Identity.objects.update(state="inactive")
-
-    assert code_of(callback.send(client)) == "flow_missing"
-
-
-def test_a_repeat_of_an_older_flow_is_refused(client, ms_identity_emulator):
-    callback = pick(client, ms_identity_emulator)
-    callback.send(client)
-    ms_identity_emulator.callback(press(client, prompt="login").headers["Location"]).send(client)
+    if meanwhile == "signed out":
+        client.post("/ms/sign-out/")
+    elif meanwhile == "deactivated":
+        Identity.objects.update(state="inactive")
+    else:
+        pick(client, ms_identity_emulator, prompt="login").send(client)
 
     assert code_of(callback.send(client)) == "flow_missing"
 
@@ -344,29 +316,15 @@ def test_an_unknown_provider_of_a_callback_is_refused(client, ms_identity_emulat
     assert (code_of(response), response.status_code) == ("provider_unknown", 404)
 
 
-def test_a_flow_survives_a_new_secret_key_with_a_fallback(client, ms_identity_emulator, settings):
+@pytest.mark.parametrize("has_fallback", [True, False])
+def test_a_flow_survives_a_new_secret_key_only_with_a_fallback(
+    client, ms_identity_emulator, settings, has_fallback
+):
     callback = pick(client, ms_identity_emulator)
-    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY] if has_fallback else []
     settings.SECRET_KEY = "the next one"
 
-    assert callback.send(client).status_code == 302
-
-
-def test_a_flow_of_a_forgotten_secret_key_is_refused(client, ms_identity_emulator, settings):
-    callback = pick(client, ms_identity_emulator)
-    settings.SECRET_KEY = "the next one"
-
-    assert code_of(callback.send(client)) == "flow_invalid"
-
-
-def test_a_cookie_that_came_twice_is_refused(client, ms_identity_emulator):
-    callback = pick(client, ms_identity_emulator)
-    (name,) = flow_cookies(client)
-    value = client.cookies[name].value
-
-    response = client.get(callback.url, HTTP_COOKIE=f"{name}={value}; {name}={value}")
-
-    assert code_of(response) == "flow_invalid"
+    assert code_of(callback.send(client)) == ("" if has_fallback else "flow_invalid")
 
 
 def test_an_unprefixed_cookie_is_nothing_to_an_https_site(client, ms_identity_emulator):

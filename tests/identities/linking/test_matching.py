@@ -62,6 +62,12 @@ def test_matching_passes_over_similar_addresses(asked):
     assert not is_found(asked)
 
 
+def test_matching_passes_over_the_user_whose_addresses_they_are():
+    identity = make_identity(verified=(EMAIL,))
+
+    assert users_with_any([EMAIL], besides=identity.user) == ()
+
+
 def test_matching_asks_nothing_for_no_address():
     with statements() as gathered:
         assert emails_in_use([]) == set()
