@@ -44,7 +44,7 @@ def test_the_key_of_an_anonymous_session_changes(client, ms_identity_emulator, e
     assert not client.session.exists(planted)
 
 
-def test_the_key_changes_when_the_same_user_signs_in_again(client, ms_identity_emulator, engine):
+def test_the_session_key_changes_when_the_same_user_signs_in_again(client, ms_identity_emulator, engine):
     ms_identity_emulator.sign_in(client)
     before = client.session.session_key
 
@@ -55,7 +55,7 @@ def test_the_key_changes_when_the_same_user_signs_in_again(client, ms_identity_e
     assert who(client) == "ines.okafor@contoso.example"
 
 
-def test_the_key_changes_when_another_user_signs_in(client, ms_identity_emulator, engine):
+def test_the_session_key_changes_when_another_user_signs_in(client, ms_identity_emulator, engine):
     ms_identity_emulator.sign_in(client, "admin")
     session = client.session
     session["draft"] = "of somebody else"
@@ -130,7 +130,7 @@ def test_signing_out_ends_the_sign_in(client, ms_identity_emulator):
     assert who(client) == "nobody"
 
 
-def test_the_end_is_noted_once(client, ms_identity_emulator):
+def test_the_end_of_a_sign_in_is_noted_once(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     identity = Identity.objects.get()
     sessions.set_active(identity, False)
@@ -160,7 +160,7 @@ def test_signing_in_in_one_browser_leaves_the_other_alone(ms_identity_emulator):
         pytest.param(-60, False, id="later"),
     ],
 )
-def test_somebody_signed_in_after_a_moment_or_not(rf, ago, after):
+def test_a_sign_in_is_after_a_moment_or_not(rf, ago, after):
     now = time.time()
     request = rf.get("/")
     request.session = {sessions.SIGNED_IN_AT: now}
@@ -199,7 +199,7 @@ def test_a_sign_in_is_recorded_with_its_sealed_session(client, ms_identity_emula
 @pytest.mark.parametrize(
     ("sid", "kept"), [("x" * 1000, "x" * 64), (7, ""), (["a"], ""), (None, ""), ("", "")]
 )
-def test_an_odd_sid_harms_nobody(client, ms_identity_emulator, sid, kept):
+def test_an_odd_sid_does_not_stop_a_sign_in(client, ms_identity_emulator, sid, kept):
     ms_identity_emulator.persona("work", claims={"sid": sid})
 
     ms_identity_emulator.sign_in(client)
@@ -267,7 +267,7 @@ def test_a_session_sealed_with_a_secret_that_is_gone_stops_no_deactivation(
     assert SignIn.objects.get().ended_at is not None
 
 
-def test_activation_lets_in_again(client, ms_identity_emulator):
+def test_activation_lets_the_person_sign_in_again(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     identity = Identity.objects.get()
     sessions.set_active(identity, False)
@@ -293,7 +293,7 @@ def test_deactivation_is_dated_and_ends_the_open_sign_ins():
 
 
 @pytest.mark.parametrize("active", [True, False])
-def test_what_is_so_already_changes_nothing(active):
+def test_activation_of_an_active_identity_changes_nothing(active):
     identity = make_identity()
     sessions.set_active(identity, active)
     identity.refresh_from_db()
@@ -367,7 +367,7 @@ def test_only_the_flow_that_opened_the_session_can_be_repeated(rf):
     assert sessions.finished_return_to(request, digest="flow") is None
 
 
-def test_methods_that_say_nothing_are_left_out(client, ms_identity_emulator):
+def test_authentication_methods_that_say_nothing_are_left_out(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", claims={"amr": ["", "pwd", "a\nb"]})
 
     ms_identity_emulator.sign_in(client)

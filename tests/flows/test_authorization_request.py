@@ -76,13 +76,13 @@ def test_what_a_login_does_not_need_takes_no_room_in_its_cookie():
     }
 
 
-def test_the_cookie_is_bound_to_the_host_where_https_allows_it():
+def test_flow_cookie_is_bound_to_the_host_where_https_allows_it():
     assert NAME.startswith("__Host-ms_identity_flow_")
     assert authorization_request.request_cookie(STATE, secure=False).startswith("ms_identity_flow_")
     assert authorization_request.response_cookie(STATE, secure=True).startswith("__Host-ms_identity_answer_")
 
 
-def test_the_cookies_name_does_not_tell_the_state():
+def test_flow_cookie_name_does_not_tell_the_state():
     assert STATE not in NAME
     assert authorization_request.request_cookie("T" * 22, secure=True) != NAME
 
@@ -136,7 +136,7 @@ SPACES = ["\xa0", "\u2003", "\u3000", "\x85", "\x1c", "\x0b", "\x0c", "\ufeff", 
         *(pytest.param(f"{NAME}{space}={VALUE}", id=f"U+{ord(space):04X} after") for space in SPACES),
     ],
 )
-def test_a_name_that_is_not_exactly_ours_is_none(cookies):
+def test_a_name_that_is_not_exactly_the_flow_cookies_is_none(cookies):
     with pytest.raises(FlowMissing):
         recall(cookies)
 
@@ -150,7 +150,7 @@ def test_a_name_that_is_not_exactly_ours_is_none(cookies):
         pytest.param(f"{NAME}=; {COOKIE}", id="empty first"),
     ],
 )
-def test_a_cookie_that_comes_twice_is_refused(cookies):
+def test_a_flow_cookie_that_comes_twice_is_refused(cookies):
     with pytest.raises(FlowInvalid, match="twice"):
         recall(cookies)
 
@@ -170,7 +170,7 @@ def test_a_cookie_that_comes_twice_is_refused(cookies):
         "=" * 9,
     ],
 )
-def test_a_value_that_was_changed_is_refused(value):
+def test_a_flow_cookie_that_was_changed_is_refused(value):
     with pytest.raises(FlowInvalid):
         recall(f"{NAME}={value}")
 
@@ -189,7 +189,7 @@ def test_a_flow_lives_until_it_expires():
     "state",
     ["", "short", "x" * 65, "x" * 21 + " ", "x" * 21 + "\n", "x" * 21 + "é", "x" * 21 + ";", "x" * 21 + "/"],
 )
-def test_a_state_that_we_cannot_have_made_is_refused(state):
+def test_a_state_that_no_flow_can_have_is_refused(state):
     with pytest.raises(CallbackInvalid):
         recall(COOKIE, state=state)
 
@@ -238,7 +238,7 @@ def test_an_answer_fits_into_a_cookie(answer):
     assert recalled.description[:12] == answer.description[:12]
 
 
-def test_a_description_that_fits_is_kept_whole():
+def test_an_error_description_that_fits_is_kept_whole():
     """The second half of it may say what the operator has to do."""
     answer = AuthorizationResponse(error="access_denied", description="AADSTS50011: " + "x" * 1011)
 
@@ -314,7 +314,7 @@ LONGEST_URI = "https://www.example.com/" + "r" * 232
 @pytest.mark.parametrize("return_to", ["/", "/" + "x" * 200, "/" + "x" * 5000, "/" + "é" * 300])
 @pytest.mark.parametrize("redirect_uri", ["https://www.example.com/ms/callback/microsoft/", LONGEST_URI])
 @pytest.mark.parametrize("secure", [True, False])
-def test_a_cookie_takes_at_most_800_bytes(return_to, redirect_uri, secure):
+def test_a_flow_cookie_takes_at_most_800_bytes(return_to, redirect_uri, secure):
     begun = started(return_to=return_to, redirect_uri=redirect_uri)
     name = authorization_request.request_cookie(STATE, secure=secure)
 
@@ -353,7 +353,7 @@ def test_other_cookies_are_neither_counted_nor_dropped():
     assert authorization_request.cookies_to_evict(f"{others}; {cookies}", room_for=700, secure=True) == []
 
 
-def test_what_stays_fits_together_with_the_new_one():
+def test_flow_cookies_that_stay_fit_together_with_the_new_one():
     _, cookies = many(20, size=790)
 
     dropped = authorization_request.cookies_to_evict(cookies, room_for=790, secure=True)

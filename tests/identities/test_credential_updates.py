@@ -15,7 +15,7 @@ from tests.support.builders import (
 pytestmark = pytest.mark.django_db
 
 
-def test_a_credential_that_is_deleted_while_it_settles_lets_nobody_in():
+def test_settling_the_tenant_of_a_deleted_credential_is_refused():
     identity = make_identity(subject="subject")
     credential = identity.credentials.get()
     Credential.objects.all().delete()

@@ -54,7 +54,7 @@ def registered(mapped, *, claims=None, subject="subject", **provider):
 # What is written
 
 
-def test_user_identity_credential_and_addresses_are_written(db):
+def test_registration_writes_user_identity_credential_and_addresses(db):
     mapped = MappingResult(
         traits={"email": EMAIL, "deep": {"list": [1, None, "ü"]}},
         metadata_public={"a": 1},
@@ -79,13 +79,13 @@ def test_user_identity_credential_and_addresses_are_written(db):
     assert list(addresses) == [("email", EMAIL, EMAIL), ("sms", "+44 7700 900417", "+44 7700 900417")]
 
 
-def test_the_same_address_in_two_spellings_is_one_row():
+def test_registration_stores_an_address_in_two_spellings_once():
     registered(make_mapped(verified=("straße@contoso.example", "strasse@contoso.example")))
 
     assert VerifiableAddress.objects.get().normalised == "strasse@contoso.example"
 
 
-def test_an_address_that_the_user_model_refuses_is_kept_with_the_identity_alone():
+def test_registration_keeps_an_address_that_the_user_model_refuses_with_the_identity():
     """Django's validator knows ASCII names alone."""
     credential = registered(make_mapped(verified=("ünï@contoso.example",)))
 
@@ -93,7 +93,7 @@ def test_an_address_that_the_user_model_refuses_is_kept_with_the_identity_alone(
     assert VerifiableAddress.objects.get().value == "ünï@contoso.example"
 
 
-def test_groups_are_joined_by_name_and_none_is_made():
+def test_registration_joins_groups_by_name_and_makes_none():
     staff = Group.objects.create(name="staff")
 
     credential = registered(make_mapped(user={}, groups=("staff", "absent", "")))
@@ -102,7 +102,7 @@ def test_groups_are_joined_by_name_and_none_is_made():
     assert Group.objects.count() == 1
 
 
-def test_privileges_of_the_single_tenant_are_written():
+def test_registration_writes_privileges_of_the_single_tenant():
     credential = registered(make_mapped(user={"is_staff": True, "is_superuser": True}))
 
     user = get_user_model().objects.get()
@@ -119,7 +119,7 @@ def test_privileges_of_the_single_tenant_are_written():
     ],
     ids=["kind", "value", "normalised"],
 )
-def test_an_address_too_long_for_its_column_is_refused(address):
+def test_registration_refuses_an_address_too_long_for_its_column(address):
     with pytest.raises(MapperResultInvalid):
         registered(MappingResult(traits={}, verified_addresses=(address,)), **MANY)
 
@@ -129,7 +129,7 @@ def test_an_address_too_long_for_its_column_is_refused(address):
 # Taken usernames
 
 
-def test_a_username_that_is_taken_gets_a_suffix():
+def test_registration_adds_a_suffix_to_a_username_that_is_taken():
     get_user_model().objects.create_user("ines", is_superuser=True)
 
     credential = registered(make_mapped(username="ines"))
@@ -141,7 +141,7 @@ def test_a_username_that_is_taken_gets_a_suffix():
     assert get_user_model().objects.count() == 2
 
 
-def test_squatters_of_a_name_keep_nobody_out():
+def test_registration_survives_squatters_of_a_username():
     """Whatever names somebody took who knew the subject beforehand."""
     for name in ("ines", f"ines-{credential_key('microsoft', 'subject')[:8]}"):
         get_user_model().objects.create_user(name)
@@ -152,7 +152,7 @@ def test_squatters_of_a_name_keep_nobody_out():
 # Collisions
 
 
-def test_any_trusted_address_collides():
+def test_registration_with_a_trusted_address_in_use_is_a_collision():
     make_identity(subject="old", verified=(EMAIL,), username="planted")
 
     with pytest.raises(AccountExists) as caught:
@@ -173,7 +173,7 @@ def test_any_trusted_address_collides():
         pytest.param({"tid": OTHER}, {"microsoft_tenant": "organizations"}, id="of any organisation"),
     ],
 )
-def test_an_untrusted_address_collides_with_nobody(claims, provider):
+def test_registration_with_an_untrusted_address_is_no_collision(claims, provider):
     """nOAuth: whoever runs a tenant can write any address into it."""
     make_identity(subject="old", verified=(EMAIL,), email=EMAIL)
 
@@ -187,7 +187,7 @@ def test_an_untrusted_address_collides_with_nobody(claims, provider):
 # Who may register
 
 
-def test_a_closed_registration_is_refused(settings, listen):
+def test_registration_is_refused_before_receivers_are_asked_where_it_is_closed(settings, listen):
     settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
     asked = []
     listen(identity_registering, lambda **_: asked.append(1))
@@ -198,7 +198,7 @@ def test_a_closed_registration_is_refused(settings, listen):
     assert (rows(), asked) == (NOTHING, [])
 
 
-def test_a_collision_is_said_before_a_closed_registration(settings):
+def test_registration_reports_a_collision_before_it_reports_that_it_is_closed(settings):
     """Somebody with an account here is told so, rather than that they may not have one."""
     settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
     make_identity(subject="old", verified=(EMAIL,))
@@ -211,7 +211,7 @@ def test_a_collision_is_said_before_a_closed_registration(settings):
 
 
 @pytest.mark.parametrize("winner", ["ines", "somebody"])
-def test_who_loses_the_race_is_told_so(listen, winner):
+def test_registration_reports_that_another_request_registered_the_subject(listen, winner):
     listen(identity_registering, lambda **_: make_identity(subject="subject", username=winner))
 
     with pytest.raises(SubjectTaken):
@@ -221,7 +221,7 @@ def test_who_loses_the_race_is_told_so(listen, winner):
     assert get_user_model().objects.get().username == winner
 
 
-def test_the_loser_is_not_taken_for_a_stranger_with_the_same_address():
+def test_registration_lost_to_another_request_is_no_collision():
     """The winner committed between our look for the subject and our look for the address."""
     make_identity(subject="subject", verified=(EMAIL,))
 

@@ -26,7 +26,7 @@ VOUCHING = "{identity: {traits: {}, verified_addresses: [{via: 'email', value: s
 
 
 @pytest.mark.parametrize("moment", ["before the look for collisions", "before the rows are written"])
-def test_both_visitors_of_a_race_are_signed_in_to_one_identity(
+def test_sign_in_of_both_visitors_of_a_race_is_to_one_identity(
     client, ms_identity_emulator, settings, listen, moment
 ):
     rival = Browser()
@@ -54,7 +54,7 @@ def test_both_visitors_of_a_race_are_signed_in_to_one_identity(
     assert client.get("/home/").content == rival.get("/home/").content == b"ines.okafor@contoso.example"
 
 
-def test_an_identity_that_is_deleted_meanwhile_signs_nobody_in(client, ms_identity_emulator, listen):
+def test_sign_in_to_an_identity_that_is_deleted_meanwhile_is_refused(client, ms_identity_emulator, listen):
     found = []
 
     def win(claims, **_):
@@ -77,7 +77,7 @@ def test_an_identity_that_is_deleted_meanwhile_signs_nobody_in(client, ms_identi
     assert rows() == NOTHING | {"User": 1}
 
 
-def test_a_value_that_the_database_refuses_leaves_nothing(client, ms_identity_emulator, caplog):
+def test_sign_in_with_a_value_that_the_database_refuses_writes_nothing(client, ms_identity_emulator, caplog):
     """SQLite takes everything; PostgreSQL refuses what is longer than its column."""
 
     def refuse(execute, sql, params, many, context):
@@ -94,7 +94,7 @@ def test_a_value_that_the_database_refuses_leaves_nothing(client, ms_identity_em
 
 
 @pytest.mark.django_db(transaction=True)
-def test_whose_account_is_disconnected_while_the_session_is_recorded_is_not_in(client, ms_identity_emulator):
+def test_sign_in_by_an_account_that_is_disconnected_meanwhile_is_refused(client, ms_identity_emulator):
     def delete(execute, sql, params, many, context):
         if unquoted(sql).startswith("INSERT INTO ms_identity_signin"):
             Credential.objects.all().delete()
@@ -109,7 +109,7 @@ def test_whose_account_is_disconnected_while_the_session_is_recorded_is_not_in(c
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_database_that_fails_at_the_session_is_no_refusal(client, ms_identity_emulator):
+def test_sign_in_reports_a_database_that_fails_at_the_session_as_a_fault(client, ms_identity_emulator):
     """Only who was deleted meanwhile is told that they may not come in."""
 
     def fail(execute, sql, params, many, context):
@@ -124,7 +124,7 @@ def test_a_database_that_fails_at_the_session_is_no_refusal(client, ms_identity_
     assert client.get("/home/").content == b"nobody"
 
 
-def test_a_mapper_cannot_make_an_administrator_of_any_tenants_people(client, ms_identity_emulator, settings):
+def test_sign_in_by_any_tenant_makes_no_administrator(client, ms_identity_emulator, settings):
     program = """{
       identity: { traits: {} },
       user: { username: 'x', is_staff: true, is_superuser: true, is_active: false, password: 'p', id: 7,
@@ -152,7 +152,9 @@ def test_a_mapper_cannot_make_an_administrator_of_any_tenants_people(client, ms_
         pytest.param("import 'x'", "mapper_import_refused", id="import"),
     ],
 )
-def test_a_mapper_that_fails_registers_nobody(client, ms_identity_emulator, settings, program, code):
+def test_sign_in_whose_mapper_fails_registers_no_identity(
+    client, ms_identity_emulator, settings, program, code
+):
     settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)})
 
     response = ms_identity_emulator.sign_in(client)
@@ -162,14 +164,14 @@ def test_a_mapper_that_fails_registers_nobody(client, ms_identity_emulator, sett
     assert rows() == NOTHING
 
 
-def test_a_mapper_that_fails_does_not_stop_a_login(client, ms_identity_emulator, settings):
+def test_sign_in_of_a_known_person_needs_no_mapper(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(Browser())
     settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper("error 'broken'")})
 
     assert ms_identity_emulator.sign_in(client).status_code == 302
 
 
-def test_a_group_that_nobody_made_is_made_where_the_settings_say_so(client, ms_identity_emulator, settings):
+def test_sign_in_makes_missing_groups_where_the_settings_say_so(client, ms_identity_emulator, settings):
     program = "{identity: {traits: {}}, user: {groups: ['new']}}"
     for create in (False, True):
         settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)}, CREATE_GROUPS=create)

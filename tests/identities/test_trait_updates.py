@@ -41,7 +41,7 @@ WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
 @pytest.mark.kratos(64, 66)
-def test_traits_merge_and_an_omitted_one_stays():
+def test_update_merges_traits_and_keeps_an_omitted_one():
     identity = stored_identity(traits={"kept": 1, "changed": "old", "deep": {"a": [1], "b": 2}})
 
     identity = updated(identity, program(traits={"changed": "", "deep": {"a": []}, "new": None}))
@@ -50,7 +50,7 @@ def test_traits_merge_and_an_omitted_one_stays():
 
 
 @pytest.mark.kratos(67)
-def test_metadata_that_the_mapper_leaves_out_stay():
+def test_update_keeps_metadata_that_the_mapper_leaves_out():
     identity = stored_identity(metadata_public={"a": 1}, metadata_admin={"b": 2})
 
     identity = updated(identity, program(traits={"new": 1}))
@@ -59,7 +59,7 @@ def test_metadata_that_the_mapper_leaves_out_stay():
 
 
 @pytest.mark.kratos(64, 67)
-def test_metadata_are_replaced_as_a_whole_and_an_empty_object_clears():
+def test_update_replaces_metadata_as_a_whole_and_an_empty_object_clears():
     identity = stored_identity(traits={"a": 1}, metadata_public={"a": 1}, metadata_admin={"b": 2})
 
     identity = updated(identity, program(metadata_public={"c": 3}, metadata_admin={}))
@@ -69,7 +69,7 @@ def test_metadata_are_replaced_as_a_whole_and_an_empty_object_clears():
 
 
 @pytest.mark.kratos(67)
-def test_the_mapper_sees_what_is_stored():
+def test_update_shows_the_mapper_what_is_stored():
     identity = stored_identity(
         traits={"a": 1}, metadata_public={"b": 2}, metadata_admin={"c": 3}, self_asserted=["a"]
     )
@@ -86,14 +86,14 @@ def test_the_mapper_sees_what_is_stored():
     }
 
 
-def test_a_boolean_that_becomes_a_number_is_a_change():
+def test_update_takes_a_boolean_that_becomes_a_number_for_a_change():
     identity = updated(stored_identity(traits={"a": True}), program(traits={"a": 1}))
 
     assert identity.traits["a"] is not True
 
 
 @pytest.mark.kratos(67)
-def test_credentials_are_untouched():
+def test_update_leaves_credentials_untouched():
     identity = make_identity()
     before = Credential.objects.values().get()
 
@@ -106,7 +106,7 @@ def test_credentials_are_untouched():
 
 
 @pytest.mark.kratos(64, 67)
-def test_nothing_is_written_when_nothing_changed():
+def test_update_writes_nothing_when_nothing_changed():
     identity = make_identity(
         email=EMAIL, first_name="Inès", is_staff=True, verified=(EMAIL, "second@contoso.example")
     )
@@ -130,7 +130,7 @@ def test_nothing_is_written_when_nothing_changed():
     assert identity.updated_at == before
 
 
-def test_without_addresses_and_groups_nothing_is_even_asked():
+def test_update_asks_nothing_without_addresses_and_groups():
     identity = stored_identity(traits={"a": 1})
 
     with statements() as gathered:
@@ -139,21 +139,21 @@ def test_without_addresses_and_groups_nothing_is_even_asked():
     assert len(gathered) == 2, gathered
 
 
-def test_somebody_without_groups_before_and_after_is_not_asked_for_them():
+def test_update_asks_for_no_groups_of_people_without_groups():
     with statements() as gathered:
         updated(make_identity(), program(user={"groups": []}))
 
     assert not [sql for sql in gathered if '"auth_group"' in sql]
 
 
-def test_updated_at_tells_of_a_change():
+def test_update_sets_updated_at():
     identity = make_identity()
     before = identity.updated_at
 
     assert updated(identity, program(traits={"a": 1})).updated_at > before
 
 
-def test_columns_that_did_not_change_are_not_written():
+def test_update_writes_no_column_that_did_not_change():
     """Somebody else may be writing them."""
     identity = make_identity()
 
@@ -167,7 +167,7 @@ def test_columns_that_did_not_change_are_not_written():
     assert "state =" not in written
 
 
-def test_what_another_request_wrote_meanwhile_stays(listen):
+def test_update_keeps_what_another_request_wrote_meanwhile(listen):
     """The lock is worth nothing unless the row is read again behind it."""
     identity = stored_identity(traits={"a": 1})
     credential = Credential.objects.with_user().get()
@@ -188,7 +188,7 @@ def test_what_another_request_wrote_meanwhile_stays(listen):
 
 
 @pytest.mark.kratos(67)
-def test_what_another_request_wrote_meanwhile_is_held_against_the_schema_too(settings):
+def test_update_checks_the_schema_with_what_another_request_wrote(settings):
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=make_schema({}, maxProperties=2))
     identity = stored_identity(traits={"a": 1})
     credential = Credential.objects.with_user().get()
@@ -203,7 +203,7 @@ def test_what_another_request_wrote_meanwhile_is_held_against_the_schema_too(set
     assert identity.traits == {"a": 1, "meanwhile": 2}
 
 
-def test_an_identity_that_was_deleted_meanwhile_is_refused():
+def test_update_refuses_an_identity_that_was_deleted_meanwhile():
     make_identity()
     credential = Credential.objects.with_user().get()
     get_user_model().objects.all().delete()
@@ -227,7 +227,7 @@ def test_an_identity_that_was_deleted_meanwhile_is_refused():
         (program(traits={"a": 2}, verified=["x" * 321]), MapperResultInvalid),
     ],
 )
-def test_a_mapper_that_fails_does_no_damage(mapper, refusal):
+def test_update_whose_mapper_fails_changes_nothing(mapper, refusal):
     identity = stored_identity(traits={"a": 1})
 
     with pytest.raises(refusal):
@@ -238,7 +238,7 @@ def test_a_mapper_that_fails_does_no_damage(mapper, refusal):
 
 
 @pytest.mark.parametrize("error", [DataError, IntegrityError])
-def test_what_the_database_refuses_is_undone_and_told(listen, error):
+def test_update_that_the_database_refuses_is_undone_and_told(listen, error):
     from django.db.models.signals import post_save
 
     identity = stored_identity(traits={"a": 1})
@@ -260,7 +260,7 @@ def test_what_the_database_refuses_is_undone_and_told(listen, error):
 # The Django user
 
 
-def test_names_follow_the_mapper():
+def test_update_lets_names_follow_the_mapper():
     identity = make_identity(first_name="Old", last_name="Old")
 
     identity = updated(identity, program(traits={"first_name": "New", "last_name": ""}))
@@ -268,7 +268,7 @@ def test_names_follow_the_mapper():
     assert (identity.user.first_name, identity.user.last_name) == ("New", "")
 
 
-def test_a_name_that_is_left_out_stays():
+def test_update_keeps_a_name_that_is_left_out():
     identity = make_identity(first_name="Old", last_name="Old")
 
     identity = updated(identity, program(traits={"last_name": "New"}))
@@ -277,13 +277,13 @@ def test_a_name_that_is_left_out_stays():
 
 
 @pytest.mark.parametrize("mapper", [{"traits": {"username": "new"}}, {"user": {"username": "new"}}])
-def test_nobody_is_renamed(mapper):
+def test_update_keeps_the_username(mapper):
     identity = make_identity(username="old")
 
     assert updated(identity, program(**mapper)).user.get_username() == "old"
 
 
-def test_what_no_mapper_may_set_stays():
+def test_update_keeps_what_no_mapper_may_set():
     identity = make_identity()
     before = get_user_model().objects.values().get()
 
@@ -295,7 +295,7 @@ def test_what_no_mapper_may_set_stays():
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [(False, False), (True, True), (None, True)])
-def test_a_privilege_goes_only_when_the_mapper_says_so(wanted, expected):
+def test_update_takes_a_privilege_only_when_the_mapper_says_so(wanted, expected):
     identity = make_identity(is_staff=True, is_superuser=True)
     user = {} if wanted is None else {"is_staff": wanted, "is_superuser": wanted}
 
@@ -304,7 +304,7 @@ def test_a_privilege_goes_only_when_the_mapper_says_so(wanted, expected):
     assert (identity.user.is_staff, identity.user.is_superuser) == (expected, expected)
 
 
-def test_people_of_any_tenant_get_and_lose_no_privileges_and_no_groups():
+def test_update_gives_and_takes_no_privileges_of_any_tenants_people():
     for name in ("held", "new"):
         Group.objects.create(name=name)
     identity = stored_identity(granted_groups=["held"])
@@ -317,7 +317,7 @@ def test_people_of_any_tenant_get_and_lose_no_privileges_and_no_groups():
     assert groups(identity) == ["held"]
 
 
-def test_guests_get_no_privileges():
+def test_update_gives_guests_no_privileges():
     identity = updated(make_identity(), program(user={"is_staff": True}), claims=make_claims(acct=1))
 
     assert not identity.user.is_staff
@@ -326,13 +326,13 @@ def test_guests_get_no_privileges():
 # E-mail
 
 
-def test_a_trusted_address_replaces_one_that_is_not_vouched_for_any_more():
+def test_update_replaces_the_users_address_by_a_trusted_one():
     identity = make_identity(email="old@contoso.example")
 
     assert updated(identity, program(traits={"email": EMAIL})).user.email == EMAIL
 
 
-def test_an_address_that_nobody_vouches_for_does_not_reach_the_user():
+def test_update_gives_the_user_no_untrusted_address():
     identity = make_identity(email="old@contoso.example")
 
     identity = updated(identity, program(traits={"email": EMAIL}, user={"email": EMAIL}), **MANY)
@@ -341,7 +341,7 @@ def test_an_address_that_nobody_vouches_for_does_not_reach_the_user():
     assert identity.traits == {"email": EMAIL}
 
 
-def test_an_address_that_is_still_vouched_for_stays_though_another_comes_first():
+def test_update_keeps_an_address_that_is_still_trusted():
     identity = make_identity(email=EMAIL)
 
     identity = updated(identity, program(verified=["first@contoso.example", EMAIL]))
@@ -349,14 +349,14 @@ def test_an_address_that_is_still_vouched_for_stays_though_another_comes_first()
     assert identity.user.email == EMAIL
 
 
-def test_no_address_takes_none_away():
+def test_update_without_an_address_keeps_the_users():
     identity = make_identity(email=EMAIL)
 
     assert updated(identity, program(user={"email": ""})).user.email == EMAIL
 
 
 @pytest.mark.parametrize("how", ["user field", "verified here"])
-def test_an_address_of_another_user_is_left_out_with_a_warning(how, caplog):
+def test_update_leaves_out_an_address_of_another_user_with_a_warning(how, caplog):
     other = {"email": EMAIL.upper()} if how == "user field" else {"verified": (EMAIL,)}
     make_identity(subject="other", **other)
     identity = make_identity(email="old@contoso.example")
@@ -369,7 +369,7 @@ def test_an_address_of_another_user_is_left_out_with_a_warning(how, caplog):
     assert EMAIL not in caplog.text
 
 
-def test_what_the_visitor_typed_does_not_become_the_users_address():
+def test_update_gives_the_user_no_typed_address():
     identity = stored_identity(traits={"email": "typed@elsewhere.example"}, self_asserted=["email"])
 
     identity = updated(identity, "{identity: {traits: std.extVar('identity').traits {more: 1}}}")
@@ -382,7 +382,7 @@ def test_what_the_visitor_typed_does_not_become_the_users_address():
 
 
 @pytest.mark.kratos(67)
-def test_verified_addresses_are_added_once_per_value_and_never_removed():
+def test_update_adds_verified_addresses_once_and_removes_none():
     identity = make_identity(verified=("old@contoso.example",))
     before = VerifiableAddress.objects.get().verified_at
 
@@ -394,20 +394,20 @@ def test_verified_addresses_are_added_once_per_value_and_never_removed():
     assert VerifiableAddress.objects.get(value="old@contoso.example").verified_at == before
 
 
-def test_only_an_email_address_is_one_persons_alone():
+def test_update_lets_people_share_what_is_no_email_address():
     make_identity(subject="other", email=EMAIL)
     mapper = f"{{identity: {{traits: {{}}, verified_addresses: [{{via: 'chat', value: '{EMAIL}'}}]}}}}"
 
     assert addresses(updated(make_identity(), mapper)) == [EMAIL]
 
 
-def test_the_persons_own_verified_address_can_become_the_users():
+def test_update_may_give_the_user_their_verified_address():
     identity = make_identity(verified=(EMAIL,))
 
     assert updated(identity, program(verified=[EMAIL])).user.email == EMAIL
 
 
-def test_the_users_own_address_can_be_verified():
+def test_update_may_verify_the_users_own_address():
     identity = make_identity(email=EMAIL)
 
     assert addresses(updated(identity, program(verified=[EMAIL]))) == [EMAIL]
@@ -431,7 +431,7 @@ def heard(listen):
         program(metadata_admin={"a": 2}),
     ],
 )
-def test_changed_traits_or_metadata_are_heard_with_the_new_identity(mapper, heard):
+def test_update_signal_has_the_new_identity(mapper, heard):
     identity = stored_identity(traits={"a": 1})
 
     updated(identity, mapper)
@@ -456,13 +456,13 @@ def test_changed_traits_or_metadata_are_heard_with_the_new_identity(mapper, hear
 @pytest.mark.parametrize(
     "mapper", [program(traits={"a": 1}), program(user={"first_name": "New"}, verified=[EMAIL])]
 )
-def test_other_changes_and_none_are_not_heard(mapper, heard):
+def test_update_signal_is_for_traits_and_metadata_alone(mapper, heard):
     updated(stored_identity(traits={"a": 1}), mapper)
 
     assert heard == []
 
 
-def test_a_receiver_that_fails_harms_nobody(listen):
+def test_update_signal_receiver_that_fails_is_passed_over(listen):
     def fail(**_):
         raise RuntimeError("the project's own")
 

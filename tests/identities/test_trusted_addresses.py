@@ -72,11 +72,11 @@ EMAIL = "ines@contoso.example"
         pytest.param(SINGLE, {}, make_mapped(email=[EMAIL]), (), id="no text"),
     ],
 )
-def test_whose_word_counts_for_an_address(provider, claims, mapped, trusted):
+def test_trusted_addresses_are_those_of_the_single_tenant_or_the_mapper(provider, claims, mapped, trusted):
     assert trusted_addresses(make_context(provider, make_claims(**claims)), mapped).emails == trusted
 
 
-def test_other_kinds_of_addresses_are_no_emails():
+def test_trusted_addresses_leave_out_other_kinds():
     mapped = MappingResult(traits={}, verified_addresses=(Address(via="sms", value="+44 7700 900417"),))
 
     assert trusted_addresses(make_context(MANY), mapped).emails == ()
@@ -99,7 +99,7 @@ RELAYING = (
         pytest.param({}, {}, id="nobody says it"),
     ],
 )
-def test_what_the_visitor_typed_is_not_verified_by_a_mapper_that_hands_it_on(provider, claims):
+def test_a_typed_address_is_not_verified_by_a_mapper_that_hands_it_on(provider, claims):
     identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
 
     identity = updated(identity, RELAYING, claims=make_claims(**claims), **provider)
@@ -108,7 +108,7 @@ def test_what_the_visitor_typed_is_not_verified_by_a_mapper_that_hands_it_on(pro
     assert identity.user.email == ""
 
 
-def test_what_the_visitor_typed_is_not_verified_by_a_claim_that_happens_to_hold_it():
+def test_a_typed_address_is_not_verified_by_a_claim_that_happens_to_hold_it():
     """A display name is the person's own choice; only what the mapper makes of the claims alone counts."""
     identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
 

@@ -107,14 +107,14 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("name", FORBIDDEN)
-def test_some_fields_are_never_a_mappers_to_set(name, caplog):
+def test_user_fields_drop_what_no_mapper_may_set(name, caplog):
     mapped = make_mapped(user={"username": "ines", name: FORBIDDEN[name]})
 
     assert fields(mapped) == {"username": "ines"}
     assert f"user.{name} was dropped" in caplog.text
 
 
-def test_a_dropped_value_is_not_logged(caplog):
+def test_user_fields_log_no_dropped_value(caplog):
     fields(make_mapped(user={"password": "planted", "email": "planted@evil.example", "is_staff": "planted"}))
 
     assert len(caplog.records) == 3
@@ -148,7 +148,7 @@ def test_privileges_are_for_privileged_tenants(name, provider, tid, given):
     assert account.groups == (("staff",) if given else ())
 
 
-def test_a_name_that_may_come_from_a_claim_is_not_logged(caplog):
+def test_user_fields_log_no_name_that_may_come_from_a_claim(caplog):
     fields(make_mapped(user={"planted@evil.example": "x", "planted\nline": "x"}))
 
     assert len(caplog.records) == 2
@@ -195,7 +195,7 @@ def test_a_name_longer_than_its_column_is_cut():
     assert fields(make_mapped(first_name="x" * 1000))["first_name"] == "x" * 150
 
 
-def test_a_suffix_fits_too():
+def test_a_username_with_a_suffix_fits_too():
     account = wanted(make_mapped(username="x" * 150))
 
     username = with_suffix(account).fields["username"]
@@ -212,7 +212,7 @@ def test_a_suffix_fits_too():
         pytest.param(SINGLE, {"acct": 1}, id="guest"),
     ],
 )
-def test_nobody_borrows_an_address_as_a_user_name(provider, claims):
+def test_an_untrusted_address_is_no_username(provider, claims):
     mapped = make_mapped(username="ceo@contoso.example")
 
     assert fields(mapped, provider=provider, claims=make_claims(**claims))["username"].startswith(
@@ -221,7 +221,7 @@ def test_nobody_borrows_an_address_as_a_user_name(provider, claims):
     assert fields(mapped)["username"] == "ceo@contoso.example"
 
 
-def test_a_date_that_is_a_number_is_a_refusal():
+def test_a_user_field_of_the_wrong_type_is_a_refusal():
     """Django's date fields raise TypeError for it."""
     with pytest.raises(UserInvalid, match="refuses the type"):
         build_user(UserFields(fields={"username": "ines", "last_login": 5}, groups=()))
@@ -241,14 +241,14 @@ def test_a_guest_gets_privileges_only_where_the_tenant_is_named():
     assert fields(mapped, provider=named, claims=guest)["is_staff"] is True
 
 
-def test_characters_that_forge_what_is_read_are_dropped():
+def test_user_fields_drop_characters_that_forge_what_is_read():
     names = make_mapped(first_name="In\u202ees\x1b[31m", last_name="Oka\x07for\u200b\0")
 
     assert fields(names)["first_name"] == "Ines[31m"
     assert fields(names)["last_name"] == "Okafor"
 
 
-def test_nobody_can_tell_a_suffix_beforehand():
+def test_a_username_suffix_cannot_be_told_beforehand():
     account = wanted(make_mapped(username="ines"))
 
     names = {with_suffix(account).fields["username"] for _ in range(3)}
@@ -256,7 +256,7 @@ def test_nobody_can_tell_a_suffix_beforehand():
     assert len(names) == 3
 
 
-def test_what_the_model_refuses_is_named_without_its_value():
+def test_a_user_field_that_the_model_refuses_is_named_without_its_value():
     with pytest.raises(UserInvalid) as caught:
         build_user(UserFields(fields={"username": "planted name", "email": "planted"}, groups=()))
 
@@ -292,7 +292,7 @@ def test_without_claims_only_verified_addresses_are_trusted():
     assert verified.fields == {"username": EMAIL, "email": EMAIL}
 
 
-def test_without_claims_nobody_is_privileged():
+def test_without_claims_no_user_is_privileged():
     mapped = make_mapped(user={"username": "ines", "is_staff": True, "is_superuser": True}, groups=("staff",))
 
     account = imported(mapped)
@@ -326,7 +326,7 @@ def test_any_user_object_makes_a_harmless_user_or_a_refusal(asked, traits):
     assert 0 < len(user.username) <= 150
 
 
-def test_only_an_e_mail_address_is_one():
+def test_another_kind_of_address_is_no_user_email():
     """Kratos verifies telephone numbers too, and nothing holds a mapper or an export to their form."""
     sms = Address(via="sms", value="ines@contoso.example")
 
@@ -342,7 +342,7 @@ def test_only_an_e_mail_address_is_one():
         ({"email": "planted"}, "user.email was dropped: the user model refuses the address"),
     ],
 )
-def test_a_field_that_is_not_set_is_told_to_the_operator(caplog, asked, reason):
+def test_a_user_field_that_is_dropped_is_told_to_the_operator(caplog, asked, reason):
     wanted(make_mapped(user=asked, verified=("planted",)), provider=MANY)
 
     assert reason in caplog.text
@@ -356,6 +356,6 @@ def test_groups_that_may_not_be_given_are_told_to_the_operator(caplog):
     assert "planted" not in caplog.text
 
 
-def test_a_change_that_the_user_model_refuses_is_a_refusal():
+def test_a_user_field_change_that_the_model_refuses_is_a_refusal():
     with pytest.raises(UserInvalid, match="first_name: max_length"):
         apply(get_user_model()(), {"first_name": 10**160})

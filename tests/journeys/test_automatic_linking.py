@@ -41,7 +41,7 @@ def arrive(client, emulator, persona="work"):
 
 
 @pytest.mark.kratos(62)
-def test_who_was_provisioned_and_never_here_is_linked_at_once(client, ms_identity_emulator, provisioned):
+def test_linking_at_once_of_a_provisioned_user(client, ms_identity_emulator, provisioned):
     assert arrive(client, ms_identity_emulator) == "/home/"
 
     assert client.get("/home/").content == b"ines"
@@ -51,7 +51,7 @@ def test_who_was_provisioned_and_never_here_is_linked_at_once(client, ms_identit
     assert Identity.objects.count() == 1
 
 
-def test_who_has_the_address_verified_here_is_linked_at_once(client, ms_identity_emulator):
+def test_linking_at_once_by_a_verified_address(client, ms_identity_emulator):
     identity = make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
     get_user_model().objects.update(last_login=timezone.now())
 
@@ -69,7 +69,7 @@ def test_who_has_the_address_verified_here_is_linked_at_once(client, ms_identity
     ],
 )
 @pytest.mark.parametrize("hooks", [[{"hook": "session"}], []], ids=["with a session", "without one"])
-def test_nobody_is_linked_at_once_to_who_has_an_account_that_may_be_anybodys(
+def test_linking_at_once_needs_accounts_of_single_tenants_alone(
     client, ms_identity_emulator, settings, provider, place, hooks
 ):
     """By another one a careless mapper lets a squatter in, who waits here for the owner of the address."""
@@ -88,7 +88,7 @@ def test_nobody_is_linked_at_once_to_who_has_an_account_that_may_be_anybodys(
     assert Credential.objects.count() == (2 if place == "/home/" else 1)
 
 
-def test_the_persons_other_sessions_end(client, ms_identity_emulator):
+def test_linking_at_once_ends_the_persons_other_sessions(client, ms_identity_emulator):
     elsewhere = Browser()
     ms_identity_emulator.sign_in(elsewhere, provider="second")
     assert elsewhere.get("/home/").content == EMAIL.encode()
@@ -111,7 +111,9 @@ def test_the_persons_other_sessions_end(client, ms_identity_emulator):
         pytest.param({"microsoft_tenant": "organizations"}, id="more than one tenant"),
     ],
 )
-def test_the_provider_must_allow_it(client, ms_identity_emulator, settings, provisioned, provider):
+def test_linking_at_once_needs_a_provider_that_allows_it(
+    client, ms_identity_emulator, settings, provisioned, provider
+):
     settings.MS_IDENTITY = make_settings(AUTOMATIC | provider)
 
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
@@ -120,7 +122,7 @@ def test_the_provider_must_allow_it(client, ms_identity_emulator, settings, prov
 
 
 @pytest.mark.parametrize("claims", [{"xms_edov": False}, {"xms_edov": 0}, {"xms_edov": "false"}])
-def test_an_address_that_microsoft_does_not_vouch_for_is_not_enough(
+def test_linking_at_once_needs_an_address_that_microsoft_does_not_deny(
     client, ms_identity_emulator, provisioned, claims
 ):
     ms_identity_emulator.persona("work", claims=claims)
@@ -135,7 +137,7 @@ def test_an_address_that_microsoft_does_not_vouch_for_is_not_enough(
         pytest.param({"idp": "https://sts.windows.net/11111111-0000-4000-8000-000000000000/"}, id="idp"),
     ],
 )
-def test_a_guest_is_never_linked_at_once(client, ms_identity_emulator, settings, provisioned, claims):
+def test_linking_at_once_is_not_for_guests(client, ms_identity_emulator, settings, provisioned, claims):
     ms_identity_emulator.persona("work", claims=claims)
 
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
@@ -154,7 +156,7 @@ def test_a_guest_is_never_linked_at_once(client, ms_identity_emulator, settings,
         pytest.param({"password": make_password("pw")}, id="has a password"),
     ],
 )
-def test_a_user_who_was_not_just_provisioned_is_not_linked_at_once(
+def test_linking_at_once_is_not_for_a_user_who_was_not_just_provisioned(
     client, ms_identity_emulator, provisioned, changes
 ):
     get_user_model().objects.update(**changes)
@@ -205,7 +207,9 @@ def inactive_identity():
         inactive_identity,
     ],
 )
-def test_an_owner_who_may_be_somebody_else_is_not_linked_at_once(client, ms_identity_emulator, make_owner):
+def test_linking_at_once_is_not_for_an_owner_who_may_be_another_person(
+    client, ms_identity_emulator, make_owner
+):
     make_owner()
     before = Credential.objects.count()
 
@@ -226,7 +230,7 @@ def test_an_owner_who_may_be_somebody_else_is_not_linked_at_once(client, ms_iden
     ],
 )
 @pytest.mark.parametrize("accounts", [None, 1, 0])
-def test_an_address_that_only_folds_to_the_same_may_be_another_mailbox(
+def test_linking_at_once_is_not_by_an_address_that_only_folds_to_the_same(
     client, ms_identity_emulator, stored, said, accounts
 ):
     if accounts is None:
@@ -243,7 +247,7 @@ def test_an_address_that_only_folds_to_the_same_may_be_another_mailbox(
     assert not Credential.objects.filter(provider="microsoft", identity__user__username="ines").exists()
 
 
-def test_a_look_alike_that_is_verified_is_not_made_up_for_by_another_address(client, ms_identity_emulator):
+def test_linking_at_once_is_not_by_a_look_alike_beside_another_address(client, ms_identity_emulator):
     make_identity(verified=("\u212aim@contoso.example",), email="other@contoso.example")
     Credential.objects.all().delete()
     ms_identity_emulator.persona("work", email="kim@contoso.example")
@@ -251,7 +255,7 @@ def test_a_look_alike_that_is_verified_is_not_made_up_for_by_another_address(cli
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
 
-def test_a_mapper_may_take_the_address_from_any_claim(client, ms_identity_emulator, settings, provisioned):
+def test_linking_at_once_by_an_address_of_any_claim(client, ms_identity_emulator, settings, provisioned):
     program = "{identity: {traits: {email: std.extVar('claims').raw_claims.verified_primary_email[0]}}}"
     settings.MS_IDENTITY = make_settings(AUTOMATIC | {"mapper_url": make_mapper(program)})
     ms_identity_emulator.persona(
@@ -262,7 +266,7 @@ def test_a_mapper_may_take_the_address_from_any_claim(client, ms_identity_emulat
     assert client.get("/home/").content == b"ines"
 
 
-def test_what_a_mapper_spells_otherwise_than_microsoft_may_be_another_mailbox(
+def test_linking_at_once_is_not_by_an_address_that_the_mapper_spells_otherwise(
     client, ms_identity_emulator, settings
 ):
     program = "{identity: {traits: {email: '\\u212aim@contoso.example'}}}"
@@ -273,7 +277,7 @@ def test_what_a_mapper_spells_otherwise_than_microsoft_may_be_another_mailbox(
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
 
-def test_who_has_an_identity_is_linked_whatever_the_new_account_lacks(client, ms_identity_emulator, settings):
+def test_linking_at_once_to_an_identity_asks_for_no_traits(client, ms_identity_emulator, settings):
     """The traits of the identity stay, so nothing has to be asked for."""
     schema = make_schema({"team": {"type": "string"}}, required=["team"])
     settings.MS_IDENTITY = make_settings(AUTOMATIC, SECOND, IDENTITY_SCHEMA_URL=schema)
@@ -284,7 +288,7 @@ def test_who_has_an_identity_is_linked_whatever_the_new_account_lacks(client, ms
     assert identity.credentials.count() == 2
 
 
-def test_who_would_have_to_be_asked_for_traits_confirms_first(
+def test_linking_at_once_is_not_for_a_user_who_must_be_asked_for_traits(
     client, ms_identity_emulator, settings, provisioned
 ):
     schema = make_schema({"team": {"type": "string"}}, required=["team"])

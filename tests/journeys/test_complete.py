@@ -74,7 +74,7 @@ def arrive(client, emulator, persona="work", **query):
 # Asking
 
 
-def test_only_what_is_missing_is_asked(client, ms_identity_emulator):
+def test_missing_traits_alone_are_asked(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
 
     shown = client.get(URL)
@@ -85,7 +85,7 @@ def test_only_what_is_missing_is_asked(client, ms_identity_emulator):
 
 
 @pytest.mark.kratos(24)
-def test_what_is_invalid_is_asked_with_what_microsoft_said(client, ms_identity_emulator):
+def test_an_invalid_trait_is_asked_with_what_microsoft_said(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", claims={"email": "no address"})
     arrive(client, ms_identity_emulator)
 
@@ -95,7 +95,7 @@ def test_what_is_invalid_is_asked_with_what_microsoft_said(client, ms_identity_e
     assert 'value="no address"' in page(shown)
 
 
-def test_the_page_says_whose_account_it_is_and_offers_another(client, ms_identity_emulator):
+def test_the_page_of_missing_traits_names_the_account_and_offers_another(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator, next="/home/?a=1")
 
     shown = page(client.get(URL))
@@ -105,14 +105,14 @@ def test_the_page_says_whose_account_it_is_and_offers_another(client, ms_identit
     assert "/ms/start/microsoft/?next=%2Fhome%2F%3Fa%3D1&amp;prompt=select_account" in shown
 
 
-def test_nothing_is_written_before_the_form_is_sent(client, ms_identity_emulator):
+def test_missing_traits_write_nothing_before_the_form_is_sent(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     client.get(URL)
 
     assert rows() == NOTHING | {"Session": 1}
 
 
-def test_a_complete_person_is_asked_nothing(client, ms_identity_emulator, settings):
+def test_a_person_with_every_trait_is_asked_nothing(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = make_settings(
         {"mapper_url": MAPPER},
         IDENTITY_SCHEMA_URL=make_schema({"email": {"type": "string"}}, required=["email"]),
@@ -127,7 +127,7 @@ def test_a_complete_person_is_asked_nothing(client, ms_identity_emulator, settin
 
 
 @pytest.mark.kratos(48)
-def test_the_answer_registers_and_signs_in(client, ms_identity_emulator):
+def test_missing_traits_that_are_typed_register_and_sign_in(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator, next="/home/?a=1")
 
     response = fill(client, Team="Tools")
@@ -142,7 +142,7 @@ def test_the_answer_registers_and_signs_in(client, ms_identity_emulator):
 
 
 @pytest.mark.kratos(48)
-def test_no_second_trip_to_microsoft_is_made(client, ms_identity_emulator):
+def test_missing_traits_need_no_second_trip_to_microsoft(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     before = len(ms_identity_emulator.requests)
 
@@ -171,7 +171,7 @@ def test_a_link_cannot_choose_another_identity_schema(client, ms_identity_emulat
     assert fields(client.get(URL)) == ["Team"]
 
 
-def test_the_hooks_run_as_without_the_form(client, ms_identity_emulator, settings, listen):
+def test_hooks_run_after_missing_traits_as_without_them(client, ms_identity_emulator, settings, listen):
     settings.MS_IDENTITY = {**settings.MS_IDENTITY, "HOOKS": {"after_registration": []}}
     heard = []
     for name in ("identity_registering", "identity_registered", "identity_signed_in"):
@@ -195,7 +195,7 @@ def test_the_hooks_run_as_without_the_form(client, ms_identity_emulator, setting
         pytest.param("a\0b", "Null characters are not allowed.", id="NUL"),
     ],
 )
-def test_an_answer_that_will_not_do_is_said_beside_its_field(client, ms_identity_emulator, typed, said):
+def test_a_typed_trait_that_will_not_do_is_said_beside_its_field(client, ms_identity_emulator, typed, said):
     arrive(client, ms_identity_emulator)
 
     response = fill(client, Team=typed)
@@ -219,7 +219,7 @@ def test_an_answer_that_will_not_do_is_said_beside_its_field(client, ms_identity
         pytest.param({"type": "string", "not": {"const": "no"}}, "no", "This is not accepted.", id="other"),
     ],
 )
-def test_what_the_schema_says_of_values_is_said_in_words(
+def test_a_typed_trait_that_the_schema_refuses_is_said_in_words(
     client, ms_identity_emulator, settings, schema, typed, said
 ):
     url = make_schema({"x": schema | {"title": "X"}}, required=["x"])
@@ -230,7 +230,7 @@ def test_what_the_schema_says_of_values_is_said_in_words(
 
 
 @pytest.mark.kratos(72)
-def test_an_answer_can_be_corrected(client, ms_identity_emulator):
+def test_a_typed_trait_can_be_corrected(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     fill(client, Team="x")
     again = page(fill(client, Team="y"))
@@ -241,7 +241,7 @@ def test_an_answer_can_be_corrected(client, ms_identity_emulator):
     assert Identity.objects.get().traits["team"] == "Tools"
 
 
-def test_an_answer_that_brings_up_another_question_is_followed_by_it(client, ms_identity_emulator, settings):
+def test_a_typed_trait_that_requires_another_is_followed_by_it(client, ms_identity_emulator, settings):
     schema = make_schema(
         {"team": {"type": "string", "title": "Team"}, "room": {"type": "string", "title": "Room"}},
         required=["team"],
@@ -272,7 +272,7 @@ def test_a_trait_that_no_form_can_ask_for_is_named_to_the_operator(
     assert "the trait tags" in caplog.text
 
 
-def test_a_field_can_be_any_kind_that_the_schema_knows(client, ms_identity_emulator, settings):
+def test_a_typed_trait_can_be_any_kind_that_the_schema_knows(client, ms_identity_emulator, settings):
     kinds = {
         "born": {"type": "string", "format": "date"},
         "floor": {"type": "number", "maximum": 9.5},
@@ -327,7 +327,7 @@ def test_a_field_can_be_any_kind_that_the_schema_knows(client, ms_identity_emula
 # What a visitor types vouches for nothing
 
 
-def test_a_typed_address_is_nobodys_and_meets_nobody(client, ms_identity_emulator, settings):
+def test_a_typed_address_is_not_verified_and_meets_no_account(client, ms_identity_emulator, settings):
     victim = get_user_model().objects.create_user("victim", email="boss@contoso.example")
     ms_identity_emulator.persona("work", email=None)
     arrive(client, ms_identity_emulator)
@@ -405,7 +405,7 @@ def test_a_collision_that_came_up_meanwhile_is_met(client, ms_identity_emulator)
     assert Identity.objects.count() == 0
 
 
-def test_somebody_who_was_registered_meanwhile_is_signed_in(client, ms_identity_emulator):
+def test_a_person_who_was_registered_meanwhile_is_signed_in(client, ms_identity_emulator):
     other = Browser()
     arrive(client, ms_identity_emulator)
     arrive(other, ms_identity_emulator)
@@ -420,7 +420,7 @@ def test_somebody_who_was_registered_meanwhile_is_signed_in(client, ms_identity_
     assert pending_step.SESSION_KEY not in client.session
 
 
-def test_somebody_who_is_registered_while_the_answer_is_written_is_signed_in(
+def test_a_person_who_is_registered_while_the_form_is_handled_is_signed_in(
     client, ms_identity_emulator, listen
 ):
     other = Browser()
@@ -443,7 +443,7 @@ def test_somebody_who_is_registered_while_the_answer_is_written_is_signed_in(
     assert pending_step.SESSION_KEY not in client.session
 
 
-def test_somebody_who_was_deactivated_meanwhile_stays_out(client, ms_identity_emulator):
+def test_a_person_who_was_deactivated_meanwhile_is_refused(client, ms_identity_emulator):
     other = Browser()
     arrive(client, ms_identity_emulator)
     arrive(other, ms_identity_emulator)
@@ -456,7 +456,7 @@ def test_somebody_who_was_deactivated_meanwhile_stays_out(client, ms_identity_em
     assert code_of(response) == "identity_inactive"
 
 
-def test_a_veto_is_heard(client, ms_identity_emulator, listen):
+def test_a_veto_of_the_registration_is_heard_after_missing_traits(client, ms_identity_emulator, listen):
     def veto(**_):
         raise RegistrationRefused("no")
 
@@ -470,7 +470,7 @@ def test_a_veto_is_heard(client, ms_identity_emulator, listen):
 # Whose step it is
 
 
-def test_the_step_belongs_to_the_browser_that_arrived(client, ms_identity_emulator):
+def test_a_pending_step_belongs_to_the_browser_that_arrived(client, ms_identity_emulator):
     """A session planted in a victim's browser brings no step with it: the cookie is missing."""
     attacker = Browser()
     arrive(attacker, ms_identity_emulator)
@@ -479,7 +479,7 @@ def test_the_step_belongs_to_the_browser_that_arrived(client, ms_identity_emulat
     assert code_of(client.get(URL)) == "pending_missing"
 
 
-def test_who_signs_in_as_somebody_else_meanwhile_does_not_finish_the_step(client, ms_identity_emulator):
+def test_a_pending_step_is_not_finished_by_another_user(client, ms_identity_emulator):
     """At a shared computer: the account must not become that of whoever sits down next."""
     arrive(client, ms_identity_emulator)
     shown = client.get(URL)
@@ -492,7 +492,7 @@ def test_who_signs_in_as_somebody_else_meanwhile_does_not_finish_the_step(client
     assert pending_step.SESSION_KEY not in client.session
 
 
-def test_a_cookie_that_came_twice_is_not_believed(client, ms_identity_emulator):
+def test_a_pending_step_cookie_that_came_twice_is_not_believed(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     cookie = client.cookies["ms_identity_pending_token"].value
     session = client.cookies["sessionid"].value
@@ -503,7 +503,7 @@ def test_a_cookie_that_came_twice_is_not_believed(client, ms_identity_emulator):
     assert code_of(response) == "pending_missing"
 
 
-def test_an_operator_reads_why_nothing_waits(client, ms_identity_emulator, caplog):
+def test_the_log_says_why_no_pending_step_is_found(client, ms_identity_emulator, caplog):
     """A cookie that is missing is another matter than one that belongs to another session."""
     missing, foreign = "its cookie is missing", "does not belong to this browser's cookie"
 
@@ -523,7 +523,7 @@ def test_an_operator_reads_why_nothing_waits(client, ms_identity_emulator, caplo
     assert missing in reason_for(client)
 
 
-def test_the_cookie_is_for_this_host_alone(client, ms_identity_emulator, settings):
+def test_a_pending_step_cookie_is_for_this_host_alone(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = {**settings.MS_IDENTITY, "BASE_REDIRECT_URI": "https://testserver"}
     started = client.get("/ms/start/microsoft/", secure=True)
     response = ms_identity_emulator.callback(started.headers["Location"]).send(client)
@@ -534,7 +534,7 @@ def test_the_cookie_is_for_this_host_alone(client, ms_identity_emulator, setting
     assert client.get(URL, secure=True).status_code == 200
 
 
-def test_the_form_of_another_tab_does_not_finish_this_step(client, ms_identity_emulator):
+def test_a_pending_step_is_not_finished_by_the_form_of_another_tab(client, ms_identity_emulator):
     """In one tab Ines fills in, in another Marek arrives: her answer must not become his."""
     arrive(client, ms_identity_emulator, "work")
     shown = client.get(URL)
@@ -547,7 +547,7 @@ def test_the_form_of_another_tab_does_not_finish_this_step(client, ms_identity_e
     assert "Marek" in page(client.get(URL))
 
 
-def test_a_step_can_be_used_once(client, ms_identity_emulator):
+def test_a_pending_step_can_be_used_once(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     shown = client.get(URL)
     fill(client, Team="Tools")
@@ -558,7 +558,7 @@ def test_a_step_can_be_used_once(client, ms_identity_emulator):
     assert Identity.objects.count() == 1
 
 
-def test_a_step_waits_ten_minutes(client, ms_identity_emulator, monkeypatch):
+def test_a_pending_step_waits_ten_minutes(client, ms_identity_emulator, monkeypatch):
     arrive(client, ms_identity_emulator)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + pending_step.LIFESPAN - 5)
@@ -568,14 +568,14 @@ def test_a_step_waits_ten_minutes(client, ms_identity_emulator, monkeypatch):
     assert code_of(client.get(URL)) == "pending_missing"
 
 
-def test_signing_out_drops_the_step(client, ms_identity_emulator):
+def test_signing_out_drops_the_pending_step(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
     client.post("/ms/sign-out/")
 
     assert code_of(client.get(URL)) == "pending_missing"
 
 
-def test_whoever_was_signed_in_is_signed_out_for_somebody_new(client, ms_identity_emulator):
+def test_a_pending_step_of_a_new_person_signs_another_user_out(client, ms_identity_emulator):
     client.force_login(get_user_model().objects.create_user("local"))
 
     arrive(client, ms_identity_emulator, prompt="select_account")
@@ -584,7 +584,7 @@ def test_whoever_was_signed_in_is_signed_out_for_somebody_new(client, ms_identit
     assert code_of(client.get(URL)) == ""
 
 
-def test_a_form_without_its_csrf_token_is_refused(ms_identity_emulator):
+def test_a_form_of_missing_traits_without_its_csrf_token_is_refused(ms_identity_emulator):
     strict = Browser(enforce_csrf_checks=True)
     arrive(strict, ms_identity_emulator)
     shown = strict.get(URL)
@@ -596,7 +596,7 @@ def test_a_form_without_its_csrf_token_is_refused(ms_identity_emulator):
     assert Identity.objects.count() == 0
 
 
-def test_what_waits_is_sealed(client, ms_identity_emulator):
+def test_a_pending_step_is_sealed(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
 
     assert "ines" not in json.dumps(dict(client.session)).lower()
@@ -606,7 +606,7 @@ def test_what_waits_is_sealed(client, ms_identity_emulator):
 
 
 @pytest.mark.parametrize("charset", ["unicode_escape", "utf-16", "base64", "rot13", "undefined", "none-such"])
-def test_a_form_in_an_odd_charset_is_one_of_our_pages(client, ms_identity_emulator, charset):
+def test_a_form_of_missing_traits_in_an_odd_charset_is_an_error_page(client, ms_identity_emulator, charset):
     arrive(client, ms_identity_emulator)
     body = (
         f'--x\r\nContent-Disposition: form-data; name="ticket"\r\n\r\n{ticket(client.get(URL))}\r\n'
@@ -622,7 +622,7 @@ def test_a_form_in_an_odd_charset_is_one_of_our_pages(client, ms_identity_emulat
         assert identity.traits["team"].encode()
 
 
-def test_half_a_character_in_a_name_is_no_error(client, ms_identity_emulator):
+def test_half_a_character_in_an_account_name_is_no_error(client, ms_identity_emulator):
     broken = {
         "name": "In\ud800es",
         "preferred_username": "in\ud800es",
@@ -637,14 +637,16 @@ def test_half_a_character_in_a_name_is_no_error(client, ms_identity_emulator):
     assert "\ufffd" in Credential.objects.get().account
 
 
-def test_a_name_cannot_turn_the_direction_of_the_page(client, ms_identity_emulator):
+def test_an_account_name_cannot_turn_the_direction_of_the_page(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", claims={"name": "Ines\u202exe.knab\r\n"})
     arrive(client, ms_identity_emulator)
 
     assert "Inesxe.knab" in page(client.get(URL))
 
 
-def test_a_key_from_the_claims_forges_no_line_of_the_log(client, ms_identity_emulator, settings, caplog):
+def test_a_trait_name_from_the_claims_forges_no_line_of_the_log(
+    client, ms_identity_emulator, settings, caplog
+):
     program = "{identity: {traits: {[std.extVar('claims').name]: 1}}}"
     schema = make_schema({}, additionalProperties={"type": "array"})
     settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)}, IDENTITY_SCHEMA_URL=schema)
@@ -659,7 +661,7 @@ def test_a_key_from_the_claims_forges_no_line_of_the_log(client, ms_identity_emu
 # A slow pattern
 
 
-def test_a_pattern_that_would_hang_is_a_refusal(client, ms_identity_emulator, settings):
+def test_a_schema_pattern_that_would_hang_is_a_refusal(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = make_settings(
         {"mapper_url": MAPS_NOTHING},
         IDENTITY_SCHEMA_URL=make_schema(
@@ -690,7 +692,7 @@ def test_a_web_hook_that_breaks_the_schema_is_a_refusal(client, ms_identity_emul
     assert (Identity.objects.count(), Credential.objects.count()) == (0, 0)
 
 
-def test_start_after_it_begins_anew(client, ms_identity_emulator):
+def test_a_pending_step_does_not_stop_a_new_start(client, ms_identity_emulator):
     arrive(client, ms_identity_emulator)
 
     assert press(client).status_code == 302

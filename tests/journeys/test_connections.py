@@ -43,7 +43,7 @@ def next_of(response):
 
 
 @pytest.mark.kratos(73)
-def test_what_is_connected_is_shown(client, ms_identity_emulator):
+def test_the_page_of_connections_shows_the_accounts(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
 
     shown = page(client.get(URL))
@@ -56,7 +56,7 @@ def test_what_is_connected_is_shown(client, ms_identity_emulator):
 
 
 @pytest.mark.kratos(73)
-def test_who_has_nothing_connected_is_told_so(client, local):
+def test_the_page_of_connections_says_that_there_are_none(client, local):
     shown = page(client.get(URL))
 
     assert "No Microsoft account is connected yet." in shown
@@ -64,7 +64,9 @@ def test_who_has_nothing_connected_is_told_so(client, local):
 
 
 @pytest.mark.kratos(90)
-def test_an_account_of_a_provider_that_is_gone_is_marked(client, ms_identity_emulator, settings):
+def test_the_page_of_connections_marks_an_account_of_a_provider_that_is_gone(
+    client, ms_identity_emulator, settings
+):
     ms_identity_emulator.sign_in(client)
     settings.MS_IDENTITY = make_settings(SECOND)
 
@@ -94,14 +96,14 @@ def test_the_page_of_connections_has_a_button_for_each_change(
 
 
 @pytest.mark.parametrize("url", [URL, LINK, "/ms/connections/1/unlink/"])
-def test_anonymous_visitors_are_sent_to_sign_in(client, url):
+def test_the_page_of_connections_sends_anonymous_visitors_to_sign_in(client, url):
     response = client.get(url) if url == URL else client.post(url)
 
     assert response.headers["Location"] == "/accounts/login/?next=/ms/connections/"
 
 
 @pytest.mark.parametrize("url", [LINK, "/ms/connections/1/unlink/"])
-def test_a_change_needs_its_csrf_token(local, url):
+def test_a_change_of_connections_needs_its_csrf_token(local, url):
     strict = Browser(enforce_csrf_checks=True)
     assert strict.login(username="local", password="pw")
 
@@ -141,7 +143,7 @@ def test_connecting_ends_the_persons_other_sessions(client, ms_identity_emulator
     assert (who(client), who(elsewhere)) == ("local", "nobody")
 
 
-def test_an_address_that_no_column_holds_connects_nothing(client, ms_identity_emulator, local, settings):
+def test_an_address_that_no_column_holds_connects_no_account(client, ms_identity_emulator, local, settings):
     program = """{identity: {
         traits: {}, verified_addresses: [{via: 'email', value: std.repeat('a', 320) + '@contoso.example'}]
     }}"""
@@ -151,7 +153,7 @@ def test_an_address_that_no_column_holds_connects_nothing(client, ms_identity_em
     assert Credential.objects.count() == 0
 
 
-def test_who_cannot_be_asked_for_what_is_missing_is_told_so_at_once(
+def test_connecting_is_refused_where_no_form_can_ask_for_a_missing_trait(
     client, ms_identity_emulator, local, settings
 ):
     schema = make_schema({"tags": {"type": "array"}}, required=["tags"])
@@ -161,7 +163,7 @@ def test_who_cannot_be_asked_for_what_is_missing_is_told_so_at_once(
 
 
 @pytest.mark.kratos(81)
-def test_microsoft_is_asked_to_let_the_person_choose(client, local):
+def test_connecting_lets_the_person_choose_the_account(client, local):
     wishes = {"prompt": "login", "hd": "contoso.example", "acr_values": "c1", "login_hint": "x"}
 
     query = asked(client.post(LINK, wishes).headers["Location"])
@@ -190,7 +192,7 @@ def test_connecting_again_changes_nothing(client, ms_identity_emulator, local):
 
 
 @pytest.mark.kratos(78)
-def test_an_account_that_belongs_to_somebody_else_is_refused(client, ms_identity_emulator, local):
+def test_connecting_an_account_of_another_user_is_refused(client, ms_identity_emulator, local):
     ms_identity_emulator.sign_in(Browser())
 
     response = link(client, ms_identity_emulator)
@@ -209,7 +211,7 @@ def test_connecting_works_while_registration_is_off(client, ms_identity_emulator
     assert Credential.objects.count() == 1
 
 
-def test_missing_traits_of_a_new_identity_are_asked(client, ms_identity_emulator, settings, local):
+def test_connecting_asks_for_missing_traits_of_a_new_identity(client, ms_identity_emulator, settings, local):
     schema = make_schema({"team": {"type": "string"}}, required=["team"])
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
 
@@ -225,9 +227,7 @@ def test_missing_traits_of_a_new_identity_are_asked(client, ms_identity_emulator
     assert who(client) == "local"
 
 
-def test_who_has_an_identity_is_asked_nothing_for_another_account(
-    client, ms_identity_emulator, settings, local
-):
+def test_connecting_another_account_asks_for_no_traits(client, ms_identity_emulator, settings, local):
     link(client, ms_identity_emulator)
     schema = make_schema({"team": {"type": "string"}}, required=["team"])
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
@@ -236,7 +236,7 @@ def test_who_has_an_identity_is_asked_nothing_for_another_account(
     assert local.ms_identity.credentials.count() == 2
 
 
-def test_nothing_is_asked_for_an_account_that_belongs_to_somebody_else(
+def test_connecting_an_account_of_another_user_asks_for_no_traits(
     client, ms_identity_emulator, settings, local
 ):
     ms_identity_emulator.sign_in(Browser())
@@ -246,9 +246,7 @@ def test_nothing_is_asked_for_an_account_that_belongs_to_somebody_else(
     assert code_of(link(client, ms_identity_emulator)) == "credential_taken"
 
 
-def test_a_step_that_belongs_to_the_user_is_not_finished_after_a_sign_out(
-    client, ms_identity_emulator, settings, local
-):
+def test_connecting_is_not_finished_after_a_sign_out(client, ms_identity_emulator, settings, local):
     schema = make_schema({"team": {"type": "string"}}, required=["team"])
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
     link(client, ms_identity_emulator)
@@ -257,7 +255,7 @@ def test_a_step_that_belongs_to_the_user_is_not_finished_after_a_sign_out(
     assert code_of(client.get("/ms/complete/")) == "pending_missing"
 
 
-def test_a_mapper_that_fails_connects_nothing(client, ms_identity_emulator, settings, local):
+def test_a_mapper_that_fails_connects_no_account(client, ms_identity_emulator, settings, local):
     settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper("error 'planted'")})
 
     assert code_of(link(client, ms_identity_emulator)) == "mapper_runtime_failed"
@@ -284,7 +282,7 @@ def test_an_unknown_provider_connects_no_account(client, local):
 # A flow that connects never becomes a login, and belongs to one session
 
 
-def test_a_flow_of_somebody_who_signed_out_is_refused(client, ms_identity_emulator, local):
+def test_a_connecting_flow_of_a_user_who_signed_out_is_refused(client, ms_identity_emulator, local):
     callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
     client.post("/ms/sign-out/")
 
@@ -294,7 +292,7 @@ def test_a_flow_of_somebody_who_signed_out_is_refused(client, ms_identity_emulat
     assert Credential.objects.count() == Identity.objects.count() == 0
 
 
-def test_a_flow_is_not_finished_in_another_users_session(client, ms_identity_emulator, local):
+def test_a_connecting_flow_is_not_finished_in_another_users_session(client, ms_identity_emulator, local):
     callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
     sign_in_locally(client, "other")
 
@@ -302,7 +300,9 @@ def test_a_flow_is_not_finished_in_another_users_session(client, ms_identity_emu
     assert Credential.objects.count() == 0
 
 
-def test_a_flow_is_not_finished_in_another_session_of_the_same_user(client, ms_identity_emulator, local):
+def test_a_connecting_flow_is_not_finished_in_another_session_of_the_same_user(
+    client, ms_identity_emulator, local
+):
     """The attacker's flow, finished by the victim, would connect the attacker's account to the victim."""
     callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
     sign_in_locally(victim := Browser())
@@ -314,7 +314,7 @@ def test_a_flow_is_not_finished_in_another_session_of_the_same_user(client, ms_i
     assert Credential.objects.count() == 0
 
 
-def test_a_refused_flow_costs_microsoft_no_request(client, ms_identity_emulator, local):
+def test_a_connecting_flow_that_is_refused_costs_microsoft_no_request(client, ms_identity_emulator, local):
     callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
     client.post("/ms/sign-out/")
     before = len(ms_identity_emulator.requests)
@@ -324,7 +324,7 @@ def test_a_refused_flow_costs_microsoft_no_request(client, ms_identity_emulator,
     assert len(ms_identity_emulator.requests) == before
 
 
-def test_a_callback_that_is_repeated_is_harmless(client, ms_identity_emulator, local):
+def test_a_connecting_callback_that_is_repeated_is_harmless(client, ms_identity_emulator, local):
     callback = ms_identity_emulator.callback(client.post(LINK).headers["Location"])
     callback.send(client)
 
@@ -355,7 +355,7 @@ def test_an_account_is_disconnected(client, ms_identity_emulator, local, listen)
 
 
 @pytest.mark.kratos(75)
-def test_the_sessions_of_the_account_end(client, ms_identity_emulator, local):
+def test_disconnecting_ends_the_sessions_of_the_account(client, ms_identity_emulator, local):
     link(client, ms_identity_emulator)
     link(client, ms_identity_emulator, "admin")
     ms_identity_emulator.sign_in(elsewhere := Browser())
@@ -368,7 +368,7 @@ def test_the_sessions_of_the_account_end(client, ms_identity_emulator, local):
     assert [sign_in.ended_at is None for sign_in in SignIn.objects.order_by("pk")] == [False, True]
 
 
-def test_the_session_that_the_account_opened_ends_too(client, ms_identity_emulator):
+def test_disconnecting_ends_this_session_if_the_account_opened_it(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     user = get_user_model().objects.get()
     session = client.session
@@ -384,7 +384,7 @@ def test_the_session_that_the_account_opened_ends_too(client, ms_identity_emulat
 
 
 @pytest.mark.kratos(68, 74)
-def test_the_last_way_in_stays(client, ms_identity_emulator):
+def test_disconnecting_the_last_way_in_is_refused(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     credential = Credential.objects.get()
     make_identity(username="other", subject="x")
@@ -447,7 +447,7 @@ def test_another_packages_link_is_a_way_in(client, ms_identity_emulator, monkeyp
 
 
 @pytest.mark.kratos(74)
-def test_somebody_elses_account_cannot_be_disconnected(client, ms_identity_emulator, local):
+def test_disconnecting_an_account_of_another_user_is_refused(client, ms_identity_emulator, local):
     credential = make_identity(username="victim").credentials.get()
 
     response = client.post(unlink_url(credential))
@@ -458,7 +458,7 @@ def test_somebody_elses_account_cannot_be_disconnected(client, ms_identity_emula
     assert Credential.objects.filter(pk=credential.pk).exists()
 
 
-def test_an_inactive_identity_cannot_be_disconnected(client, ms_identity_emulator, local):
+def test_disconnecting_from_an_inactive_identity_is_refused(client, ms_identity_emulator, local):
     """Else the Microsoft account could register anew, and be active."""
     link(client, ms_identity_emulator)
     Identity.objects.update(state=Identity.State.INACTIVE)
@@ -467,7 +467,7 @@ def test_an_inactive_identity_cannot_be_disconnected(client, ms_identity_emulato
     assert Credential.objects.count() == 1
 
 
-def test_the_addresses_that_an_account_vouched_for_go_with_it(client, ms_identity_emulator, local):
+def test_disconnecting_removes_the_addresses_of_the_account(client, ms_identity_emulator, local):
     """Whoever has the address next must not be taken for who had it."""
     link(client, ms_identity_emulator)
     link(client, ms_identity_emulator, "admin")
@@ -480,7 +480,7 @@ def test_the_addresses_that_an_account_vouched_for_go_with_it(client, ms_identit
     ]
 
 
-def test_disconnecting_twice_is_said(client, ms_identity_emulator, local):
+def test_disconnecting_twice_is_refused(client, ms_identity_emulator, local):
     link(client, ms_identity_emulator)
     credential = Credential.objects.get()
     client.post(unlink_url(credential))
@@ -491,7 +491,9 @@ def test_disconnecting_twice_is_said(client, ms_identity_emulator, local):
 # Hooks
 
 
-def test_the_hooks_after_settings_run(client, ms_identity_emulator, settings, local):
+def test_hooks_after_settings_run_for_each_change_of_connections(
+    client, ms_identity_emulator, settings, local
+):
     hook_functions.calls.clear()
     settings.MS_IDENTITY = make_settings(
         HOOKS={"after_settings": [{"hook": "tests.support.hook_functions.first"}]}
@@ -554,7 +556,7 @@ def test_disconnecting_after_a_while_asks_microsoft_and_then_goes_on(client, ms_
 
 
 @pytest.mark.kratos(82)
-def test_without_a_connected_account_the_project_asks(client, ms_identity_emulator, local):
+def test_connecting_after_a_while_without_an_account_asks_the_project(client, ms_identity_emulator, local):
     age(client)
 
     page_after = next_of(client.post(LINK))
@@ -566,7 +568,7 @@ def test_without_a_connected_account_the_project_asks(client, ms_identity_emulat
     assert Credential.objects.count() == 1
 
 
-def test_a_browser_that_only_looks_ahead_resumes_nothing(client, ms_identity_emulator, local):
+def test_a_head_request_resumes_no_change_of_connections(client, ms_identity_emulator, local):
     """HEAD is what link previews and prefetchers ask."""
     age(client)
     page_after = next_of(client.post(LINK))
@@ -578,7 +580,7 @@ def test_a_browser_that_only_looks_ahead_resumes_nothing(client, ms_identity_emu
     assert ms_identity_emulator.callback(resumed.headers["Location"]).send(client).headers["Location"] == URL
 
 
-def test_what_waits_goes_on_once_and_only_after_the_proof(client, ms_identity_emulator, local):
+def test_a_change_of_connections_resumes_once_and_only_after_the_proof(client, ms_identity_emulator, local):
     age(client)
     page_after = next_of(client.post(LINK))
 
@@ -587,7 +589,9 @@ def test_what_waits_goes_on_once_and_only_after_the_proof(client, ms_identity_em
     assert client.get(page_after).headers["Location"] == URL
 
 
-def test_what_waits_goes_on_only_for_who_comes_back_from_the_proof(client, ms_identity_emulator, local):
+def test_a_change_of_connections_resumes_only_by_the_address_after_the_proof(
+    client, ms_identity_emulator, local
+):
     """Somebody at an unlocked computer asked and gave up; its owner signs in and opens the page."""
     age(client)
     client.post(LINK)
@@ -597,7 +601,7 @@ def test_what_waits_goes_on_only_for_who_comes_back_from_the_proof(client, ms_id
     assert client.get(f"{URL}?resume=guessed").headers["Location"] == URL
 
 
-def test_what_waits_is_not_for_whoever_comes_next(client, ms_identity_emulator, local):
+def test_a_change_of_connections_does_not_resume_for_another_user(client, ms_identity_emulator, local):
     age(client)
     page_after = next_of(client.post(LINK))
     sign_in_locally(client, "other")
@@ -605,7 +609,9 @@ def test_what_waits_is_not_for_whoever_comes_next(client, ms_identity_emulator, 
     assert client.get(page_after).headers["Location"] == URL
 
 
-def test_what_waits_is_forgotten_after_ten_minutes(client, ms_identity_emulator, local, monkeypatch):
+def test_a_change_of_connections_is_forgotten_after_ten_minutes(
+    client, ms_identity_emulator, local, monkeypatch
+):
     age(client)
     page_after = next_of(client.post(LINK))
     now = time.time()
@@ -615,7 +621,7 @@ def test_what_waits_is_forgotten_after_ten_minutes(client, ms_identity_emulator,
     assert client.get(page_after).headers["Location"] == URL
 
 
-def test_what_another_release_left_is_passed_over(client, local):
+def test_a_change_of_connections_of_another_release_is_passed_over(client, local):
     session = client.session
     session["_ms_identity_resume"] = ["link"]
     session.save()
@@ -624,7 +630,7 @@ def test_what_another_release_left_is_passed_over(client, local):
 
 
 @pytest.mark.kratos(53)
-def test_another_person_at_microsoft_is_no_proof(client, ms_identity_emulator):
+def test_a_recent_proof_of_another_person_is_refused(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser(), "admin")
     ms_identity_emulator.sign_in(client)
     age(client)
@@ -637,7 +643,7 @@ def test_another_person_at_microsoft_is_no_proof(client, ms_identity_emulator):
     assert client.get(URL).status_code == 200
 
 
-def test_a_person_who_is_not_known_is_no_proof(client, ms_identity_emulator):
+def test_a_recent_proof_of_an_unknown_person_is_refused(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     age(client)
     location = client.post(LINK).headers["Location"]
@@ -658,7 +664,7 @@ def test_a_person_who_is_not_known_is_no_proof(client, ms_identity_emulator):
         pytest.param({"auth_time": True}, "optional claim auth_time", id="boolean"),
     ],
 )
-def test_a_proof_that_does_not_say_when_is_none(client, ms_identity_emulator, caplog, claims, hint):
+def test_a_recent_proof_without_a_recent_time_is_refused(client, ms_identity_emulator, caplog, claims, hint):
     ms_identity_emulator.sign_in(client)
     age(client)
     ms_identity_emulator.persona("work", claims=claims)

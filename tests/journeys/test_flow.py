@@ -31,7 +31,7 @@ def flow_cookies(client):
 
 
 @pytest.mark.parametrize("junk", ["é", "a b", 'a"b', "a,b", "(x)", "x" * 16])
-def test_foreign_cookies_that_look_like_ours_do_no_harm(client, junk):
+def test_foreign_cookies_that_look_like_flow_cookies_do_no_harm(client, junk):
     name = f"ms_identity_flow_{junk}".encode().decode("latin-1")
 
     response = client.get("/ms/start/microsoft/", HTTP_COOKIE=f"{name}={'x' * 4000}")
@@ -74,7 +74,7 @@ def test_the_oldest_flows_make_room_for_new_ones(client):
         ),
     ],
 )
-def test_the_cookie_is_as_narrow_as_the_site_allows(client, changes, secure):
+def test_the_flow_cookie_is_as_narrow_as_the_site_allows(client, changes, secure):
     with override_settings(**changes):
         response = client.get("/ms/start/microsoft/?ms_identity_hop=1")
 
@@ -87,7 +87,7 @@ def test_the_cookie_is_as_narrow_as_the_site_allows(client, changes, secure):
 
 
 @pytest.mark.kratos(16)
-def test_the_cookie_shows_nothing(client):
+def test_the_flow_cookie_shows_nothing(client):
     response = press(client, next="/home/secret-place")
 
     ((name, cookie),) = response.cookies.items()
@@ -96,7 +96,7 @@ def test_the_cookie_shows_nothing(client):
         assert secret not in f"{name}={cookie.value}"
 
 
-def test_the_cookie_is_deleted_when_all_went_well(client, ms_identity_emulator):
+def test_the_flow_cookie_is_deleted_after_a_sign_in(client, ms_identity_emulator):
     response = ms_identity_emulator.sign_in(client)
 
     (name,) = [name for name in response.cookies if "flow" in name]
@@ -105,14 +105,14 @@ def test_the_cookie_is_deleted_when_all_went_well(client, ms_identity_emulator):
 
 
 @pytest.mark.parametrize("persona", ["cancel", "disabled", "work"])
-def test_the_cookie_is_deleted_with_a_refusal(client, ms_identity_emulator, persona):
+def test_the_flow_cookie_is_deleted_with_a_refusal(client, ms_identity_emulator, persona):
     ms_identity_emulator.answer_next("token", status=500)
 
     assert code_of(ms_identity_emulator.sign_in(client, persona))
     assert flow_cookies(client) == []
 
 
-def test_the_prefixed_cookie_is_deleted_so_that_browsers_obey(client, ms_identity_emulator):
+def test_the_prefixed_flow_cookie_is_deleted_so_that_browsers_obey(client, ms_identity_emulator):
     """A Set-Cookie of a prefixed name that is not Secure is ignored, and nothing would be deleted."""
     location = client.get("/ms/start/microsoft/", secure=True).headers["Location"]
 
@@ -126,7 +126,7 @@ def test_the_prefixed_cookie_is_deleted_so_that_browsers_obey(client, ms_identit
 
 
 @pytest.mark.kratos(34)
-def test_a_repeat_by_the_visitor_goes_where_the_first_went(client, ms_identity_emulator):
+def test_a_repeated_callback_goes_where_the_first_went(client, ms_identity_emulator):
     callback = pick(client, ms_identity_emulator, next="/home/?tab=2")
     callback.send(client)
     before = rows()
@@ -138,7 +138,7 @@ def test_a_repeat_by_the_visitor_goes_where_the_first_went(client, ms_identity_e
 
 
 @pytest.mark.parametrize("meanwhile", ["signed out", "deactivated", "another sign-in"])
-def test_a_repeat_into_another_session_is_refused(client, ms_identity_emulator, meanwhile):
+def test_a_repeated_callback_in_another_session_is_refused(client, ms_identity_emulator, meanwhile):
     callback = pick(client, ms_identity_emulator)
     callback.send(client)
     if meanwhile == "signed out":
@@ -152,7 +152,7 @@ def test_a_repeat_into_another_session_is_refused(client, ms_identity_emulator, 
 
 
 @override_settings(CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}})
-def test_an_answer_without_a_code_leaves_nothing_in_the_cache(client, ms_identity_emulator):
+def test_a_callback_without_a_code_leaves_nothing_in_the_cache(client, ms_identity_emulator):
     """Else anybody could push the project's own entries out of it, without a word from Microsoft."""
     cache.clear()
     for answer in ({}, {"error": "access_denied"}):
@@ -191,7 +191,7 @@ def test_a_failed_flow_is_used_up(client, ms_identity_emulator):
 @override_settings(
     CACHES={"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}},
 )
-def test_without_a_cache_that_remembers_the_code_is_the_guard(client, ms_identity_emulator):
+def test_without_a_cache_a_repeated_callback_fails_by_its_code(client, ms_identity_emulator):
     callback = pick(client, ms_identity_emulator)
     copy = Browser()
     copy.cookies.load({name: cookie.value for name, cookie in client.cookies.items()})
@@ -247,7 +247,7 @@ def test_a_code_challenge_that_was_changed_on_the_way_is_refused(client, ms_iden
 
 
 @pytest.mark.kratos(20)
-def test_a_planted_answer_signs_nobody_in(client, ms_identity_emulator):
+def test_a_planted_callback_signs_no_visitor_in(client, ms_identity_emulator):
     """Login CSRF: the link of somebody else's callback, opened by a visitor who started nothing."""
     response = pick(Browser(), ms_identity_emulator, "admin").send(client)
 
@@ -255,7 +255,7 @@ def test_a_planted_answer_signs_nobody_in(client, ms_identity_emulator):
     assert client.get("/home/").content == b"nobody"
 
 
-def test_two_tabs_both_finish(client, ms_identity_emulator):
+def test_the_flows_of_two_tabs_both_finish(client, ms_identity_emulator):
     first = pick(client, ms_identity_emulator, next="/home/?tab=1")
     second = pick(client, ms_identity_emulator, next="/home/?tab=2")
 
@@ -284,7 +284,7 @@ def test_a_flow_that_took_too_long_is_refused(client, ms_identity_emulator, sett
 
 @pytest.mark.kratos(17)
 @pytest.mark.parametrize(("host", "secure"), [("localhost", False), ("testserver", True)])
-def test_another_host_or_scheme_is_a_mismatch(client, ms_identity_emulator, settings, host, secure):
+def test_a_flow_does_not_end_on_another_host_or_scheme(client, ms_identity_emulator, settings, host, secure):
     settings.SESSION_COOKIE_SECURE = True  # The same cookie name on both schemes.
     callback = pick(client, ms_identity_emulator)
 
@@ -327,7 +327,7 @@ def test_a_flow_survives_a_new_secret_key_only_with_a_fallback(
     assert code_of(callback.send(client)) == ("" if has_fallback else "flow_invalid")
 
 
-def test_an_unprefixed_cookie_is_nothing_to_an_https_site(client, ms_identity_emulator):
+def test_an_unprefixed_flow_cookie_is_nothing_to_an_https_site(client, ms_identity_emulator):
     location = client.get("/ms/start/microsoft/", secure=True).headers["Location"]
     callback = ms_identity_emulator.callback(location)
     (name,) = flow_cookies(client)
@@ -373,7 +373,7 @@ def test_djangos_own_cookies_may_be_for_this_host_alone_too(ms_identity_emulator
 
 
 @override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
-def test_a_whole_sign_in_on_the_base_host(client, ms_identity_emulator):
+def test_a_sign_in_on_the_host_of_base_redirect_uri(client, ms_identity_emulator):
     response = ms_identity_emulator.sign_in(client, next="/home/?x")
 
     assert response.headers["Location"] == "/home/?x", page(response)

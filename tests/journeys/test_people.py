@@ -115,7 +115,7 @@ def test_two_people_are_two_identities(client, ms_identity_emulator):
 
 
 @pytest.mark.kratos(55)
-def test_what_microsoft_vouches_for_is_kept_as_verified(client, ms_identity_emulator):
+def test_an_address_that_microsoft_vouches_for_is_kept_as_verified(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client, "work")
 
     address = VerifiableAddress.objects.get()
@@ -185,7 +185,7 @@ def test_the_operators_mapper_decides_the_traits(client, ms_identity_emulator, s
         pytest.param("personal", TENANT, "account_not_allowed", 403, id="of another tenant"),
     ],
 )
-def test_whom_microsoft_refuses_is_told_why(
+def test_a_person_whom_microsoft_refuses_is_told_why(
     client, ms_identity_emulator, settings, persona, tenant, code, status
 ):
     settings.MS_IDENTITY = make_settings({"microsoft_tenant": tenant})
@@ -278,7 +278,7 @@ def test_a_known_subject_from_another_tenant_is_refused(client, ms_identity_emul
     assert client.get("/home/").content == b"nobody"
 
 
-def test_people_are_never_found_by_email(client, ms_identity_emulator):
+def test_a_credential_is_never_found_by_email(client, ms_identity_emulator):
     """A new object of the directory with the address of an old one is another person."""
     ms_identity_emulator.sign_in(Browser())
     ms_identity_emulator.persona("work", oid="11111111-0000-4000-8000-000000000001")
@@ -325,7 +325,7 @@ def test_people_are_never_found_by_email(client, ms_identity_emulator):
         ),
     ],
 )
-def test_what_microsoft_does_wrong_is_a_page_and_no_row(
+def test_a_fault_of_microsoft_is_an_error_page_and_writes_nothing(
     client, ms_identity_emulator, settings, endpoint, answer, code, status
 ):
     settings.MS_IDENTITY = make_settings({"subject_source": "me"})

@@ -22,7 +22,7 @@ def _allowed(settings):
 
 
 @pytest.mark.parametrize("url", ["/home/?a=1&b=2#part", "https://docs.example.com/team/a", "/ünï"])
-def test_a_good_target_is_where_the_visitor_ends(client, ms_identity_emulator, url):
+def test_return_to_an_allowed_url(client, ms_identity_emulator, url):
     response = ms_identity_emulator.sign_in(client, next=url)
 
     assert response.headers["Location"] == url.replace("ünï", "%C3%BCn%C3%AF")
@@ -30,19 +30,19 @@ def test_a_good_target_is_where_the_visitor_ends(client, ms_identity_emulator, u
 
 @pytest.mark.kratos(86)
 @pytest.mark.parametrize("url", BAD)
-def test_a_bad_target_becomes_the_default(client, ms_identity_emulator, url):
+def test_return_to_the_default_instead_of_another_url(client, ms_identity_emulator, url):
     assert ms_identity_emulator.sign_in(client, next=url).headers["Location"] == "/home/"
     assert press(client, next=url).headers["Location"] == "/home/"
 
 
-def test_a_target_is_checked_again_when_it_is_used(client, ms_identity_emulator, settings):
+def test_return_to_is_checked_again_when_it_is_used(client, ms_identity_emulator, settings):
     callback = pick(client, ms_identity_emulator, next="https://app.example.com/x")
     settings.MS_IDENTITY = make_settings()
 
     assert callback.send(client).headers["Location"] == "/home/"
 
 
-def test_a_target_is_checked_again_when_a_callback_is_repeated(client, ms_identity_emulator, settings):
+def test_return_to_is_checked_again_when_a_callback_is_repeated(client, ms_identity_emulator, settings):
     callback = pick(client, ms_identity_emulator, next="https://app.example.com/x")
     callback.send(client)
     settings.MS_IDENTITY = make_settings()
@@ -50,7 +50,7 @@ def test_a_target_is_checked_again_when_a_callback_is_repeated(client, ms_identi
     assert callback.send(client).headers["Location"] == "/home/"
 
 
-def test_a_target_too_long_for_a_cookie_becomes_the_default(client, ms_identity_emulator):
+def test_return_to_the_default_instead_of_a_url_too_long_for_a_cookie(client, ms_identity_emulator):
     # Compressed, 'x' * 1000 would fit.
     response = ms_identity_emulator.sign_in(client, next=f"/{token_urlsafe(750)}")
 
@@ -58,7 +58,7 @@ def test_a_target_too_long_for_a_cookie_becomes_the_default(client, ms_identity_
 
 
 @pytest.mark.parametrize("url", BAD)
-def test_the_sign_in_page_passes_no_bad_target_on(client, url):
+def test_return_to_another_url_is_not_passed_on_by_the_sign_in_page(client, url):
     response = client.get(f"/ms/sign-in/?{urlencode({'next': url})}")
 
     assert response.context["next"] == ""
@@ -66,7 +66,7 @@ def test_the_sign_in_page_passes_no_bad_target_on(client, url):
 
 
 @pytest.mark.kratos(89)
-def test_the_page_of_a_refusal_keeps_the_target(client, ms_identity_emulator):
+def test_return_to_is_kept_by_the_page_of_a_refusal(client, ms_identity_emulator):
     response = ms_identity_emulator.sign_in(client, "cancel", next="/home/?x")
 
     assert response.context["retry_url"] == "/ms/start/microsoft/?next=%2Fhome%2F%3Fx"

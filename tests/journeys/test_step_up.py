@@ -116,7 +116,7 @@ def step_up(client, url):
 
 @pytest.mark.kratos(23)
 @pytest.mark.parametrize("url", ["/vault/", "/class-vault/"])
-def test_who_lacks_the_second_factor_is_sent_for_it_and_comes_back(client, ms_identity_emulator, url):
+def test_step_up_goes_to_microsoft_and_comes_back(client, ms_identity_emulator, url):
     ms_identity_emulator.sign_in(client)
     ms_identity_emulator.persona("work", **MFA)
 
@@ -130,7 +130,7 @@ def test_who_lacks_the_second_factor_is_sent_for_it_and_comes_back(client, ms_id
     assert [sign_in.aal for sign_in in SignIn.objects.order_by("pk")] == ["aal1", "aal2"]
 
 
-def test_who_comes_back_without_it_is_refused_and_not_sent_again(client, ms_identity_emulator):
+def test_step_up_without_a_second_factor_is_refused_and_not_repeated(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     ms_identity_emulator.persona("work", claims={"acrs": None})
     location = step_up(client, "/vault/").headers["Location"]
@@ -143,7 +143,7 @@ def test_who_comes_back_without_it_is_refused_and_not_sent_again(client, ms_iden
     assert SignIn.objects.count() == 1
 
 
-def test_another_context_is_not_enough(client, ms_identity_emulator):
+def test_step_up_by_another_authentication_context_is_refused(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     ms_identity_emulator.persona("work", claims={"acrs": ["c2"]})
     location = step_up(client, "/vault/").headers["Location"]
@@ -151,7 +151,7 @@ def test_another_context_is_not_enough(client, ms_identity_emulator):
     assert code_of(ms_identity_emulator.callback(location).send(client)) == "step_up_failed"
 
 
-def test_who_signed_in_with_it_is_let_in_at_once(client, ms_identity_emulator):
+def test_a_sign_in_with_a_second_factor_needs_no_step_up(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", **MFA)
     ms_identity_emulator.sign_in(client)
 
@@ -183,7 +183,7 @@ def test_a_step_up_is_not_finished_in_another_session(client, ms_identity_emulat
     assert who(client) == "nobody"
 
 
-def test_who_has_only_the_password_cannot_connect_a_second_factor_of_their_own(client, ms_identity_emulator):
+def test_a_stolen_password_cannot_connect_another_second_factor(client, ms_identity_emulator):
     """The victim's account has a second factor; the thief has one too, of another Microsoft account."""
     ms_identity_emulator.sign_in(Browser())
     victim = get_user_model().objects.get()
@@ -203,7 +203,7 @@ def test_who_has_only_the_password_cannot_connect_a_second_factor_of_their_own(c
     assert client.get("/vault/").status_code == 302
 
 
-def test_an_account_that_was_connected_without_one_still_shows_who_is_there(client, ms_identity_emulator):
+def test_an_account_connected_without_a_second_factor_is_a_recent_proof(client, ms_identity_emulator):
     sign_in_locally(client)
     link(client, ms_identity_emulator)
     Credential.objects.update(mfa_trusted=False)
@@ -214,7 +214,7 @@ def test_an_account_that_was_connected_without_one_still_shows_who_is_there(clie
     assert ms_identity_emulator.callback(location).send(client).headers["Location"] == "/money/"
 
 
-def test_an_account_that_was_connected_with_a_second_factor_shows_one(client, ms_identity_emulator):
+def test_an_account_connected_with_a_second_factor_shows_it(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", **MFA)
     ms_identity_emulator.persona("admin", **MFA)
     ms_identity_emulator.sign_in(client)
@@ -234,7 +234,7 @@ def test_the_first_account_of_a_local_user_shows_a_second_factor(client, ms_iden
     assert ms_identity_emulator.callback(location).send(client).headers["Location"] == "/vault/"
 
 
-def test_a_new_proof_keeps_the_second_factor(client, ms_identity_emulator):
+def test_a_recent_proof_keeps_the_second_factor(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", **MFA)
     ms_identity_emulator.sign_in(client)
     age(client)
@@ -262,7 +262,7 @@ def test_the_key_of_the_session_changes_with_its_level(client, ms_identity_emula
     assert not client.session.exists(before)
 
 
-def test_a_password_sign_in_takes_the_level_away(client, ms_identity_emulator):
+def test_a_password_sign_in_takes_the_second_factor_away(client, ms_identity_emulator):
     ms_identity_emulator.persona("work", **MFA)
     ms_identity_emulator.sign_in(client)
     user = get_user_model().objects.get()
@@ -272,7 +272,9 @@ def test_a_password_sign_in_takes_the_level_away(client, ms_identity_emulator):
 
 
 @pytest.mark.kratos(23)
-def test_who_has_no_account_that_can_show_one_is_told_so(client, ms_identity_emulator, settings):
+def test_step_up_without_an_account_that_has_a_second_factor_is_refused(
+    client, ms_identity_emulator, settings
+):
     settings.MS_IDENTITY = make_settings()
     ms_identity_emulator.sign_in(client)
 
@@ -281,18 +283,18 @@ def test_who_has_no_account_that_can_show_one_is_told_so(client, ms_identity_emu
     assert (code_of(response), response.status_code) == ("step_up_failed", 403)
 
 
-def test_a_user_without_a_microsoft_account_is_told_so(client):
+def test_step_up_of_a_user_without_a_microsoft_account_is_refused(client):
     sign_in_locally(client)
 
     assert code_of(step_up(client, "/vault/")) == "step_up_failed"
 
 
 @pytest.mark.parametrize("url", ["/vault/", "/class-vault/", "/money/", "/class-money/"])
-def test_anonymous_visitors_sign_in_first(client, url):
+def test_step_up_of_an_anonymous_visitor_is_a_sign_in(client, url):
     assert client.get(url).headers["Location"] == f"/accounts/login/?next={url}"
 
 
-def test_stamps_in_a_session_of_nobody_prove_nothing(client):
+def test_step_up_stamps_in_an_anonymous_session_prove_nothing(client):
     """A planted session may hold whatever its maker's did, but it has no user."""
     session = client.session
     session[sessions.AUTHENTICATED_AT] = time.time()
@@ -331,7 +333,7 @@ def test_a_step_up_leads_nowhere_else(client, ms_identity_emulator):
     assert back.headers["Location"] == "/home/"
 
 
-def test_the_provider_that_opened_the_session_is_asked(client, ms_identity_emulator, settings):
+def test_step_up_asks_the_provider_that_opened_the_session(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = make_settings(CONTEXTS, CONTEXTS | SECOND)
     ms_identity_emulator.sign_in(client)
     link(client, ms_identity_emulator, "admin", "second")
@@ -344,7 +346,7 @@ def test_the_provider_that_opened_the_session_is_asked(client, ms_identity_emula
 @pytest.mark.parametrize(
     "url", ["/async-vault/", "/async-class-vault/", "/async-class-money/", "/async-plain/"]
 )
-def test_async_views_are_guarded_too(client, ms_identity_emulator, url):
+def test_step_up_decorators_take_async_views(client, ms_identity_emulator, url):
     ms_identity_emulator.persona("work", **MFA)
     ms_identity_emulator.sign_in(client)
 
@@ -353,7 +355,7 @@ def test_async_views_are_guarded_too(client, ms_identity_emulator, url):
     assert Browser().get(url).headers["Location"] == f"/accounts/login/?next={url}"
 
 
-def test_the_views_keep_their_names():
+def test_step_up_decorators_keep_the_names_of_views():
     assert (vault.__name__, vault.__doc__) == ("vault", "Show the vault.")
 
 
@@ -369,7 +371,7 @@ def test_a_recent_sign_in_is_let_in(client, ms_identity_emulator):
 
 
 @pytest.mark.kratos(10, 53)
-def test_an_older_one_is_asked_for_anew_and_comes_back(client, ms_identity_emulator):
+def test_an_old_sign_in_is_repeated_at_microsoft_and_comes_back(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     age(client)
 
@@ -382,7 +384,7 @@ def test_an_older_one_is_asked_for_anew_and_comes_back(client, ms_identity_emula
 
 
 @pytest.mark.parametrize("url", ["/gold/", "/class-money/"])
-def test_the_view_says_what_is_recent(client, ms_identity_emulator, url):
+def test_a_recent_sign_in_is_what_the_view_says(client, ms_identity_emulator, url):
     ms_identity_emulator.sign_in(client)
     age(client, 120)
 
@@ -392,7 +394,7 @@ def test_the_view_says_what_is_recent(client, ms_identity_emulator, url):
     assert client.get(url).status_code == 200
 
 
-def test_a_sign_in_of_the_future_is_none(client, ms_identity_emulator):
+def test_a_sign_in_of_the_future_is_not_recent(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     age(client, -3600)
 
@@ -411,7 +413,7 @@ def test_a_login_page_that_sends_people_back_ends_in_a_refusal_and_no_loop(clien
     assert "redirect_authenticated_user" in caplog.text
 
 
-def test_who_took_their_time_is_sent_to_sign_in_again(client, monkeypatch):
+def test_a_slow_sign_in_by_password_is_asked_for_again(client, monkeypatch):
     sign_in_locally(client)
     age(client)
     assert step_up(client, "/money/").headers["Location"].startswith("/accounts/login/")
@@ -433,7 +435,9 @@ def test_who_took_their_time_is_sent_to_sign_in_again(client, monkeypatch):
         pytest.param({"aal2_acr_values": ["1"]}, {"acr": "1"}, "aal2", id="acr"),
     ],
 )
-def test_the_level_and_the_methods_are_kept(client, ms_identity_emulator, settings, provider, claims, aal):
+def test_a_sign_in_keeps_its_level_and_its_methods(
+    client, ms_identity_emulator, settings, provider, claims, aal
+):
     settings.MS_IDENTITY = make_settings(provider)
     ms_identity_emulator.persona("work", claims=claims)
     ms_identity_emulator.sign_in(client)
@@ -443,7 +447,7 @@ def test_the_level_and_the_methods_are_kept(client, ms_identity_emulator, settin
     assert (client.get("/vault/").status_code == 200) is (aal == "aal2")
 
 
-def test_the_claims_of_the_settings_are_asked_for_too(client, ms_identity_emulator, settings):
+def test_step_up_asks_for_the_claims_of_the_settings_too(client, ms_identity_emulator, settings):
     settings.MS_IDENTITY = make_settings(
         CONTEXTS | {"requested_claims": {"id_token": {"ctry": None}, "userinfo": {"x": None}}}
     )

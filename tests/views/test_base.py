@@ -59,7 +59,7 @@ def test_url_names_are_the_contracts():
 
 
 @pytest.mark.parametrize("path", VIEWS)
-def test_every_answer_is_guarded(client, path, settings):
+def test_every_answer_forbids_caches_and_frames(client, path, settings):
     middleware = [name for name in settings.MIDDLEWARE if "XFrame" not in name and "Security" not in name]
     settings.MIDDLEWARE = middleware
 
@@ -85,9 +85,7 @@ def test_there_is_nothing_while_sign_in_is_off(client, settings, path, method):
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_what_is_not_there_is_the_projects_own_page_and_no_cache_keeps_it(
-    client, settings, monkeypatch, enabled
-):
+def test_a_404_is_the_projects_own_page_and_no_cache_keeps_it(client, settings, monkeypatch, enabled):
     def handler404(request, exception):
         return HttpResponse("a page of the project's", status=404)
 
@@ -101,7 +99,7 @@ def test_what_is_not_there_is_the_projects_own_page_and_no_cache_keeps_it(
 
 
 @pytest.mark.parametrize("path", VIEWS)
-def test_a_broken_configuration_is_a_page(client, settings, path):
+def test_a_broken_configuration_is_an_error_page(client, settings, path):
     settings.MS_IDENTITY = {"PROVIDERS": [{"id": "microsoft"}]}
     offered = VIEWS[path][0]
 
@@ -129,7 +127,7 @@ def refused(client, emulator, persona="cancel"):
     return pick(client, emulator, persona, prompt="login").send(client)
 
 
-def test_the_reference_is_the_one_in_the_log(client, ms_identity_emulator, caplog):
+def test_the_reference_of_an_error_page_is_the_one_in_the_log(client, ms_identity_emulator, caplog):
     response = refused(client, ms_identity_emulator)
 
     reference = response.context["reference"]
@@ -147,7 +145,7 @@ def test_every_refusal_has_a_reference_of_its_own(client, ms_identity_emulator):
     assert len(references) == 3
 
 
-def test_microsofts_trace_id_is_passed_on(client, ms_identity_emulator, caplog):
+def test_the_error_page_shows_microsofts_trace_id(client, ms_identity_emulator, caplog):
     response = refused(client, ms_identity_emulator, "disabled")
 
     trace_id = response.context["trace_id"]
@@ -157,7 +155,7 @@ def test_microsofts_trace_id_is_passed_on(client, ms_identity_emulator, caplog):
 
 
 @pytest.mark.parametrize("who", ["visitor", "user", "staff", "developer"])
-def test_only_the_operator_sees_the_hint(client, ms_identity_emulator, settings, who):
+def test_the_error_page_shows_its_hint_to_operators_alone(client, ms_identity_emulator, settings, who):
     settings.DEBUG = who == "developer"
     if who in ("user", "staff"):
         sign_in_locally(client, is_staff=who == "staff")
@@ -173,7 +171,7 @@ def test_only_the_operator_sees_the_hint(client, ms_identity_emulator, settings,
     ("persona", "status", "level"),
     [("cancel", 400, logging.WARNING), ("disabled", 403, logging.WARNING), (None, 503, logging.ERROR)],
 )
-def test_what_is_the_operators_to_mend_is_an_error_in_the_log(
+def test_a_refusal_that_the_operator_must_repair_is_an_error_in_the_log(
     client, ms_identity_emulator, caplog, persona, status, level
 ):
     if persona is None:
@@ -185,7 +183,7 @@ def test_what_is_the_operators_to_mend_is_an_error_in_the_log(
     assert (response.status_code, record.levelno) == (status, level)
 
 
-def test_microsofts_own_words_are_never_shown(client):
+def test_the_error_page_never_shows_microsofts_words(client):
     state = asked(press(client).headers["Location"])["state"]
     answer = {"state": state, "error": "planted_error", "error_description": "<b>planted text</b> AADSTS1: x"}
 
@@ -196,7 +194,7 @@ def test_microsofts_own_words_are_never_shown(client):
     assert "AADSTS" not in page(response)
 
 
-def test_a_line_break_in_the_address_forges_no_line_of_the_log(client, caplog):
+def test_a_line_break_in_a_provider_id_forges_no_line_of_the_log(client, caplog):
     client.get("/ms/start/a%0AWARNING forged/")
 
     assert "\nWARNING forged" not in "".join(

@@ -32,7 +32,7 @@ def test_a_site_that_requires_a_login_everywhere_lets_people_sign_in(
 
 
 @pytest.mark.kratos(71)
-def test_there_is_a_button_per_provider(client, settings):
+def test_the_sign_in_page_has_a_button_for_each_provider(client, settings):
     settings.MS_IDENTITY = make_settings({"label": "Contoso"}, {"id": "partners", "label": "Partners"})
 
     response = client.get("/ms/sign-in/?next=/home/")
@@ -44,7 +44,7 @@ def test_there_is_a_button_per_provider(client, settings):
     assert "Sign in with Partners" in page(response)
 
 
-def test_who_is_signed_in_already_is_offered_another_account(client, ms_identity_emulator):
+def test_the_sign_in_page_offers_a_signed_in_user_another_account(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
 
     (button,) = client.get("/ms/sign-in/").context["providers"]
@@ -53,7 +53,7 @@ def test_who_is_signed_in_already_is_offered_another_account(client, ms_identity
 
 
 @pytest.mark.parametrize("debug", [True, False])
-def test_only_developers_are_told_what_is_missing(client, settings, debug):
+def test_the_sign_in_page_tells_developers_alone_what_is_missing(client, settings, debug):
     settings.MS_IDENTITY = {}
     settings.DEBUG = debug
 

@@ -44,7 +44,7 @@ def test_signing_out_leads_where_the_project_says(client, ms_identity_emulator, 
     assert SignIn.objects.get().ended_at is not None
 
 
-def test_who_is_not_signed_in_may_sign_out(client):
+def test_signing_out_anonymously_is_no_error(client):
     assert client.post("/ms/sign-out/").status_code == 302
 
 
@@ -66,21 +66,21 @@ def test_signing_out_can_go_by_way_of_microsoft(client, ms_identity_emulator, se
     assert SignIn.objects.get().ended_at is not None
 
 
-def test_without_being_asked_microsofts_session_stays(client, ms_identity_emulator, settings):
+def test_signing_out_keeps_microsofts_session_unless_it_is_asked_for(client, ms_identity_emulator, settings):
     settings.LOGOUT_REDIRECT_URL = "/home/"
     ms_identity_emulator.sign_in(client)
 
     assert client.post("/ms/sign-out/").headers["Location"] == "/home/"
 
 
-def test_who_signed_in_otherwise_is_not_sent_to_microsoft(client, settings):
+def test_signing_out_of_a_password_session_does_not_go_to_microsoft(client, settings):
     settings.LOGOUT_REDIRECT_URL = "/home/"
     sign_in_locally(client)
 
     assert client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"] == "/home/"
 
 
-def test_a_provider_that_is_gone_does_not_keep_anybody_signed_in(client, ms_identity_emulator, settings):
+def test_signing_out_works_after_the_provider_is_gone(client, ms_identity_emulator, settings):
     settings.LOGOUT_REDIRECT_URL = "/home/"
     ms_identity_emulator.sign_in(client)
     settings.MS_IDENTITY = make_settings({"id": "other"})
@@ -89,7 +89,7 @@ def test_a_provider_that_is_gone_does_not_keep_anybody_signed_in(client, ms_iden
     assert client.get("/home/").content == b"nobody"
 
 
-def test_the_emulator_stands_in_for_microsoft(client, ms_identity_emulator, settings):
+def test_signing_out_goes_to_the_emulator_in_microsofts_place(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(client)
     settings.DEBUG = True
     settings.MS_IDENTITY = {**settings.MS_IDENTITY, "EMULATOR_URL": "http://localhost:8000/emulator"}

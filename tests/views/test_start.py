@@ -17,7 +17,7 @@ def flow_cookies(client):
 
 
 @pytest.mark.kratos(27, 32)
-def test_the_browser_is_sent_to_microsoft_with_everything_that_protects_the_flow(client):
+def test_start_sends_the_browser_to_microsoft_with_what_protects_the_flow(client):
     response = press(client)
 
     assert response.status_code == 302
@@ -34,7 +34,7 @@ def test_the_browser_is_sent_to_microsoft_with_everything_that_protects_the_flow
 
 
 @pytest.mark.kratos(16)
-def test_every_start_is_another_flow(client):
+def test_each_start_is_another_flow(client):
     first, second = (asked(press(client).headers["Location"]) for _ in range(2))
 
     assert all(first[name] != second[name] for name in ("state", "nonce", "code_challenge"))
@@ -55,11 +55,11 @@ def test_every_start_is_another_flow(client):
         ("<script>", None),
     ],
 )
-def test_a_link_may_ask_for_a_few_prompts(client, prompt, sent):
+def test_start_passes_a_few_prompts_on(client, prompt, sent):
     assert asked(press(client, prompt=prompt).headers["Location"]).get("prompt") == sent
 
 
-def test_a_configured_prompt_beats_the_links(client, settings):
+def test_start_prefers_the_configured_prompt(client, settings):
     settings.MS_IDENTITY = make_settings({"prompt": "select_account", "domain_hint": "contoso.example"})
 
     query = asked(press(client, prompt="login").headers["Location"])
@@ -83,7 +83,7 @@ def test_a_configured_prompt_beats_the_links(client, settings):
         "planted",
     ],
 )
-def test_a_link_may_ask_for_nothing_else(client, parameter):
+def test_start_passes_no_other_parameter_on(client, parameter):
     plain = asked(press(client).headers["Location"])
 
     query = asked(press(client, **{parameter: "planted"}).headers["Location"])
@@ -93,7 +93,7 @@ def test_a_link_may_ask_for_nothing_else(client, parameter):
 
 
 @pytest.mark.kratos(52)
-def test_who_is_signed_in_goes_straight_on(client, ms_identity_emulator):
+def test_start_sends_a_signed_in_user_straight_on(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     before = rows()
 
@@ -110,7 +110,7 @@ def test_the_start_may_be_posted(client):
 
 
 @pytest.mark.parametrize("destination", ["iframe", "frame", "image", "script", "empty", "embed"])
-def test_no_page_starts_a_sign_in_inside_itself(client, destination):
+def test_start_is_refused_inside_another_page(client, destination):
     response = client.get("/ms/start/microsoft/", headers={"Sec-Fetch-Dest": destination})
 
     assert (code_of(response), response.status_code) == ("embedded_refused", 403)
@@ -119,19 +119,19 @@ def test_no_page_starts_a_sign_in_inside_itself(client, destination):
 
 @pytest.mark.kratos(37)
 @pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Dest": "document"}, {"Accept": "application/json"}])
-def test_a_navigation_starts_a_sign_in(client, headers):
+def test_start_is_a_navigation(client, headers):
     assert client.get("/ms/start/microsoft/", headers=headers).status_code == 302
 
 
 @pytest.mark.kratos(18)
-def test_an_unknown_provider_is_refused(client):
+def test_start_at_an_unknown_provider_is_refused(client):
     response = press(client, "nobody")
 
     assert (code_of(response), response.status_code) == ("provider_unknown", 404)
     assert response.context["retry_url"] == "/ms/sign-in/"
 
 
-def test_a_start_by_a_form_that_nobody_can_read_is_a_refusal(client):
+def test_start_by_a_form_that_cannot_be_read_is_refused(client):
     form = "application/x-www-form-urlencoded; charset=utf-16"
 
     response = client.generic("POST", "/ms/start/microsoft/", b"next=/home/", content_type=form)
@@ -143,7 +143,7 @@ BASE = make_settings(BASE_REDIRECT_URI="https://www.example.com")
 
 
 @override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
-def test_a_sign_in_starts_where_it_will_end(client):
+def test_start_moves_to_the_host_of_base_redirect_uri(client):
     response = press(client, next="/home/", prompt="login")
 
     location = response.headers["Location"]
@@ -153,7 +153,7 @@ def test_a_sign_in_starts_where_it_will_end(client):
 
 
 @override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
-def test_a_posted_start_takes_its_wishes_along(client):
+def test_a_posted_start_that_moves_keeps_its_parameters(client):
     response = client.post("/ms/start/microsoft/", {"next": "/home/", "prompt": "login", "planted": "x"})
 
     assert asked(response.headers["Location"]) == {
@@ -164,7 +164,7 @@ def test_a_posted_start_takes_its_wishes_along(client):
 
 
 @override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
-def test_the_same_host_over_http_moves_to_https(client):
+def test_start_moves_from_http_to_https(client):
     """The flow cookie is Secure there: over http the browser would not keep it."""
     response = client.get("/ms/start/microsoft/", headers={"Host": "www.example.com"})
 
@@ -172,14 +172,14 @@ def test_the_same_host_over_http_moves_to_https(client):
 
 
 @override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
-def test_who_starts_where_it_will_end_makes_no_hop(client):
+def test_start_on_the_host_of_base_redirect_uri_does_not_move(client):
     response = client.get("/ms/start/microsoft/", headers={"Host": "WWW.example.com"}, secure=True)
 
     assert response.headers["Location"].startswith("https://login.microsoftonline.com/")
 
 
 @override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
-def test_there_is_one_hop_even_behind_a_proxy_that_hides_the_host(client):
+def test_start_moves_once_even_behind_a_proxy_that_hides_the_host(client):
     hopped = press(client).headers["Location"].removeprefix("https://www.example.com")
 
     response = client.get(hopped)
