@@ -31,7 +31,7 @@ def engine(request, settings, tmp_path):
 
 
 def test_the_key_of_an_anonymous_session_changes(client, ms_identity_emulator, engine):
-    """Session fixation: whoever planted the cookie must not share the session that follows."""
+    """Session fixation: an attacker who planted the cookie must not share the session that follows."""
     session = client.session
     session["cart"] = ["bread"]
     session.save()
@@ -247,7 +247,7 @@ def test_deactivation_signs_out_at_the_next_request(client, ms_identity_emulator
 
 
 def test_activation_does_not_revive_a_session_that_deactivation_ended(client, ms_identity_emulator, engine):
-    """Somebody may have stolen it; that is why people are switched off and on again."""
+    """It may be stolen; that is why people are deactivated and activated again."""
     ms_identity_emulator.sign_in(client)
     identity = Identity.objects.get()
 

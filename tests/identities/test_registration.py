@@ -142,7 +142,7 @@ def test_registration_adds_a_suffix_to_a_username_that_is_taken():
 
 
 def test_registration_survives_squatters_of_a_username():
-    """Whatever names somebody took who knew the subject beforehand."""
+    """An attacker who knows the subject beforehand may take any names."""
     for name in ("ines", f"ines-{credential_key('microsoft', 'subject')[:8]}"):
         get_user_model().objects.create_user(name)
 
@@ -174,7 +174,7 @@ def test_registration_with_a_trusted_address_in_use_is_a_collision():
     ],
 )
 def test_registration_with_an_untrusted_address_is_no_collision(claims, provider):
-    """nOAuth: whoever runs a tenant can write any address into it."""
+    """nOAuth: an administrator of a tenant can write any address into it."""
     make_identity(subject="old", verified=(EMAIL,), email=EMAIL)
 
     credential = registered(make_mapped(email=EMAIL), claims=make_claims(**claims), **provider)
@@ -199,7 +199,7 @@ def test_registration_is_refused_before_receivers_are_asked_where_it_is_closed(s
 
 
 def test_registration_reports_a_collision_before_it_reports_that_it_is_closed(settings):
-    """Somebody with an account here is told so, rather than that they may not have one."""
+    """A person with an account here is told so, rather than that they may not have one."""
     settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
     make_identity(subject="old", verified=(EMAIL,))
 

@@ -1,4 +1,4 @@
-"""What a sign-in changes of a known identity, and what it leaves; kratos.md 5.8 and section 9, rows 64-67."""
+"""What a sign-in changes of a known identity, and what it leaves."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_update_sets_updated_at():
 
 
 def test_update_writes_no_column_that_did_not_change():
-    """Somebody else may be writing them."""
+    """Another request may be writing them."""
     identity = make_identity()
 
     with statements() as gathered:

@@ -30,7 +30,7 @@ def _automatic(settings):
 
 @pytest.fixture
 def provisioned():
-    """Somebody whom an operator made, and who has never been here."""
+    """A user whom an operator made, and who has never signed in."""
     user = get_user_model().objects.create_user("ines", email=EMAIL)
     assert not user.has_usable_password()
     return user

@@ -1,4 +1,4 @@
-"""What a sign-in costs: statements and requests to Microsoft, exactly; DESIGN section 6."""
+"""What a sign-in costs: statements and requests to Microsoft, exactly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def paths(requests):
 
 @pytest.fixture
 def known(ms_identity_emulator):
-    """Somebody who has signed in before; the process is warm."""
+    """A person who has signed in before; the process is warm."""
     ms_identity_emulator.sign_in(Browser())
     return ms_identity_emulator
 

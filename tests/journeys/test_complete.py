@@ -480,7 +480,7 @@ def test_a_pending_step_belongs_to_the_browser_that_arrived(client, ms_identity_
 
 
 def test_a_pending_step_is_not_finished_by_another_user(client, ms_identity_emulator):
-    """At a shared computer: the account must not become that of whoever sits down next."""
+    """At a shared computer: the account must not become that of the next person there."""
     arrive(client, ms_identity_emulator)
     shown = client.get(URL)
     sign_in_locally(client)

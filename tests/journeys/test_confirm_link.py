@@ -1,4 +1,4 @@
-"""Somebody new has the address of somebody who is here: nothing is linked without a confirmation."""
+"""A new person has the address of an existing account: nothing is linked without a confirmation."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ def test_a_link_by_an_address_that_moved_meanwhile_is_refused(client, ms_identit
 
 
 def test_a_link_to_an_account_that_got_the_address_afterwards_is_refused(client, ms_identity_emulator, local):
-    """The record names who had it: whoever takes the address later is not that person."""
+    """The step names who had it: a user who takes the address later is another person."""
     late = get_user_model().objects.create_user("late", password="pw")
     meet(client, ms_identity_emulator)
     get_user_model().objects.filter(pk=late.pk).update(email=EMAIL)
@@ -304,7 +304,7 @@ def test_a_link_of_an_account_that_was_taken_meanwhile_is_refused(client, ms_ide
     meet(client, ms_identity_emulator)
     sign_in_locally(client, "ines")
     shown = client.get(URL)
-    # Without an address it meets nobody, and is registered.
+    # Without an address there is no collision, so it is registered.
     ms_identity_emulator.persona("work", email=None)
     ms_identity_emulator.sign_in(Browser())
 

@@ -133,7 +133,7 @@ def test_an_account_is_connected(client, ms_identity_emulator, local, listen):
 
 
 def test_connecting_ends_the_persons_other_sessions(client, ms_identity_emulator, local):
-    """Whoever connected the first account to this user may have been somebody else."""
+    """The first account may have been connected by another person."""
     link(client, ms_identity_emulator)
     ms_identity_emulator.sign_in(elsewhere := Browser())
     assert who(elsewhere) == "local"
@@ -459,7 +459,7 @@ def test_disconnecting_an_account_of_another_user_is_refused(client, ms_identity
 
 
 def test_disconnecting_from_an_inactive_identity_is_refused(client, ms_identity_emulator, local):
-    """Else the Microsoft account could register anew, and be active."""
+    """Otherwise the Microsoft account could register again, and be active."""
     link(client, ms_identity_emulator)
     Identity.objects.update(state=Identity.State.INACTIVE)
 
@@ -468,7 +468,7 @@ def test_disconnecting_from_an_inactive_identity_is_refused(client, ms_identity_
 
 
 def test_disconnecting_removes_the_addresses_of_the_account(client, ms_identity_emulator, local):
-    """Whoever has the address next must not be taken for who had it."""
+    """The next holder of the address must not be taken for this person."""
     link(client, ms_identity_emulator)
     link(client, ms_identity_emulator, "admin")
     own = Credential.objects.get(account="ines.okafor@contoso.example")
@@ -592,7 +592,7 @@ def test_a_change_of_connections_resumes_once_and_only_after_the_proof(client, m
 def test_a_change_of_connections_resumes_only_by_the_address_after_the_proof(
     client, ms_identity_emulator, local
 ):
-    """Somebody at an unlocked computer asked and gave up; its owner signs in and opens the page."""
+    """A stranger at an unlocked computer asked and gave up; its owner signs in and opens the page."""
     age(client)
     client.post(LINK)
     sign_in_locally(client)

@@ -1,4 +1,4 @@
-"""The way to Microsoft and back: one browser, one provider, one host, once; DESIGN 5.1."""
+"""From Microsoft back to the site: a flow ends in its browser, at its provider, on its host, once."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_a_stolen_code_is_worth_nothing_in_another_browser(client, ms_identity_e
 
 @pytest.mark.kratos(30)
 def test_a_code_of_another_flow_is_refused(client, ms_identity_emulator):
-    """Somebody plants a code of theirs in a flow that the visitor started."""
+    """An attacker plants a code of their own in a flow that the visitor started."""
     mine = press(client).headers["Location"]
     theirs = asked(pick(Browser(), ms_identity_emulator, "admin").url)
 
@@ -248,7 +248,7 @@ def test_a_code_challenge_that_was_changed_on_the_way_is_refused(client, ms_iden
 
 @pytest.mark.kratos(20)
 def test_a_planted_callback_signs_no_visitor_in(client, ms_identity_emulator):
-    """Login CSRF: the link of somebody else's callback, opened by a visitor who started nothing."""
+    """Login CSRF: a visitor who started nothing opens the attacker's callback URL."""
     response = pick(Browser(), ms_identity_emulator, "admin").send(client)
 
     assert code_of(response) == "flow_missing"

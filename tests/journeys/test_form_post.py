@@ -1,4 +1,4 @@
-"""response_mode form_post: a cross-site POST that carries no session, then a GET; DESIGN 5.1."""
+"""response_mode form_post: a cross-site POST that carries no session, then a GET."""
 
 from __future__ import annotations
 

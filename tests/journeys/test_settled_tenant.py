@@ -1,4 +1,4 @@
-"""Somebody comes whose credential names no tenant yet, as after an import: the first sign-in settles it."""
+"""A credential without a tenant, as after an import: the first sign-in settles it."""
 
 from __future__ import annotations
 

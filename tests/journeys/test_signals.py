@@ -1,4 +1,4 @@
-"""What a project hears, with which arguments and in which order; DESIGN 2.6."""
+"""Which signals a project gets, with which arguments and in which order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COMMON = {"request", "provider", "identity", "credential", "claims"}
 
 @pytest.fixture
 def heard(listen):
-    """Every signal of ours: its name, sender and arguments."""
+    """Collect name, sender and arguments of every signal."""
     heard = []
 
     def listener(name):

@@ -1,4 +1,4 @@
-"""Somebody comes back after Microsoft, or the mapper, has changed."""
+"""A known person signs in after Microsoft's data, or the mapper, have changed."""
 
 from __future__ import annotations
 
