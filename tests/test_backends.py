@@ -34,15 +34,12 @@ def test_backend_asks_for_user_and_identity_once():
     assert len(context) == 1
 
 
-def test_backend_does_not_find_an_inactive_identity():
-    identity = make_identity()
-    Identity.objects.update(state="inactive")
-
-    assert IdentityBackend().get_user(identity.user.pk) is None
-
-
-def test_backend_does_not_find_an_inactive_user():
-    identity = make_identity(is_active=False)
+@pytest.mark.parametrize("why", ["inactive identity", "inactive user", "ENABLED is off"])
+def test_backend_does_not_find_who_may_not_come_in(settings, why):
+    identity = make_identity(is_active=why != "inactive user")
+    if why == "inactive identity":
+        Identity.objects.update(state="inactive")
+    settings.MS_IDENTITY = make_settings(ENABLED=why != "ENABLED is off")
 
     assert IdentityBackend().get_user(identity.user.pk) is None
 
@@ -56,13 +53,6 @@ def test_backend_does_not_find_a_user_without_an_identity():
 @pytest.mark.parametrize("key", [None, "", "x", 0, -1, "1 OR 1=1", uuid.uuid4(), [], {}, 1.5])
 def test_backend_finds_no_user_by_an_odd_key(key):
     assert IdentityBackend().get_user(key) is None
-
-
-def test_backend_finds_no_user_while_sign_in_is_off(settings):
-    identity = make_identity()
-    settings.MS_IDENTITY = make_settings(ENABLED=False)
-
-    assert IdentityBackend().get_user(identity.user.pk) is None
 
 
 def test_backend_answers_async_code_alike():

@@ -405,12 +405,22 @@ def test_a_collision_that_came_up_meanwhile_is_met(client, ms_identity_emulator)
     assert Identity.objects.count() == 0
 
 
-def test_a_person_who_was_registered_meanwhile_is_signed_in(client, ms_identity_emulator):
-    other = Browser()
+@pytest.mark.parametrize("moment", ["before the form is sent", "while it is handled"])
+def test_a_person_who_was_registered_meanwhile_is_signed_in(client, ms_identity_emulator, listen, moment):
     arrive(client, ms_identity_emulator)
-    arrive(other, ms_identity_emulator)
+    arrive(other := Browser(), ms_identity_emulator)
     shown = client.get(URL)
-    fill(other, Team="Tools")
+    raced = []
+
+    def race(**_):
+        if not raced:
+            raced.append(other)
+            fill(other, Team="Tools")
+
+    if moment == "while it is handled":
+        listen(signals.identity_registering, race)
+    else:
+        race()
 
     response = post(client, shown, "Elsewhere")
 
@@ -420,40 +430,14 @@ def test_a_person_who_was_registered_meanwhile_is_signed_in(client, ms_identity_
     assert pending_step.SESSION_KEY not in client.session
 
 
-def test_a_person_who_is_registered_while_the_form_is_handled_is_signed_in(
-    client, ms_identity_emulator, listen
-):
-    other = Browser()
-    arrive(client, ms_identity_emulator)
-    arrive(other, ms_identity_emulator)
-    shown = client.get(URL)
-    raced = []
-
-    def race(**_):
-        if not raced:
-            raced.append(other)
-            fill(other, Team="Tools")
-
-    listen(signals.identity_registering, race)
-
-    response = post(client, shown, "Elsewhere")
-
-    assert response.headers["Location"] == "/home/"
-    assert Identity.objects.get().traits["team"] == "Tools"
-    assert pending_step.SESSION_KEY not in client.session
-
-
 def test_a_person_who_was_deactivated_meanwhile_is_refused(client, ms_identity_emulator):
-    other = Browser()
     arrive(client, ms_identity_emulator)
-    arrive(other, ms_identity_emulator)
+    arrive(other := Browser(), ms_identity_emulator)
     shown = client.get(URL)
     fill(other, Team="Tools")
     Identity.objects.update(state=Identity.State.INACTIVE)
 
-    response = post(client, shown)
-
-    assert code_of(response) == "identity_inactive"
+    assert code_of(post(client, shown)) == "identity_inactive"
 
 
 def test_a_veto_of_the_registration_is_heard_after_missing_traits(client, ms_identity_emulator, listen):
