@@ -15,20 +15,16 @@ from django_ms_identity.exceptions import (
     TraitsInvalid,
     UserInvalid,
 )
-from django_ms_identity.identities.trait_updates import update_identity
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from tests.journeys.steps import statements, unquoted
 from tests.support.builders import (
     make_claims,
-    make_context,
     make_identity,
-    make_mapper,
-    make_provider,
     make_schema,
     make_settings,
 )
 
-from .updates import addresses, groups, program, stored_identity, updated
+from .updates import addresses, groups, program, stored_identity, update, updated
 
 pytestmark = pytest.mark.django_db
 
@@ -174,12 +170,7 @@ def test_update_keeps_what_another_request_wrote_meanwhile(listen):
     Identity.objects.update(traits={"a": 1, "meanwhile": 2})
     get_user_model().objects.update(first_name="Meanwhile")
 
-    update_identity(
-        make_context(
-            make_provider(mapper_url=make_mapper(program(traits={"b": 3}, user={"last_name": "X"})))
-        ),
-        credential,
-    )
+    update(credential, program(traits={"b": 3}, user={"last_name": "X"}))
 
     identity.refresh_from_db()
     assert identity.traits == {"a": 1, "meanwhile": 2, "b": 3}
@@ -195,9 +186,7 @@ def test_update_checks_the_schema_with_what_another_request_wrote(settings):
     Identity.objects.update(traits={"a": 1, "meanwhile": 2})
 
     with pytest.raises(TraitsInvalid):
-        update_identity(
-            make_context(make_provider(mapper_url=make_mapper(program(traits={"b": 3})))), credential
-        )
+        update(credential, program(traits={"b": 3}))
 
     identity.refresh_from_db()
     assert identity.traits == {"a": 1, "meanwhile": 2}
@@ -209,9 +198,7 @@ def test_update_refuses_an_identity_that_was_deleted_meanwhile():
     get_user_model().objects.all().delete()
 
     with pytest.raises(IdentityInactive):
-        update_identity(
-            make_context(make_provider(mapper_url=make_mapper(program(traits={"a": 1})))), credential
-        )
+        update(credential, program(traits={"a": 1}))
 
     assert not Identity.objects.exists()
 
@@ -437,13 +424,8 @@ def test_update_signal_has_the_new_identity(mapper, heard):
     updated(identity, mapper)
 
     (arguments,) = heard
-    assert set(arguments) - {"signal"} == {
-        "sender",
-        "request",
-        "provider",
-        "identity",
-        "credential",
-        "claims",
+    assert set(arguments) == {
+        *["signal", "sender", "request", "provider", "identity", "credential", "claims"]
     }
     assert arguments["sender"] is Identity
     assert {"a": 2} in (

@@ -25,11 +25,16 @@ def program(user=None, verified=(), **identity):
     return json.dumps(output | ({} if user is None else {"user": user}))
 
 
-def updated(identity, mapper, *, claims=None, **provider):
-    """Sign the person in as far as the update goes, and read what is stored then."""
-    credential = Credential.objects.for_subject("microsoft", "subject").with_user().get()
+def update(credential, mapper, *, claims=None, **provider):
+    """Sign the person in as far as the update goes."""
     made = make_provider(mapper_url=make_mapper(mapper), update_identity_on_login="automatic", **provider)
     update_identity(make_context(made, claims), credential)
+
+
+def updated(identity, mapper, **options):
+    """Update an identity and read what is stored then."""
+    credential = Credential.objects.for_subject("microsoft", "subject").with_user().get()
+    update(credential, mapper, **options)
     known = credential.identity
     stored = Identity.objects.select_related("user").get(pk=identity.pk)
     assert (known.traits, known.user.email) == (stored.traits, stored.user.email)
