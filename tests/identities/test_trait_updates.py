@@ -192,6 +192,17 @@ def test_update_checks_the_schema_with_what_another_request_wrote(settings):
     assert identity.traits == {"a": 1, "meanwhile": 2}
 
 
+@pytest.mark.kratos(67)
+def test_update_refuses_traits_that_the_schema_refuses(settings):
+    settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=make_schema({"a": {"type": "integer"}}))
+    identity = stored_identity(traits={"a": 1})
+
+    with statements() as gathered, pytest.raises(TraitsInvalid):
+        updated(identity, program(traits={"a": "x"}))
+
+    assert not [sql for sql in gathered if sql.startswith(WRITES)]
+
+
 def test_update_refuses_an_identity_that_was_deleted_meanwhile():
     make_identity()
     credential = Credential.objects.with_user().get()
