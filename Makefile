@@ -17,7 +17,7 @@ RUN := $(BIN)/python
 PARALLEL := -n $(WORKERS) --dist=worksteal
 # Whole sign-ins, attacks, failures, and tests that start another pytest: `make test` has them, and more examples of
 # the generated ones.
-SLOW := $(addprefix --ignore=tests/,browser concurrency example journeys other_project parity security \
+SLOW := $(addprefix --ignore=tests/,browser concurrency example journeys other_project security \
 	test_other_project.py test_project.py)
 ON_A_DATABASE := -m django_db --ignore=tests/concurrency/races
 CACHED := django.contrib.sessions.backends.cached_db

@@ -18,13 +18,13 @@ from tests.support.builders import make_identity, make_settings
 pytestmark = pytest.mark.django_db
 
 
-def test_the_user_of_an_active_identity_is_known():
+def test_backend_finds_the_user_of_an_active_identity():
     identity = make_identity()
 
     assert IdentityBackend().get_user(identity.user.pk) == identity.user
 
 
-def test_user_and_identity_are_one_query():
+def test_backend_asks_for_user_and_identity_once():
     identity = make_identity()
 
     with CaptureQueriesContext(connection) as context:
@@ -34,38 +34,28 @@ def test_user_and_identity_are_one_query():
     assert len(context) == 1
 
 
-def test_an_inactive_identity_is_nobody():
-    identity = make_identity()
-    Identity.objects.update(state="inactive")
+@pytest.mark.parametrize("why", ["inactive identity", "inactive user", "ENABLED is off"])
+def test_backend_does_not_find_who_may_not_come_in(settings, why):
+    identity = make_identity(is_active=why != "inactive user")
+    if why == "inactive identity":
+        Identity.objects.update(state="inactive")
+    settings.MS_IDENTITY = make_settings(ENABLED=why != "ENABLED is off")
 
     assert IdentityBackend().get_user(identity.user.pk) is None
 
 
-def test_an_inactive_user_is_nobody():
-    identity = make_identity(is_active=False)
-
-    assert IdentityBackend().get_user(identity.user.pk) is None
-
-
-def test_a_user_without_an_identity_is_nobody():
+def test_backend_does_not_find_a_user_without_an_identity():
     user = get_user_model().objects.create_user("local")
 
     assert IdentityBackend().get_user(user.pk) is None
 
 
 @pytest.mark.parametrize("key", [None, "", "x", 0, -1, "1 OR 1=1", uuid.uuid4(), [], {}, 1.5])
-def test_an_odd_key_is_nobody(key):
+def test_backend_finds_no_user_by_an_odd_key(key):
     assert IdentityBackend().get_user(key) is None
 
 
-def test_nobody_is_known_while_sign_in_is_off(settings):
-    identity = make_identity()
-    settings.MS_IDENTITY = make_settings(ENABLED=False)
-
-    assert IdentityBackend().get_user(identity.user.pk) is None
-
-
-def test_async_code_sees_the_same():
+def test_backend_answers_async_code_alike():
     """ModelBackend's own aget_user would look at the user alone."""
     identity = make_identity()
     backend = IdentityBackend()
@@ -76,7 +66,7 @@ def test_async_code_sees_the_same():
     assert async_to_sync(backend.aget_user)(identity.user.pk) is None
 
 
-def test_an_async_view_sees_nobody_after_deactivation(client, ms_identity_emulator):
+def test_backend_shows_an_async_view_no_user_after_deactivation(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(client)
     Identity.objects.update(state="inactive")
     request = AsyncRequestFactory().get("/")
@@ -92,7 +82,7 @@ def test_an_async_view_sees_nobody_after_deactivation(client, ms_identity_emulat
 
 
 @pytest.mark.parametrize("credentials", [{}, {"username": "user of subject", "password": ""}])
-def test_nobody_signs_in_with_a_password_here(credentials):
+def test_backend_takes_no_password(credentials):
     make_identity()
     backend = IdentityBackend()
 
@@ -100,7 +90,7 @@ def test_nobody_signs_in_with_a_password_here(credentials):
     assert async_to_sync(backend.aauthenticate)(None, **credentials) is None
 
 
-def test_passwords_are_left_to_the_other_backends():
+def test_backend_leaves_passwords_to_the_others():
     make_identity(username="both", password="secret")
 
     user = authenticate(None, username="both", password="secret")
@@ -108,7 +98,7 @@ def test_passwords_are_left_to_the_other_backends():
     assert user.backend == "django.contrib.auth.backends.ModelBackend"
 
 
-def test_permissions_are_model_backends():
+def test_backend_gives_the_permissions_of_model_backend():
     identity = make_identity()
     permission = Permission.objects.get(codename="view_identity")
     identity.user.user_permissions.add(permission)

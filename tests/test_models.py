@@ -17,7 +17,7 @@ from tests.support.builders import make_identity
 
 
 @given(one=st.tuples(st.text(), st.text()), other=st.tuples(st.text(), st.text()))
-def test_a_key_stands_for_one_provider_and_subject(one, other):
+def test_a_credential_key_stands_for_one_provider_and_subject(one, other):
     assert (credential_key(*one) == credential_key(*other)) is (one == other)
 
 
@@ -30,7 +30,7 @@ def test_a_key_stands_for_one_provider_and_subject(one, other):
         (("microsoft", "subject"), ("microsoft", "subject ")),
     ],
 )
-def test_keys_are_exact(one, other):
+def test_credential_keys_are_exact(one, other):
     assert credential_key(*one) != credential_key(*other)
 
 
@@ -51,7 +51,7 @@ def test_addresses_are_compared_whatever_their_spelling(address, form):
 
 
 @given(address=st.text())
-def test_the_normal_form_is_stable(address):
+def test_the_normal_form_of_an_address_is_stable(address):
     assert normalised(normalised(address)) == normalised(address)
 
 
@@ -92,7 +92,7 @@ def test_addresses_are_found_whatever_their_spelling():
 
 
 @pytest.mark.django_db
-def test_rows_are_named_without_a_person():
+def test_model_rows_are_named_without_a_person():
     identity = make_identity(subject="a", username="planted", verified=("ines@contoso.example",))
     sign_in = SignIn.objects.create(identity=identity, provider="microsoft", session="planted", sid="planted")
 
@@ -104,7 +104,7 @@ def test_rows_are_named_without_a_person():
 
 
 @pytest.mark.django_db
-def test_the_audit_outlives_the_credential():
+def test_a_sign_in_row_outlives_the_credential():
     identity = make_identity()
     sign_in = SignIn.objects.create(
         identity=identity, provider="microsoft", credential=identity.credentials.get()

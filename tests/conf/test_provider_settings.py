@@ -183,6 +183,7 @@ def test_all_faults_come_at_once():
     ]
 
 
+@pytest.mark.kratos(14)
 @pytest.mark.parametrize("key", IGNORED)
 def test_a_key_that_means_nothing_for_microsoft_earns_a_warning(key):
     (warning,) = warnings_of(**{key: "x"})
@@ -347,6 +348,7 @@ def test_automatic_linking_that_can_happen_is_none():
     assert warnings_of(account_linking_mode="automatic", auto_link_domains=["contoso.example"]) == []
 
 
+@pytest.mark.kratos(22)
 @pytest.mark.parametrize(
     ("scope", "source", "expected"),
     [

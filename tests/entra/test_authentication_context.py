@@ -17,6 +17,7 @@ from django_ms_identity.exceptions import ReauthenticationFailed
 from tests.support.builders import make_claims, make_provider
 
 
+@pytest.mark.kratos(12)
 @pytest.mark.parametrize(
     ("provider", "claims", "level"),
     [

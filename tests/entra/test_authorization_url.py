@@ -60,11 +60,13 @@ def test_state_nonce_and_verifier_are_new_for_each_sign_in(wire):
         assert getattr(first, name) not in repr(first).replace(first.url, "")
 
 
+@pytest.mark.kratos(13)
 @pytest.mark.parametrize("pkce", ["auto", "force", "never"])
 def test_pkce_is_always_used(wire, pkce):
     assert query_of(begin(pkce=pkce).url)["code_challenge_method"] == "S256"
 
 
+@pytest.mark.kratos(11)
 @pytest.mark.parametrize(
     ("changes", "parameters"),
     [
@@ -100,6 +102,7 @@ def test_an_option_that_is_not_set_is_no_authorize_parameter(wire, name):
     assert name not in query_of(begin().url)
 
 
+@pytest.mark.kratos(22)
 @pytest.mark.parametrize(
     ("changes", "scopes"),
     [
@@ -123,6 +126,7 @@ def test_requested_scopes_are_those_of_the_provider(wire, changes, scopes):
     assert set(query_of(begin(**changes).url)["scope"].split()) == scopes
 
 
+@pytest.mark.kratos(14)
 @pytest.mark.parametrize(
     ("tenant", "segment"),
     [("common", "common"), ("Organizations", "organizations"), ("consumers", "consumers"),

@@ -76,6 +76,7 @@ def test_graph_id_of_another_person_is_refused(wire, answered, who):
         me(who)
 
 
+@pytest.mark.kratos(1)
 @pytest.mark.parametrize(
     ("answer", "leaf"),
     [
@@ -104,6 +105,7 @@ def test_bad_graph_answer_raises_our_exception_without_secrets(wire, answer, lea
         me()
 
     assert type(caught.value) is leaf
+    assert str(answer.get("status", "")) in caught.value.detail
     assert "planted" not in forge.chain_text(caught.value)
 
 

@@ -70,6 +70,7 @@ def test_code_is_redeemed_with_one_post(wire, changes):
     assert [(call.request.method, call.request.url) for call in wire.calls] == [("POST", url)]
 
 
+@pytest.mark.kratos(29)
 def test_token_request_carries_code_verifier_and_secret_in_its_body_only(wire):
     wire.post(TOKEN_URL, json=answer())
 

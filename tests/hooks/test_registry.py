@@ -43,6 +43,7 @@ def without_session(settings):
     hooks(settings, after_registration=[])
 
 
+@pytest.mark.kratos(86)
 def test_without_the_session_hook_the_person_is_told_to_sign_in(
     client, ms_identity_emulator, without_session
 ):
@@ -106,6 +107,16 @@ def test_hooks_are_called_in_order_with_everything_known(client, ms_identity_emu
     assert arguments["provider"].id == "microsoft"
 
 
+@pytest.mark.kratos(86)
+def test_the_session_comes_last(client, ms_identity_emulator, settings):
+    hooks(settings, after_registration=[SESSION, REFUSE])
+
+    ms_identity_emulator.sign_in(client)
+
+    assert rows() == WITHOUT_SESSION
+
+
+@pytest.mark.kratos(26, 36)
 def test_hooks_come_after_the_receivers_of_the_signal(client, ms_identity_emulator, settings, listen):
     hooks(settings, after_registration=[FIRST], after_login=[SECOND])
     listen(signals.identity_registered, lambda **_: hook_functions.calls.append(("registered", {})))
@@ -127,6 +138,7 @@ def test_hooks_after_login_are_for_logins_alone(client, ms_identity_emulator, se
     assert called() == ["first"]
 
 
+@pytest.mark.kratos(86)
 @pytest.mark.parametrize(
     "path", ["tests.support.hook_functions.fail", "tests.support.hook_functions.absent", "nowhere.at.all"]
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import threading
 from contextlib import contextmanager
 
 import pytest
@@ -10,7 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import connections
 
 from django_ms_identity.models import Identity, SignIn, VerifiableAddress
-from tests.journeys.steps import code_of, page, rows
+from tests.journeys.steps import NOTHING, code_of, page, rows
 from tests.support import hook_functions
 from tests.support.builders import make_mapper, make_settings
 from tests.support.loopback import Handler, serve
@@ -72,6 +74,7 @@ def registered(settings, emulator, *answers, **config):
 # After a registration
 
 
+@pytest.mark.kratos(33)
 def test_web_hook_gets_the_registered_identity_and_no_secret(client, ms_identity_emulator, settings):
     with serve(reply()) as server:
         hooks(settings, after_registration=[web_hook(server.url), SESSION])
@@ -86,6 +89,26 @@ def test_web_hook_gets_the_registered_identity_and_no_secret(client, ms_identity
     assert "session" not in ctx
     assert "code=" not in received.body.decode()
     assert who(client) == WORK
+
+
+@pytest.mark.kratos(88)
+@pytest.mark.parametrize(
+    ("answer", "code", "status"),
+    [
+        (reply(status=500), "web_hook_failed", 502),
+        (Handler.hang_up, "web_hook_unreachable", 504),
+    ],
+)
+def test_a_web_hook_that_fails_leaves_the_identity_without_a_session(
+    client, ms_identity_emulator, settings, answer, code, status
+):
+    with serve(answer) as server:
+        hooks(settings, after_registration=[web_hook(server.url), FIRST, SESSION])
+        response = ms_identity_emulator.sign_in(client)
+
+    assert (code_of(response), response.status_code) == (code, status)
+    assert rows() == WITHOUT_SESSION
+    assert hook_functions.calls == []
 
 
 def test_web_hooks_and_functions_run_in_order(client, ms_identity_emulator, settings):
@@ -123,6 +146,17 @@ def test_no_transaction_is_open_while_a_web_hook_is_called(client, ms_identity_e
 # After a login
 
 
+@pytest.mark.kratos(33)
+def test_a_login_is_told_before_its_session(client, ms_identity_emulator, settings):
+    with registered(settings, ms_identity_emulator, reply()) as server:
+        response = ms_identity_emulator.sign_in(client)
+
+    assert response.status_code == 302
+    (received,) = server.received
+    assert json.loads(received.body)["flow"]["stage"] == "after_login"
+    assert who(client) == WORK
+
+
 def test_web_hook_after_login_is_not_called_for_a_registration(client, ms_identity_emulator, settings):
     with serve(reply()) as server:
         hooks(settings, after_login=[web_hook(server.url)])
@@ -157,6 +191,46 @@ def test_web_hook_refusal_messages_are_shown_escaped(client, ms_identity_emulato
     assert who(client) == b"nobody"
 
 
+@pytest.mark.kratos(88)
+def test_a_login_changes_nothing_whatever_the_web_hook_answers(client, ms_identity_emulator, settings):
+    answer = reply({"identity": {"traits": {"email": "planted@example.com"}}})
+    with registered(settings, ms_identity_emulator, answer, **PARSE):
+        before = Identity.objects.values().get()
+        ms_identity_emulator.sign_in(client)
+
+    assert Identity.objects.values().get() == before
+    assert who(client) == WORK
+
+
+@pytest.mark.kratos(88)
+@pytest.mark.parametrize("stage", ["after_registration", "after_login"])
+def test_a_web_hook_that_is_ignored_blocks_nobody(client, ms_identity_emulator, settings, caplog, stage):
+    asked, let_go = threading.Event(), threading.Event()
+
+    def answer(handler):
+        asked.set()
+        let_go.wait(10)
+        handler.reply(status=500)
+
+    with serve(answer) as server:
+        hooks(settings)
+        if stage == "after_login":
+            ms_identity_emulator.sign_in(Browser())
+        session = [SESSION] if stage == "after_registration" else []
+        hooks(settings, **{stage: [web_hook(server.url, **IGNORE), *session]})
+        response = ms_identity_emulator.sign_in(client)
+        assert asked.wait(10)
+        let_go.set()
+        threads = [it for it in threading.enumerate() if it.name == "ms_identity web hook crm"]
+        for thread in threads:
+            thread.join(10)
+
+    assert response.status_code == 302
+    assert who(client) == WORK
+    failed = [record for record in caplog.records if "web hook crm failed" in record.getMessage()]
+    assert [record.levelno for record in failed] == [logging.ERROR]
+
+
 # Before a registration
 
 
@@ -185,6 +259,7 @@ def test_a_web_hook_sees_the_identity_before_it_is_written(client, ms_identity_e
     assert who(client) == WORK
 
 
+@pytest.mark.kratos(88)
 def test_web_hook_answer_replaces_traits_and_metadata(client, ms_identity_emulator, settings):
     answer = identity(
         traits={"username": "ines", "team": "blue"}, metadata_public={"a": 1}, metadata_admin={"b": [2]}
@@ -220,6 +295,16 @@ def test_each_web_hook_sees_what_the_one_before_made(client, ms_identity_emulato
     assert [it["traits"] == {"a": 1} for it in seen] == [False, True, True]
     assert [it["metadata_admin"] for it in seen] == [{}, {}, {"b": 2}]
     assert rows()["SignIn"] == 1
+
+
+@pytest.mark.kratos(88)
+def test_a_web_hook_may_refuse_somebody_before_anything_is_written(client, ms_identity_emulator, settings):
+    with asked_first(settings, reply(refusal("You are not on the list."), status=422)):
+        response = ms_identity_emulator.sign_in(client)
+
+    assert (code_of(response), response.status_code) == ("web_hook_refused", 403)
+    assert "You are not on the list." in page(response)
+    assert rows() == NOTHING
 
 
 def test_web_hook_is_not_asked_about_known_people(ms_identity_emulator, settings):

@@ -116,6 +116,7 @@ def test_each_request_has_ids_of_its_own():
 # Templates that end otherwise
 
 
+@pytest.mark.kratos(88)
 @pytest.mark.parametrize("program", ["function(ctx) error 'cancel'", "function(ctx) { a: error 'cancel' }"])
 def test_a_template_can_cancel_the_request(program):
     with serve(ok) as server:

@@ -1,8 +1,6 @@
-"""What a sign-in changes of a known identity, and what it leaves; kratos.md 5.8 and section 9, rows 64-67."""
+"""What a sign-in changes of a known identity, and what it leaves."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -17,18 +15,16 @@ from django_ms_identity.exceptions import (
     TraitsInvalid,
     UserInvalid,
 )
-from django_ms_identity.identities.trait_updates import update_identity
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from tests.journeys.steps import statements, unquoted
 from tests.support.builders import (
     make_claims,
-    make_context,
     make_identity,
-    make_mapper,
-    make_provider,
     make_schema,
     make_settings,
 )
+
+from .updates import addresses, groups, program, stored_identity, update, updated
 
 pytestmark = pytest.mark.django_db
 
@@ -37,52 +33,11 @@ MANY = {"microsoft_tenant": "common"}
 WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
-def program(user=None, verified=(), **identity):
-    output = {
-        "identity": {
-            "traits": {},
-            "verified_addresses": [{"via": "email", "value": value} for value in verified],
-            **identity,
-        }
-    }
-    return json.dumps(output | ({} if user is None else {"user": user}))
-
-
-def updated(identity, mapper, *, claims=None, **provider):
-    """Sign the person in as far as the update goes, and read what is stored then."""
-    credential = Credential.objects.for_subject("microsoft", "subject").with_user().get()
-    made = make_provider(mapper_url=make_mapper(mapper), update_identity_on_login="automatic", **provider)
-    update_identity(make_context(made, claims), credential)
-    known = credential.identity
-    stored = Identity.objects.select_related("user").get(pk=identity.pk)
-    assert (known.traits, known.user.email) == (stored.traits, stored.user.email)
-    return stored
-
-
-def mapped_by(mapper):
-    return make_context(make_provider(mapper_url=make_mapper(mapper)))
-
-
-def stored_identity(**columns):
-    identity = make_identity()
-    for name, value in columns.items():
-        setattr(identity, name, value)
-    identity.save()
-    return identity
-
-
-def addresses(identity):
-    return sorted(identity.verifiable_addresses.values_list("value", flat=True))
-
-
-def groups(identity):
-    return sorted(identity.user.groups.values_list("name", flat=True))
-
-
 # Traits and metadata
 
 
-def test_traits_merge_and_an_omitted_one_stays():
+@pytest.mark.kratos(64, 66)
+def test_update_merges_traits_and_keeps_an_omitted_one():
     identity = stored_identity(traits={"kept": 1, "changed": "old", "deep": {"a": [1], "b": 2}})
 
     identity = updated(identity, program(traits={"changed": "", "deep": {"a": []}, "new": None}))
@@ -90,7 +45,8 @@ def test_traits_merge_and_an_omitted_one_stays():
     assert identity.traits == {"kept": 1, "changed": "", "deep": {"a": [], "b": 2}, "new": None}
 
 
-def test_metadata_that_the_mapper_leaves_out_stay():
+@pytest.mark.kratos(67)
+def test_update_keeps_metadata_that_the_mapper_leaves_out():
     identity = stored_identity(metadata_public={"a": 1}, metadata_admin={"b": 2})
 
     identity = updated(identity, program(traits={"new": 1}))
@@ -98,7 +54,8 @@ def test_metadata_that_the_mapper_leaves_out_stay():
     assert (identity.metadata_public, identity.metadata_admin) == ({"a": 1}, {"b": 2})
 
 
-def test_metadata_are_replaced_as_a_whole_and_an_empty_object_clears():
+@pytest.mark.kratos(64, 67)
+def test_update_replaces_metadata_as_a_whole_and_an_empty_object_clears():
     identity = stored_identity(traits={"a": 1}, metadata_public={"a": 1}, metadata_admin={"b": 2})
 
     identity = updated(identity, program(metadata_public={"c": 3}, metadata_admin={}))
@@ -107,7 +64,8 @@ def test_metadata_are_replaced_as_a_whole_and_an_empty_object_clears():
     assert identity.traits == {"a": 1}
 
 
-def test_the_mapper_sees_what_is_stored():
+@pytest.mark.kratos(67)
+def test_update_shows_the_mapper_what_is_stored():
     identity = stored_identity(
         traits={"a": 1}, metadata_public={"b": 2}, metadata_admin={"c": 3}, self_asserted=["a"]
     )
@@ -124,13 +82,14 @@ def test_the_mapper_sees_what_is_stored():
     }
 
 
-def test_a_boolean_that_becomes_a_number_is_a_change():
+def test_update_takes_a_boolean_that_becomes_a_number_for_a_change():
     identity = updated(stored_identity(traits={"a": True}), program(traits={"a": 1}))
 
     assert identity.traits["a"] is not True
 
 
-def test_credentials_are_untouched():
+@pytest.mark.kratos(67)
+def test_update_leaves_credentials_untouched():
     identity = make_identity()
     before = Credential.objects.values().get()
 
@@ -142,7 +101,8 @@ def test_credentials_are_untouched():
 # Written only when something changed
 
 
-def test_nothing_is_written_when_nothing_changed():
+@pytest.mark.kratos(64, 67)
+def test_update_writes_nothing_when_nothing_changed():
     identity = make_identity(
         email=EMAIL, first_name="Inès", is_staff=True, verified=(EMAIL, "second@contoso.example")
     )
@@ -166,7 +126,7 @@ def test_nothing_is_written_when_nothing_changed():
     assert identity.updated_at == before
 
 
-def test_without_addresses_and_groups_nothing_is_even_asked():
+def test_update_asks_nothing_without_addresses_and_groups():
     identity = stored_identity(traits={"a": 1})
 
     with statements() as gathered:
@@ -175,22 +135,22 @@ def test_without_addresses_and_groups_nothing_is_even_asked():
     assert len(gathered) == 2, gathered
 
 
-def test_somebody_without_groups_before_and_after_is_not_asked_for_them():
+def test_update_asks_for_no_groups_of_people_without_groups():
     with statements() as gathered:
         updated(make_identity(), program(user={"groups": []}))
 
     assert not [sql for sql in gathered if '"auth_group"' in sql]
 
 
-def test_updated_at_tells_of_a_change():
+def test_update_sets_updated_at():
     identity = make_identity()
     before = identity.updated_at
 
     assert updated(identity, program(traits={"a": 1})).updated_at > before
 
 
-def test_columns_that_did_not_change_are_not_written():
-    """Somebody else may be writing them."""
+def test_update_writes_no_column_that_did_not_change():
+    """Another request may be writing them."""
     identity = make_identity()
 
     with statements() as gathered:
@@ -203,19 +163,14 @@ def test_columns_that_did_not_change_are_not_written():
     assert "state =" not in written
 
 
-def test_what_another_request_wrote_meanwhile_stays(listen):
+def test_update_keeps_what_another_request_wrote_meanwhile(listen):
     """The lock is worth nothing unless the row is read again behind it."""
     identity = stored_identity(traits={"a": 1})
     credential = Credential.objects.with_user().get()
     Identity.objects.update(traits={"a": 1, "meanwhile": 2})
     get_user_model().objects.update(first_name="Meanwhile")
 
-    update_identity(
-        make_context(
-            make_provider(mapper_url=make_mapper(program(traits={"b": 3}, user={"last_name": "X"})))
-        ),
-        credential,
-    )
+    update(credential, program(traits={"b": 3}, user={"last_name": "X"}))
 
     identity.refresh_from_db()
     assert identity.traits == {"a": 1, "meanwhile": 2, "b": 3}
@@ -223,30 +178,38 @@ def test_what_another_request_wrote_meanwhile_stays(listen):
     assert get_user_model().objects.get().first_name == "Meanwhile"
 
 
-def test_what_another_request_wrote_meanwhile_is_held_against_the_schema_too(settings):
+@pytest.mark.kratos(67)
+def test_update_checks_the_schema_with_what_another_request_wrote(settings):
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=make_schema({}, maxProperties=2))
     identity = stored_identity(traits={"a": 1})
     credential = Credential.objects.with_user().get()
     Identity.objects.update(traits={"a": 1, "meanwhile": 2})
 
     with pytest.raises(TraitsInvalid):
-        update_identity(
-            make_context(make_provider(mapper_url=make_mapper(program(traits={"b": 3})))), credential
-        )
+        update(credential, program(traits={"b": 3}))
 
     identity.refresh_from_db()
     assert identity.traits == {"a": 1, "meanwhile": 2}
 
 
-def test_an_identity_that_was_deleted_meanwhile_is_refused():
+@pytest.mark.kratos(67)
+def test_update_refuses_traits_that_the_schema_refuses(settings):
+    settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=make_schema({"a": {"type": "integer"}}))
+    identity = stored_identity(traits={"a": 1})
+
+    with statements() as gathered, pytest.raises(TraitsInvalid):
+        updated(identity, program(traits={"a": "x"}))
+
+    assert not [sql for sql in gathered if sql.startswith(WRITES)]
+
+
+def test_update_refuses_an_identity_that_was_deleted_meanwhile():
     make_identity()
     credential = Credential.objects.with_user().get()
     get_user_model().objects.all().delete()
 
     with pytest.raises(IdentityInactive):
-        update_identity(
-            make_context(make_provider(mapper_url=make_mapper(program(traits={"a": 1})))), credential
-        )
+        update(credential, program(traits={"a": 1}))
 
     assert not Identity.objects.exists()
 
@@ -262,7 +225,7 @@ def test_an_identity_that_was_deleted_meanwhile_is_refused():
         (program(traits={"a": 2}, verified=["x" * 321]), MapperResultInvalid),
     ],
 )
-def test_a_mapper_that_fails_does_no_damage(mapper, refusal):
+def test_update_whose_mapper_fails_changes_nothing(mapper, refusal):
     identity = stored_identity(traits={"a": 1})
 
     with pytest.raises(refusal):
@@ -273,7 +236,7 @@ def test_a_mapper_that_fails_does_no_damage(mapper, refusal):
 
 
 @pytest.mark.parametrize("error", [DataError, IntegrityError])
-def test_what_the_database_refuses_is_undone_and_told(listen, error):
+def test_update_that_the_database_refuses_is_undone_and_told(listen, error):
     from django.db.models.signals import post_save
 
     identity = stored_identity(traits={"a": 1})
@@ -295,7 +258,7 @@ def test_what_the_database_refuses_is_undone_and_told(listen, error):
 # The Django user
 
 
-def test_names_follow_the_mapper():
+def test_update_lets_names_follow_the_mapper():
     identity = make_identity(first_name="Old", last_name="Old")
 
     identity = updated(identity, program(traits={"first_name": "New", "last_name": ""}))
@@ -303,7 +266,7 @@ def test_names_follow_the_mapper():
     assert (identity.user.first_name, identity.user.last_name) == ("New", "")
 
 
-def test_a_name_that_is_left_out_stays():
+def test_update_keeps_a_name_that_is_left_out():
     identity = make_identity(first_name="Old", last_name="Old")
 
     identity = updated(identity, program(traits={"last_name": "New"}))
@@ -312,13 +275,13 @@ def test_a_name_that_is_left_out_stays():
 
 
 @pytest.mark.parametrize("mapper", [{"traits": {"username": "new"}}, {"user": {"username": "new"}}])
-def test_nobody_is_renamed(mapper):
+def test_update_keeps_the_username(mapper):
     identity = make_identity(username="old")
 
     assert updated(identity, program(**mapper)).user.get_username() == "old"
 
 
-def test_what_no_mapper_may_set_stays():
+def test_update_keeps_what_no_mapper_may_set():
     identity = make_identity()
     before = get_user_model().objects.values().get()
 
@@ -330,7 +293,7 @@ def test_what_no_mapper_may_set_stays():
 
 
 @pytest.mark.parametrize(("wanted", "expected"), [(False, False), (True, True), (None, True)])
-def test_a_privilege_goes_only_when_the_mapper_says_so(wanted, expected):
+def test_update_takes_a_privilege_only_when_the_mapper_says_so(wanted, expected):
     identity = make_identity(is_staff=True, is_superuser=True)
     user = {} if wanted is None else {"is_staff": wanted, "is_superuser": wanted}
 
@@ -339,7 +302,7 @@ def test_a_privilege_goes_only_when_the_mapper_says_so(wanted, expected):
     assert (identity.user.is_staff, identity.user.is_superuser) == (expected, expected)
 
 
-def test_people_of_any_tenant_get_and_lose_no_privileges_and_no_groups():
+def test_update_gives_and_takes_no_privileges_of_any_tenants_people():
     for name in ("held", "new"):
         Group.objects.create(name=name)
     identity = stored_identity(granted_groups=["held"])
@@ -352,7 +315,7 @@ def test_people_of_any_tenant_get_and_lose_no_privileges_and_no_groups():
     assert groups(identity) == ["held"]
 
 
-def test_guests_get_no_privileges():
+def test_update_gives_guests_no_privileges():
     identity = updated(make_identity(), program(user={"is_staff": True}), claims=make_claims(acct=1))
 
     assert not identity.user.is_staff
@@ -361,13 +324,13 @@ def test_guests_get_no_privileges():
 # E-mail
 
 
-def test_a_trusted_address_replaces_one_that_is_not_vouched_for_any_more():
+def test_update_replaces_the_users_address_by_a_trusted_one():
     identity = make_identity(email="old@contoso.example")
 
     assert updated(identity, program(traits={"email": EMAIL})).user.email == EMAIL
 
 
-def test_an_address_that_nobody_vouches_for_does_not_reach_the_user():
+def test_update_gives_the_user_no_untrusted_address():
     identity = make_identity(email="old@contoso.example")
 
     identity = updated(identity, program(traits={"email": EMAIL}, user={"email": EMAIL}), **MANY)
@@ -376,7 +339,7 @@ def test_an_address_that_nobody_vouches_for_does_not_reach_the_user():
     assert identity.traits == {"email": EMAIL}
 
 
-def test_an_address_that_is_still_vouched_for_stays_though_another_comes_first():
+def test_update_keeps_an_address_that_is_still_trusted():
     identity = make_identity(email=EMAIL)
 
     identity = updated(identity, program(verified=["first@contoso.example", EMAIL]))
@@ -384,14 +347,14 @@ def test_an_address_that_is_still_vouched_for_stays_though_another_comes_first()
     assert identity.user.email == EMAIL
 
 
-def test_no_address_takes_none_away():
+def test_update_without_an_address_keeps_the_users():
     identity = make_identity(email=EMAIL)
 
     assert updated(identity, program(user={"email": ""})).user.email == EMAIL
 
 
 @pytest.mark.parametrize("how", ["user field", "verified here"])
-def test_an_address_of_another_user_is_left_out_with_a_warning(how, caplog):
+def test_update_leaves_out_an_address_of_another_user_with_a_warning(how, caplog):
     other = {"email": EMAIL.upper()} if how == "user field" else {"verified": (EMAIL,)}
     make_identity(subject="other", **other)
     identity = make_identity(email="old@contoso.example")
@@ -404,7 +367,7 @@ def test_an_address_of_another_user_is_left_out_with_a_warning(how, caplog):
     assert EMAIL not in caplog.text
 
 
-def test_what_the_visitor_typed_does_not_become_the_users_address():
+def test_update_gives_the_user_no_typed_address():
     identity = stored_identity(traits={"email": "typed@elsewhere.example"}, self_asserted=["email"])
 
     identity = updated(identity, "{identity: {traits: std.extVar('identity').traits {more: 1}}}")
@@ -413,106 +376,11 @@ def test_what_the_visitor_typed_does_not_become_the_users_address():
     assert identity.traits["more"] == 1
 
 
-RELAYING = (
-    "local email = std.extVar('identity').traits.email;"
-    "{identity: {traits: {}, verified_addresses: [{via: 'email', value: email}]}}"
-)
-
-
-@pytest.mark.parametrize(
-    ("provider", "claims"),
-    [
-        pytest.param(MANY, {"email": "ceo@victim.example"}, id="another tenant says it too"),
-        pytest.param({}, {"email": "ceo@victim.example", "acct": 1}, id="a guest's tenant says it too"),
-        pytest.param({}, {"email": "ceo@victim.example", "xms_edov": False}, id="Microsoft denies it"),
-        pytest.param({}, {}, id="nobody says it"),
-    ],
-)
-def test_what_the_visitor_typed_is_not_verified_by_a_mapper_that_hands_it_on(provider, claims):
-    identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
-
-    identity = updated(identity, RELAYING, claims=make_claims(**claims), **provider)
-
-    assert addresses(identity) == []
-    assert identity.user.email == ""
-
-
-def test_what_the_visitor_typed_is_not_verified_by_a_claim_that_happens_to_hold_it():
-    """A display name is the person's own choice; only what the mapper makes of the claims alone counts."""
-    identity = stored_identity(traits={"email": "ceo@victim.example"}, self_asserted=["email"])
-
-    identity = updated(identity, RELAYING, claims=make_claims(name="ceo@victim.example"))
-
-    assert addresses(identity) == []
-
-
-FALLING_BACK = (
-    "local claims = std.extVar('claims'), stored = std.extVar('identity');"
-    "local email = std.get(claims, 'email', std.get(stored.traits, 'contact_email', ''));"
-    "{identity: {traits: {email: email}, verified_addresses: [{via: 'email', value: email}]},"
-    " user: {email: email}}"
-)
-
-
-@pytest.mark.parametrize("self_asserted", [["contact_email"], []], ids=["typed", "imported or hooked"])
-def test_a_stored_trait_that_a_mapper_hands_back_is_not_trusted(self_asserted):
-    identity = stored_identity(traits={"contact_email": "ceo@victim.example"}, self_asserted=self_asserted)
-
-    identity = updated(identity, FALLING_BACK)
-
-    assert (addresses(identity), identity.user.email) == ([], "")
-
-
-def test_stored_metadata_that_a_mapper_hands_back_is_not_trusted():
-    identity = stored_identity(metadata_admin={"email": "ceo@victim.example"})
-
-    identity = updated(identity, "{identity: {traits: {email: std.extVar('identity').metadata_admin.email}}}")
-
-    assert identity.user.email == ""
-
-
-def test_an_address_that_folds_into_another_is_not_granted():
-    identity = stored_identity(traits={"contact_email": "v\u0130ctim@contoso.example"})
-
-    identity = updated(identity, FALLING_BACK)
-
-    assert (addresses(identity), identity.user.email) == ([], "")
-
-
-def test_a_verified_address_that_a_mapper_hands_back_stays_trusted():
-    identity = make_identity(verified=(EMAIL,))
-    Identity.objects.update(traits={"contact_email": EMAIL})
-
-    identity = updated(identity, FALLING_BACK)
-
-    assert identity.user.email == EMAIL
-
-
-def test_an_address_that_the_claims_name_is_trusted_beside_stored_ones():
-    identity = stored_identity(traits={"contact_email": "ceo@victim.example"})
-
-    identity = updated(identity, FALLING_BACK, claims=make_claims(email=EMAIL))
-
-    assert (addresses(identity), identity.user.email) == ([EMAIL], EMAIL)
-
-
-def test_a_stored_trait_that_a_mapper_hands_back_grants_no_privilege():
-    Group.objects.create(name="staff")
-    identity = stored_identity(traits={"role": "staff"}, self_asserted=["role"])
-
-    identity = updated(
-        identity,
-        "local role = std.get(std.extVar('identity').traits, 'role', '');"
-        "{identity: {traits: {}}, user: {is_staff: role == 'staff', groups: [role]}}",
-    )
-
-    assert (identity.user.is_staff, groups(identity)) == (False, [])
-
-
 # Verified addresses
 
 
-def test_verified_addresses_are_added_once_per_value_and_never_removed():
+@pytest.mark.kratos(67)
+def test_update_adds_verified_addresses_once_and_removes_none():
     identity = make_identity(verified=("old@contoso.example",))
     before = VerifiableAddress.objects.get().verified_at
 
@@ -524,100 +392,23 @@ def test_verified_addresses_are_added_once_per_value_and_never_removed():
     assert VerifiableAddress.objects.get(value="old@contoso.example").verified_at == before
 
 
-def test_only_an_email_address_is_one_persons_alone():
+def test_update_lets_people_share_what_is_no_email_address():
     make_identity(subject="other", email=EMAIL)
     mapper = f"{{identity: {{traits: {{}}, verified_addresses: [{{via: 'chat', value: '{EMAIL}'}}]}}}}"
 
     assert addresses(updated(make_identity(), mapper)) == [EMAIL]
 
 
-def test_the_persons_own_verified_address_can_become_the_users():
+def test_update_may_give_the_user_their_verified_address():
     identity = make_identity(verified=(EMAIL,))
 
     assert updated(identity, program(verified=[EMAIL])).user.email == EMAIL
 
 
-def test_the_users_own_address_can_be_verified():
+def test_update_may_verify_the_users_own_address():
     identity = make_identity(email=EMAIL)
 
     assert addresses(updated(identity, program(verified=[EMAIL]))) == [EMAIL]
-
-
-# Groups
-
-
-@pytest.fixture
-def three_groups():
-    return [Group.objects.create(name=name) for name in ("by hand", "first", "second")]
-
-
-def test_groups_are_joined_and_left_as_the_mapper_says(three_groups):
-    identity = make_identity()
-    identity.user.groups.add(three_groups[0])
-
-    identity = updated(identity, program(user={"groups": ["first", "unknown"]}))
-    assert (groups(identity), identity.granted_groups) == (["by hand", "first"], ["first"])
-
-    identity = updated(identity, program(user={"groups": ["second"]}))
-    assert (groups(identity), identity.granted_groups) == (["by hand", "second"], ["second"])
-
-    identity = updated(identity, program(user={"groups": []}))
-    assert (groups(identity), identity.granted_groups) == (["by hand"], [])
-    assert Group.objects.count() == 3
-
-
-def test_groups_are_made_where_the_settings_say_so(settings):
-    settings.MS_IDENTITY = make_settings(CREATE_GROUPS=True)
-    identity = stored_identity()
-
-    identity = updated(identity, program(user={"groups": ["new", "", "x" * 151]}))
-    assert (groups(identity), identity.granted_groups) == (["new"], ["new"])
-
-    identity = updated(identity, program(user={"groups": []}))
-    assert (groups(identity), identity.granted_groups) == ([], [])
-    assert Group.objects.filter(name="new").exists()
-
-
-def test_a_group_that_was_given_by_hand_stays_though_the_mapper_listed_it(three_groups):
-    identity = make_identity()
-    identity.user.groups.add(three_groups[0])
-
-    identity = updated(identity, program(user={"groups": ["by hand"]}))
-    identity = updated(identity, program(user={"groups": []}))
-
-    assert groups(identity) == ["by hand"]
-
-
-@pytest.mark.parametrize("user", [None, {}, {"first_name": "New"}])
-def test_groups_stay_when_the_mapper_says_nothing_of_them(three_groups, user):
-    identity = stored_identity(granted_groups=["first"])
-    identity.user.groups.add(three_groups[1])
-
-    identity = updated(identity, program(user=user, traits={"a": 1}))
-
-    assert (groups(identity), identity.granted_groups) == (["first"], ["first"])
-
-
-@pytest.mark.parametrize(
-    "overage", [{"_claim_names": {"groups": "src1"}}, {"hasgroups": True}, {"hasgroups": "true"}]
-)
-def test_overage_leaves_groups_as_they_are_with_a_warning(three_groups, overage, caplog):
-    identity = stored_identity(granted_groups=["first"])
-    identity.user.groups.add(three_groups[1])
-
-    identity = updated(
-        identity, program(user={"groups": ["second"], "first_name": "New"}), claims=make_claims(**overage)
-    )
-
-    assert (groups(identity), identity.user.first_name) == (["first"], "New")
-    assert "overage" in caplog.text
-
-
-@pytest.mark.parametrize("claims", [{"_claim_names": {"roles": "src1"}}, {"hasgroups": False}])
-def test_groups_that_fit_into_the_token_are_followed(three_groups, claims):
-    identity = updated(make_identity(), program(user={"groups": ["first"]}), claims=make_claims(**claims))
-
-    assert groups(identity) == ["first"]
 
 
 # The signal
@@ -638,19 +429,14 @@ def heard(listen):
         program(metadata_admin={"a": 2}),
     ],
 )
-def test_changed_traits_or_metadata_are_heard_with_the_new_identity(mapper, heard):
+def test_update_signal_has_the_new_identity(mapper, heard):
     identity = stored_identity(traits={"a": 1})
 
     updated(identity, mapper)
 
     (arguments,) = heard
-    assert set(arguments) - {"signal"} == {
-        "sender",
-        "request",
-        "provider",
-        "identity",
-        "credential",
-        "claims",
+    assert set(arguments) == {
+        *["signal", "sender", "request", "provider", "identity", "credential", "claims"]
     }
     assert arguments["sender"] is Identity
     assert {"a": 2} in (
@@ -663,13 +449,13 @@ def test_changed_traits_or_metadata_are_heard_with_the_new_identity(mapper, hear
 @pytest.mark.parametrize(
     "mapper", [program(traits={"a": 1}), program(user={"first_name": "New"}, verified=[EMAIL])]
 )
-def test_other_changes_and_none_are_not_heard(mapper, heard):
+def test_update_signal_is_for_traits_and_metadata_alone(mapper, heard):
     updated(stored_identity(traits={"a": 1}), mapper)
 
     assert heard == []
 
 
-def test_a_receiver_that_fails_harms_nobody(listen):
+def test_update_signal_receiver_that_fails_is_passed_over(listen):
     def fail(**_):
         raise RuntimeError("the project's own")
 

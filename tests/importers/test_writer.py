@@ -269,6 +269,7 @@ def test_import_skips_verified_address_of_another_identity():
     assert take_one(exported()).reason == Skip.ACCOUNT_EXISTS
 
 
+@pytest.mark.kratos(63)
 @pytest.mark.parametrize(
     ("identifier", "entry", "changes", "reason"),
     [

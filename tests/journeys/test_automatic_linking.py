@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.support.web import Browser
 
-from .steps import pick
+from .steps import SECOND, pick
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +20,6 @@ BELIEVES = make_mapper("""
     local email = std.extVar('claims').email;
     {identity: {traits: {}, verified_addresses: [{via: 'email', value: email}]}}
 """)
-SECOND = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
 AUTOMATIC = {"account_linking_mode": "automatic", "auto_link_domains": ["Contoso.example"]}
 
 
@@ -30,7 +30,7 @@ def _automatic(settings):
 
 @pytest.fixture
 def provisioned():
-    """Somebody whom an operator made, and who has never been here."""
+    """A user whom an operator made, and who has never signed in."""
     user = get_user_model().objects.create_user("ines", email=EMAIL)
     assert not user.has_usable_password()
     return user
@@ -40,7 +40,8 @@ def arrive(client, emulator, persona="work"):
     return pick(client, emulator, persona).send(client).headers["Location"]
 
 
-def test_who_was_provisioned_and_never_here_is_linked_at_once(client, ms_identity_emulator, provisioned):
+@pytest.mark.kratos(62)
+def test_linking_at_once_of_a_provisioned_user(client, ms_identity_emulator, provisioned):
     assert arrive(client, ms_identity_emulator) == "/home/"
 
     assert client.get("/home/").content == b"ines"
@@ -50,7 +51,7 @@ def test_who_was_provisioned_and_never_here_is_linked_at_once(client, ms_identit
     assert Identity.objects.count() == 1
 
 
-def test_who_has_the_address_verified_here_is_linked_at_once(client, ms_identity_emulator):
+def test_linking_at_once_by_a_verified_address(client, ms_identity_emulator):
     identity = make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
     get_user_model().objects.update(last_login=timezone.now())
 
@@ -68,7 +69,7 @@ def test_who_has_the_address_verified_here_is_linked_at_once(client, ms_identity
     ],
 )
 @pytest.mark.parametrize("hooks", [[{"hook": "session"}], []], ids=["with a session", "without one"])
-def test_nobody_is_linked_at_once_to_who_has_an_account_that_may_be_anybodys(
+def test_linking_at_once_needs_accounts_of_single_tenants_alone(
     client, ms_identity_emulator, settings, provider, place, hooks
 ):
     """By another one a careless mapper lets a squatter in, who waits here for the owner of the address."""
@@ -87,7 +88,7 @@ def test_nobody_is_linked_at_once_to_who_has_an_account_that_may_be_anybodys(
     assert Credential.objects.count() == (2 if place == "/home/" else 1)
 
 
-def test_the_persons_other_sessions_end(client, ms_identity_emulator):
+def test_linking_at_once_ends_the_persons_other_sessions(client, ms_identity_emulator):
     elsewhere = Browser()
     ms_identity_emulator.sign_in(elsewhere, provider="second")
     assert elsewhere.get("/home/").content == EMAIL.encode()
@@ -99,6 +100,7 @@ def test_the_persons_other_sessions_end(client, ms_identity_emulator):
     assert (ended.ended_at is None, current.ended_at is None) == (False, True)
 
 
+@pytest.mark.kratos(62)
 @pytest.mark.parametrize(
     "provider",
     [
@@ -109,7 +111,9 @@ def test_the_persons_other_sessions_end(client, ms_identity_emulator):
         pytest.param({"microsoft_tenant": "organizations"}, id="more than one tenant"),
     ],
 )
-def test_the_provider_must_allow_it(client, ms_identity_emulator, settings, provisioned, provider):
+def test_linking_at_once_needs_a_provider_that_allows_it(
+    client, ms_identity_emulator, settings, provisioned, provider
+):
     settings.MS_IDENTITY = make_settings(AUTOMATIC | provider)
 
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
@@ -118,7 +122,7 @@ def test_the_provider_must_allow_it(client, ms_identity_emulator, settings, prov
 
 
 @pytest.mark.parametrize("claims", [{"xms_edov": False}, {"xms_edov": 0}, {"xms_edov": "false"}])
-def test_an_address_that_microsoft_does_not_vouch_for_is_not_enough(
+def test_linking_at_once_needs_an_address_that_microsoft_does_not_deny(
     client, ms_identity_emulator, provisioned, claims
 ):
     ms_identity_emulator.persona("work", claims=claims)
@@ -133,7 +137,7 @@ def test_an_address_that_microsoft_does_not_vouch_for_is_not_enough(
         pytest.param({"idp": "https://sts.windows.net/11111111-0000-4000-8000-000000000000/"}, id="idp"),
     ],
 )
-def test_a_guest_is_never_linked_at_once(client, ms_identity_emulator, settings, provisioned, claims):
+def test_linking_at_once_is_not_for_guests(client, ms_identity_emulator, settings, provisioned, claims):
     ms_identity_emulator.persona("work", claims=claims)
 
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
@@ -141,35 +145,77 @@ def test_a_guest_is_never_linked_at_once(client, ms_identity_emulator, settings,
     assert Credential.objects.count() == 0
 
 
-def staff(user):
-    user.is_staff = True
-
-
-def superuser(user):
-    user.is_superuser = True
-
-
-def inactive(user):
-    user.is_active = False
-
-
-def was_here(user):
-    user.last_login = timezone.now()
-
-
-def has_password(user):
-    """A squatter can register any address, and wait."""
-    user.set_password("pw")
-
-
-@pytest.mark.parametrize("change", [staff, superuser, inactive, was_here, has_password])
-def test_the_user_must_fit(client, ms_identity_emulator, provisioned, change):
-    change(provisioned)
-    provisioned.save()
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"is_staff": True}, id="staff"),
+        pytest.param({"is_superuser": True}, id="superuser"),
+        pytest.param({"is_active": False}, id="inactive"),
+        pytest.param({"last_login": timezone.now()}, id="was here"),
+        # A squatter can register any address, and wait.
+        pytest.param({"password": make_password("pw")}, id="has a password"),
+    ],
+)
+def test_linking_at_once_is_not_for_a_user_who_was_not_just_provisioned(
+    client, ms_identity_emulator, provisioned, changes
+):
+    get_user_model().objects.update(**changes)
 
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
     assert Credential.objects.count() == 0
+
+
+def never_used():
+    make_identity(username="ines", provider="second", subject="x", email=EMAIL)
+
+
+def address_of_the_user_model_alone():
+    make_identity(username="ines", provider="second", subject="x", email=EMAIL, last_login=timezone.now())
+
+
+def address_that_is_not_verified():
+    address_of_the_user_model_alone()
+    VerifiableAddress.objects.create(
+        identity=Identity.objects.get(), via="email", value=EMAIL, normalised=EMAIL
+    )
+
+
+def two_users():
+    for name, email in (("ines", EMAIL), ("ines2", EMAIL.upper())):
+        get_user_model().objects.create_user(name, email=email)
+
+
+def another_credential_of_this_provider():
+    """Make the address a recycled one: the new colleague must not get the old one's account."""
+    make_identity(username="ines", subject="the colleague before", verified=(EMAIL,))
+
+
+def inactive_identity():
+    make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
+    Identity.objects.update(state=Identity.State.INACTIVE)
+
+
+@pytest.mark.parametrize(
+    "make_owner",
+    [
+        never_used,
+        address_of_the_user_model_alone,
+        address_that_is_not_verified,
+        two_users,
+        another_credential_of_this_provider,
+        inactive_identity,
+    ],
+)
+def test_linking_at_once_is_not_for_an_owner_who_may_be_another_person(
+    client, ms_identity_emulator, make_owner
+):
+    make_owner()
+    before = Credential.objects.count()
+
+    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
+
+    assert Credential.objects.count() == before
 
 
 @pytest.mark.parametrize(
@@ -183,14 +229,16 @@ def test_the_user_must_fit(client, ms_identity_emulator, provisioned, change):
         pytest.param("\u212aim@contoso.example", "kim@contoso.example", id="Kelvin sign here"),
     ],
 )
-@pytest.mark.parametrize("verified", [False, True])
-def test_an_address_that_only_folds_to_the_same_may_be_another_mailbox(
-    client, ms_identity_emulator, stored, said, verified
+@pytest.mark.parametrize("accounts", [None, 1, 0])
+def test_linking_at_once_is_not_by_an_address_that_only_folds_to_the_same(
+    client, ms_identity_emulator, stored, said, accounts
 ):
-    if verified:
-        make_identity(username="ines", provider="second", subject="x", verified=(stored,), email=stored)
-    else:
+    if accounts is None:
         get_user_model().objects.create_user("ines", email=stored)
+    else:
+        make_identity(username="ines", provider="second", subject="x", verified=(stored,), email=stored)
+        if not accounts:
+            Credential.objects.all().delete()
     ms_identity_emulator.persona("work", email=said)
 
     assert arrive(client, ms_identity_emulator) != "/ms/complete/"
@@ -199,17 +247,15 @@ def test_an_address_that_only_folds_to_the_same_may_be_another_mailbox(
     assert not Credential.objects.filter(provider="microsoft", identity__user__username="ines").exists()
 
 
-def test_a_look_alike_that_is_verified_is_not_made_up_for_by_another_address(client, ms_identity_emulator):
-    verified = ("\u212aim@contoso.example",)
-    make_identity(
-        username="ines", provider="second", subject="x", verified=verified, email="other@contoso.example"
-    )
+def test_linking_at_once_is_not_by_a_look_alike_beside_another_address(client, ms_identity_emulator):
+    make_identity(verified=("\u212aim@contoso.example",), email="other@contoso.example")
+    Credential.objects.all().delete()
     ms_identity_emulator.persona("work", email="kim@contoso.example")
 
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
 
-def test_a_mapper_may_take_the_address_from_any_claim(client, ms_identity_emulator, settings, provisioned):
+def test_linking_at_once_by_an_address_of_any_claim(client, ms_identity_emulator, settings, provisioned):
     program = "{identity: {traits: {email: std.extVar('claims').raw_claims.verified_primary_email[0]}}}"
     settings.MS_IDENTITY = make_settings(AUTOMATIC | {"mapper_url": make_mapper(program)})
     ms_identity_emulator.persona(
@@ -220,7 +266,7 @@ def test_a_mapper_may_take_the_address_from_any_claim(client, ms_identity_emulat
     assert client.get("/home/").content == b"ines"
 
 
-def test_what_a_mapper_spells_otherwise_than_microsoft_may_be_another_mailbox(
+def test_linking_at_once_is_not_by_an_address_that_the_mapper_spells_otherwise(
     client, ms_identity_emulator, settings
 ):
     program = "{identity: {traits: {email: '\\u212aim@contoso.example'}}}"
@@ -231,7 +277,7 @@ def test_what_a_mapper_spells_otherwise_than_microsoft_may_be_another_mailbox(
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
 
-def test_who_has_an_identity_is_linked_whatever_the_new_account_lacks(client, ms_identity_emulator, settings):
+def test_linking_at_once_to_an_identity_asks_for_no_traits(client, ms_identity_emulator, settings):
     """The traits of the identity stay, so nothing has to be asked for."""
     schema = make_schema({"team": {"type": "string"}}, required=["team"])
     settings.MS_IDENTITY = make_settings(AUTOMATIC, SECOND, IDENTITY_SCHEMA_URL=schema)
@@ -242,50 +288,7 @@ def test_who_has_an_identity_is_linked_whatever_the_new_account_lacks(client, ms
     assert identity.credentials.count() == 2
 
 
-def test_an_account_that_was_never_used_is_somebodys_all_the_same(client, ms_identity_emulator):
-    identity = make_identity(username="ines", provider="second", subject="x", email=EMAIL)
-    assert identity.user.last_login is None
-
-    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
-
-
-def test_two_users_with_the_address_are_too_many(client, ms_identity_emulator, provisioned):
-    get_user_model().objects.create_user("ines2", email=EMAIL.upper())
-
-    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
-
-
-def test_who_has_a_credential_of_this_provider_is_not_linked(client, ms_identity_emulator):
-    """A recycled address: the new colleague must not get the old one's account."""
-    make_identity(username="ines", subject="the colleague before", verified=(EMAIL,))
-
-    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
-
-
-def test_an_inactive_identity_is_not_linked(client, ms_identity_emulator):
-    make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
-    Identity.objects.update(state=Identity.State.INACTIVE)
-
-    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
-
-
-def test_an_address_that_only_the_user_model_has_is_not_verified_here(client, ms_identity_emulator):
-    identity = make_identity(username="ines", provider="second", subject="x")
-    get_user_model().objects.update(email=EMAIL, last_login=timezone.now())
-
-    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
-    assert identity.credentials.count() == 1
-
-
-def test_an_address_that_nobody_verified_is_not_enough(client, ms_identity_emulator):
-    identity = make_identity(username="ines", provider="second", subject="x")
-    get_user_model().objects.update(email=EMAIL, last_login=timezone.now())
-    VerifiableAddress.objects.create(identity=identity, via="email", value=EMAIL, normalised=EMAIL)
-
-    assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
-
-
-def test_who_would_have_to_be_asked_for_traits_confirms_first(
+def test_linking_at_once_is_not_for_a_user_who_must_be_asked_for_traits(
     client, ms_identity_emulator, settings, provisioned
 ):
     schema = make_schema({"team": {"type": "string"}}, required=["team"])

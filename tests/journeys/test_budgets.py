@@ -34,7 +34,7 @@ def paths(requests):
 
 @pytest.fixture
 def known(ms_identity_emulator):
-    """Somebody who has signed in before; the process is warm."""
+    """A person who has signed in before; the process is warm."""
     ms_identity_emulator.sign_in(Browser())
     return ms_identity_emulator
 
@@ -48,20 +48,20 @@ def test_start_asks_neither_the_database_nor_microsoft(client, ms_identity_emula
     assert ms_identity_emulator.requests == []
 
 
-def test_a_known_person_in_a_fresh_browser(client, known):
+def test_budget_of_a_known_person_in_a_fresh_browser(client, known):
     gathered, requests = costs(client, known)
 
     assert len(gathered) == 6, gathered
     assert paths(requests) == ["/oauth2/v2.0/token"]
 
 
-def test_a_known_person_with_a_stale_session_cookie(client, known):
+def test_budget_of_a_known_person_with_a_stale_session_cookie(client, known):
     gathered, _ = costs(client, known, cookies={"sessionid": "0123456789abcdefghijklmnopqrstuv"})
 
     assert len(gathered) == 7, gathered
 
 
-def test_a_known_person_with_an_anonymous_session(client, known):
+def test_budget_of_a_known_person_with_an_anonymous_session(client, known):
     session = client.session
     session["cart"] = ["bread"]
     session.save()
@@ -72,7 +72,7 @@ def test_a_known_person_with_an_anonymous_session(client, known):
     assert client.session["cart"] == ["bread"]
 
 
-def test_a_known_person_with_another_users_session(client, known):
+def test_budget_of_a_known_person_with_another_users_session(client, known):
     """Two more than for an anonymous session: who signs out (for the signal), and when (for the audit)."""
     known.sign_in(client, "admin")
 
@@ -81,7 +81,7 @@ def test_a_known_person_with_another_users_session(client, known):
     assert len(gathered) == 11, gathered
 
 
-def test_a_known_person_with_cache_sessions(client, known, settings):
+def test_budget_of_a_known_person_with_cache_sessions(client, known, settings):
     settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 
     gathered, _ = costs(client, known)
@@ -89,14 +89,14 @@ def test_a_known_person_with_cache_sessions(client, known, settings):
     assert len(gathered) == 3, gathered
 
 
-def test_a_new_person(client, known):
+def test_budget_of_a_new_person(client, known):
     gathered, requests = costs(client, known, "admin")
 
     assert len(gathered) == 6 + 6, gathered
     assert paths(requests) == ["/oauth2/v2.0/token"]
 
 
-def test_a_new_person_with_groups(client, known, settings):
+def test_budget_of_a_new_person_with_groups(client, known, settings):
     settings.MS_IDENTITY = make_settings({"mapper_url": GROUPS})
     staff = Group.objects.create(name="staff")
 

@@ -1,8 +1,6 @@
-"""Somebody new has the address of somebody who is here: nothing is linked without a confirmation."""
+"""A new person has the address of an existing account: nothing is linked without a confirmation."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -14,7 +12,7 @@ from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAd
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.support.web import Browser
 
-from .steps import code_of, page, pick
+from .steps import SECOND, asked, code_of, page, pick, sign_in_locally, who
 
 pytestmark = pytest.mark.django_db
 
@@ -31,10 +29,6 @@ def meet(client, emulator, persona="work", **query):
     response = pick(client, emulator, persona, **query).send(client)
     assert response.headers["Location"] == URL
     return response
-
-
-def sign_in_locally(client, username="ines"):
-    assert client.login(username=username, password="pw")
 
 
 def confirm(client):
@@ -59,20 +53,15 @@ def give_password(user, **fields):
     user.save()
 
 
-def who(client):
-    return client.get("/home/").content.decode()
-
-
 # The whole way
 
 
-def test_the_accounts_are_connected_after_a_sign_in_and_a_confirmation(
-    client, ms_identity_emulator, local, listen
-):
+@pytest.mark.kratos(58)
+def test_confirming_a_link_connects_the_accounts(client, ms_identity_emulator, local, listen):
     heard = []
     listen(signals.credential_linked, lambda identity, credential, **_: heard.append((identity, credential)))
     meet(client, ms_identity_emulator, next="/home/?a=1")
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     response = confirm(client)
 
@@ -88,18 +77,19 @@ def test_the_accounts_are_connected_after_a_sign_in_and_a_confirmation(
     assert who(visitor) == "ines"
 
 
-def test_signing_in_never_connects_by_itself(client, ms_identity_emulator, local):
+@pytest.mark.kratos(58, 87)
+def test_signing_in_without_the_confirmation_links_nothing(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     client.get(URL)
 
     assert Credential.objects.count() == 0
     assert Identity.objects.count() == 0
 
 
-def test_both_accounts_are_shown_before_the_confirmation(client, ms_identity_emulator, local):
+def test_the_confirmation_page_shows_both_accounts(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     shown = page(client.get(URL))
 
@@ -107,7 +97,10 @@ def test_both_accounts_are_shown_before_the_confirmation(client, ms_identity_emu
         assert text in shown
 
 
-def test_before_the_sign_in_nothing_of_the_existing_account_is_shown(client, ms_identity_emulator, settings):
+@pytest.mark.kratos(50, 87)
+def test_the_confirmation_page_shows_nothing_of_the_account_before_its_sign_in(
+    client, ms_identity_emulator, settings
+):
     get_user_model().objects.create_user("secret-name", email=EMAIL, first_name="Hidden")
     settings.LOGIN_URL = "/accounts/login/"
     meet(client, ms_identity_emulator)
@@ -122,22 +115,49 @@ def test_before_the_sign_in_nothing_of_the_existing_account_is_shown(client, ms_
     assert "Ask the people who run this site to set a password" in page(shown)
 
 
-def test_it_works_while_registration_is_off(client, ms_identity_emulator, settings, local):
+@pytest.mark.kratos(51)
+def test_the_confirmation_page_does_not_hint_at_the_providers_of_the_account(
+    client, ms_identity_emulator, settings
+):
+    settings.MS_IDENTITY = make_settings({}, SECOND)
+    make_identity(username="ines", provider="second", subject="x", verified=(EMAIL,))
+    meet(client, ms_identity_emulator)
+
+    shown = page(client.get(URL))
+
+    assert EMAIL in shown
+    assert "Elsewhere" not in shown
+    assert "/ms/start/second/" not in shown
+
+
+@pytest.mark.kratos(56)
+def test_a_collision_keeps_no_authorization_code(client, ms_identity_emulator, local):
+    callback = pick(client, ms_identity_emulator)
+
+    response = callback.send(client)
+
+    assert response.headers["Location"] == URL
+    code = asked(callback.url)["code"]
+    assert code not in page(client.get(URL)) + str(response.cookies) + str(dict(client.session))
+
+
+@pytest.mark.kratos(60)
+def test_a_link_can_be_confirmed_while_registration_is_off(client, ms_identity_emulator, settings, local):
     settings.MS_IDENTITY = make_settings(REGISTRATION_ENABLED=False)
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
     assert Credential.objects.get().identity.user == local
 
 
-def test_the_existing_identity_keeps_its_traits(client, ms_identity_emulator):
+def test_a_confirmed_link_keeps_the_traits_of_the_identity(client, ms_identity_emulator):
     identity = make_identity(username="ines", subject="older", provider="second")
     give_password(identity.user, email=EMAIL)
     Identity.objects.update(traits={"mine": True})
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
@@ -145,9 +165,9 @@ def test_the_existing_identity_keeps_its_traits(client, ms_identity_emulator):
     assert Credential.objects.count() == 2
 
 
-def test_who_had_no_identity_gets_one_with_what_was_mapped(client, ms_identity_emulator, local):
+def test_a_confirmed_link_makes_an_identity_of_what_was_mapped(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
@@ -156,14 +176,14 @@ def test_who_had_no_identity_gets_one_with_what_was_mapped(client, ms_identity_e
     assert (local.username, local.first_name) == ("ines", "")
 
 
-def test_privileges_do_not_come_with_a_link(client, ms_identity_emulator, settings, local):
+def test_a_confirmed_link_gives_no_privileges(client, ms_identity_emulator, settings, local):
     mapper = make_mapper(
         "{identity: {traits: {email: std.extVar('claims').email}},"
         " user: {is_staff: true, is_superuser: true}}"
     )
     settings.MS_IDENTITY = make_settings({"mapper_url": mapper})
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
@@ -171,18 +191,18 @@ def test_privileges_do_not_come_with_a_link(client, ms_identity_emulator, settin
     assert (local.is_staff, local.is_superuser) == (False, False)
 
 
-def test_the_address_that_microsoft_vouches_for_is_recorded(client, ms_identity_emulator, local):
+def test_a_confirmed_link_records_the_address(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 
     assert VerifiableAddress.objects.get().value == EMAIL
 
 
-def test_another_microsoft_account_may_be_the_way_in(client, ms_identity_emulator, settings):
-    second = {"id": "second", "client_id": "99999999-2222-3333-4444-555555555555"}
-    settings.MS_IDENTITY = make_settings({}, second)
+@pytest.mark.kratos(59)
+def test_a_link_can_be_confirmed_by_another_microsoft_account(client, ms_identity_emulator, settings):
+    settings.MS_IDENTITY = make_settings({}, SECOND)
     ms_identity_emulator.sign_in(Browser(), "admin", provider="second")
     user = get_user_model().objects.get()
     get_user_model().objects.update(email=EMAIL)
@@ -198,13 +218,13 @@ def test_another_microsoft_account_may_be_the_way_in(client, ms_identity_emulato
     }
 
 
-def test_missing_traits_of_a_new_identity_are_asked_after_the_confirmation(
+def test_a_confirmed_link_asks_for_missing_traits_of_a_new_identity(
     client, ms_identity_emulator, settings, local
 ):
     schema = make_schema({"team": {"type": "string", "title": "Team"}}, required=["team"])
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=schema)
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     response = confirm(client)
     assert response.headers["Location"] == "/ms/complete/"
@@ -220,8 +240,8 @@ def test_missing_traits_of_a_new_identity_are_asked_after_the_confirmation(
 # Who may not
 
 
-def test_a_different_account_is_refused_and_nothing_is_connected(client, ms_identity_emulator, local):
-    get_user_model().objects.create_user("other", password="pw")
+@pytest.mark.kratos(57)
+def test_a_link_is_not_confirmed_by_a_different_account(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
     sign_in_locally(client, "other")
 
@@ -232,8 +252,7 @@ def test_a_different_account_is_refused_and_nothing_is_connected(client, ms_iden
     assert Credential.objects.count() == 0
 
 
-def test_a_different_account_cannot_post_either(client, ms_identity_emulator, local):
-    get_user_model().objects.create_user("other", password="pw")
+def test_a_link_is_not_confirmed_by_a_post_of_a_different_account(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
     sign_in_locally(client, "other")
 
@@ -243,8 +262,9 @@ def test_a_different_account_cannot_post_either(client, ms_identity_emulator, lo
     assert Credential.objects.count() == 0
 
 
-def test_a_session_that_was_there_before_does_not_count(client, ms_identity_emulator, local):
-    sign_in_locally(client)
+@pytest.mark.kratos(87)
+def test_a_link_is_not_confirmed_by_a_session_from_before(client, ms_identity_emulator, local):
+    sign_in_locally(client, "ines")
     meet(client, ms_identity_emulator, prompt="select_account")
     assert who(client) == "nobody"
 
@@ -253,14 +273,14 @@ def test_a_session_that_was_there_before_does_not_count(client, ms_identity_emul
     assert "login_url" in shown.context
     client.post(URL, {"ticket": ticket_of(client)})
     assert Credential.objects.count() == 0
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     confirm(client)
     assert Credential.objects.count() == 1
 
 
-def test_an_address_that_moved_meanwhile_is_refused(client, ms_identity_emulator, local):
+def test_a_link_by_an_address_that_moved_meanwhile_is_refused(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     shown = client.get(URL)
     get_user_model().objects.update(email="elsewhere@contoso.example")
 
@@ -270,8 +290,8 @@ def test_an_address_that_moved_meanwhile_is_refused(client, ms_identity_emulator
     assert Credential.objects.count() == 0
 
 
-def test_an_account_that_got_the_address_afterwards_is_refused(client, ms_identity_emulator, local):
-    """The record names who had it: whoever takes the address later is not that person."""
+def test_a_link_to_an_account_that_got_the_address_afterwards_is_refused(client, ms_identity_emulator, local):
+    """The step names who had it: a user who takes the address later is another person."""
     late = get_user_model().objects.create_user("late", password="pw")
     meet(client, ms_identity_emulator)
     get_user_model().objects.filter(pk=late.pk).update(email=EMAIL)
@@ -280,11 +300,11 @@ def test_an_account_that_got_the_address_afterwards_is_refused(client, ms_identi
     assert code_of(client.get(URL)) == "link_mismatch"
 
 
-def test_a_microsoft_account_that_was_taken_meanwhile_is_said_so(client, ms_identity_emulator, local):
+def test_a_link_of_an_account_that_was_taken_meanwhile_is_refused(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     shown = client.get(URL)
-    # Without an address it meets nobody, and is registered.
+    # Without an address there is no collision, so it is registered.
     ms_identity_emulator.persona("work", email=None)
     ms_identity_emulator.sign_in(Browser())
 
@@ -294,12 +314,12 @@ def test_a_microsoft_account_that_was_taken_meanwhile_is_said_so(client, ms_iden
     assert Credential.objects.get().identity.user != local
 
 
-def test_an_inactive_identity_is_not_connected_to(client, ms_identity_emulator):
+def test_a_link_to_an_inactive_identity_is_refused(client, ms_identity_emulator):
     identity = make_identity(username="ines", subject="older", provider="second")
     give_password(identity.user, email=EMAIL)
     Identity.objects.update(state=Identity.State.INACTIVE)
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(confirm(client)) == "identity_inactive"
     assert Credential.objects.count() == 1
@@ -313,21 +333,21 @@ def test_a_link_planted_in_a_victims_browser_comes_to_nothing(client, ms_identit
     attacker = Browser()
     meet(attacker, ms_identity_emulator)
     client.cookies["sessionid"] = attacker.cookies["sessionid"].value
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(client.get(URL)) == "pending_missing"
     assert Credential.objects.count() == 0
 
 
 @pytest.mark.parametrize("signed_in", [True, False])
-def test_a_session_that_the_squatter_shares_does_not_carry_the_step(
+def test_a_session_that_a_squatter_shares_does_not_carry_the_link(
     client, ms_identity_emulator, local, signed_in
 ):
     """The squatter plants a session in the victim's browser, and signs in to it while the victim arrives."""
     squatter = Browser()
     squatter.get("/ms/sign-in/")
     if signed_in:
-        sign_in_locally(squatter)
+        sign_in_locally(squatter, "ines")
     else:
         session = squatter.session
         session["planted"] = 1
@@ -335,7 +355,7 @@ def test_a_session_that_the_squatter_shares_does_not_carry_the_step(
     client.cookies["sessionid"] = squatter.cookies["sessionid"].value
 
     meet(client, ms_identity_emulator, prompt="select_account")
-    sign_in_locally(squatter)
+    sign_in_locally(squatter, "ines")
 
     assert client.cookies["sessionid"].value != squatter.cookies["sessionid"].value
     assert "login_url" in client.get(URL).context
@@ -345,47 +365,37 @@ def test_a_session_that_the_squatter_shares_does_not_carry_the_step(
     assert code_of(client.get(URL)) == "pending_missing"
 
 
-def test_more_squatters_than_one_could_look_at_do_not_keep_the_owner_out(client, ms_identity_emulator, local):
+def test_many_squatters_do_not_keep_the_owner_from_the_link(client, ms_identity_emulator, local):
     get_user_model().objects.bulk_create(
         get_user_model()(username=f"squatter{number}", email=EMAIL) for number in range(30)
     )
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert confirm(client).status_code == 302
     assert Credential.objects.get().identity.user == local
 
 
-def test_a_stolen_cookie_alone_opens_nothing(client, ms_identity_emulator, local):
+def test_a_stolen_cookie_alone_confirms_no_link(client, ms_identity_emulator, local):
     victim = Browser()
     meet(victim, ms_identity_emulator)
     client.cookies["ms_identity_pending_token"] = victim.cookies["ms_identity_pending_token"].value
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(client.get(URL)) == "pending_missing"
 
 
-def test_signing_out_drops_the_record(client, ms_identity_emulator, local):
-    meet(client, ms_identity_emulator)
-    sign_in_locally(client)
-    client.post("/ms/sign-out/")
-    sign_in_locally(client)
-
-    assert code_of(client.get(URL)) == "pending_missing"
-
-
-def test_a_change_of_user_drops_the_record(client, ms_identity_emulator, local):
-    get_user_model().objects.create_user("other", password="pw")
+def test_a_change_of_user_drops_the_link(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
     sign_in_locally(client, "other")
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(client.get(URL)) == "pending_missing"
 
 
-def test_a_record_is_used_once(client, ms_identity_emulator, local):
+def test_a_link_is_confirmed_once(client, ms_identity_emulator, local):
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     shown = client.get(URL)
     client.post(URL, {"ticket": shown.context["ticket"]})
 
@@ -393,24 +403,13 @@ def test_a_record_is_used_once(client, ms_identity_emulator, local):
     assert Credential.objects.count() == 1
 
 
-def test_a_record_waits_ten_minutes(client, ms_identity_emulator, local, monkeypatch):
-    meet(client, ms_identity_emulator)
-    sign_in_locally(client)
-    shown = client.get(URL)
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + pending_step.LIFESPAN + 5)
-
-    assert code_of(client.post(URL, {"ticket": shown.context["ticket"]})) == "pending_missing"
-    assert Credential.objects.count() == 0
-
-
-def test_of_two_records_the_older_form_connects_nothing(client, ms_identity_emulator, local):
+def test_of_two_links_the_older_form_confirms_nothing(client, ms_identity_emulator, local):
     ms_identity_emulator.persona("work", id="second-ines")
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
     shown = client.get(URL)
     meet(client, ms_identity_emulator, "second-ines", prompt="select_account")
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     assert code_of(client.post(URL, {"ticket": shown.context["ticket"]})) == "pending_missing"
     assert Credential.objects.count() == 0
@@ -418,17 +417,17 @@ def test_of_two_records_the_older_form_connects_nothing(client, ms_identity_emul
     assert Credential.objects.count() == 1
 
 
-def test_a_confirmation_needs_its_csrf_token(ms_identity_emulator, local):
+def test_a_confirmation_of_a_link_needs_its_csrf_token(ms_identity_emulator, local):
     strict = Browser(enforce_csrf_checks=True)
     meet(strict, ms_identity_emulator)
-    sign_in_locally(strict)
+    sign_in_locally(strict, "ines")
     shown = strict.get(URL)
 
     assert strict.post(URL, {"ticket": shown.context["ticket"]}).status_code == 403
     assert Credential.objects.count() == 0
 
 
-def test_a_visitor_for_whom_nothing_waits_is_told_so():
+def test_a_visitor_without_a_pending_link_is_told_so():
     assert code_of(Client().get(URL)) == "pending_missing"
 
 
@@ -442,7 +441,7 @@ def test_a_visitor_for_whom_nothing_waits_is_told_so():
         pytest.param({"claims": {"xms_edov": None}}, id="nothing is said of it"),
     ],
 )
-def test_an_unverified_address_of_a_foreign_tenant_meets_nobody(
+def test_an_unverified_address_of_a_foreign_tenant_is_no_collision(
     client, ms_identity_emulator, settings, local, changes
 ):
     """nOAuth: any tenant's administrator can write any address."""
@@ -457,7 +456,7 @@ def test_an_unverified_address_of_a_foreign_tenant_meets_nobody(
     assert Credential.objects.get().identity.user.email == ""
 
 
-def test_a_guests_address_meets_nobody(client, ms_identity_emulator):
+def test_a_guests_address_is_no_collision(client, ms_identity_emulator):
     get_user_model().objects.create_user("tuva", email="tuva.reyes@fabrikam.example", password="pw")
 
     response = pick(client, ms_identity_emulator, "guest").send(client)
@@ -466,7 +465,7 @@ def test_a_guests_address_meets_nobody(client, ms_identity_emulator):
     assert who(client) != "tuva"
 
 
-def test_an_address_that_a_squatter_typed_meets_nobody(client, ms_identity_emulator):
+def test_an_address_that_a_squatter_typed_is_no_collision(client, ms_identity_emulator):
     squatter = make_identity(username="squatter", subject="x")
     VerifiableAddress.objects.create(
         identity=squatter, via="email", value=EMAIL, normalised=EMAIL, verified_at=None
@@ -482,7 +481,7 @@ def test_an_address_that_a_squatter_typed_meets_nobody(client, ms_identity_emula
     "spelled",
     ["INES.OKAFOR@contoso.example", "Ines.Okafor@Contoso.Example", "ines.okafor＠contoso.example"],  # noqa: RUF001  # on purpose
 )
-def test_case_and_unicode_forms_of_an_address_are_met(client, ms_identity_emulator, spelled):
+def test_case_and_unicode_forms_of_an_address_are_a_collision(client, ms_identity_emulator, spelled):
     if "＠" in spelled:  # noqa: RUF001  # on purpose
         identity = make_identity(username="ines", subject="x", provider="second")
         VerifiableAddress.objects.create(
@@ -494,13 +493,13 @@ def test_case_and_unicode_forms_of_an_address_are_met(client, ms_identity_emulat
     meet(client, ms_identity_emulator)
 
 
-def test_a_look_alike_address_is_another(client, ms_identity_emulator):
+def test_a_look_alike_address_is_no_collision(client, ms_identity_emulator):
     get_user_model().objects.create_user("x", email="ines.okafоr@contoso.example")  # noqa: RUF001  # Cyrillic o
 
     assert pick(client, ms_identity_emulator).send(client).headers["Location"] == "/home/"
 
 
-def test_a_staff_account_needs_the_confirmation_too(client, ms_identity_emulator, settings):
+def test_a_link_to_a_staff_account_needs_the_confirmation_too(client, ms_identity_emulator, settings):
     get_user_model().objects.create_superuser("root", email=EMAIL, password="pw")
     settings.MS_IDENTITY = make_settings(
         {"account_linking_mode": "automatic", "auto_link_domains": ["contoso.example"]}
@@ -523,7 +522,7 @@ def test_a_link_that_waits_is_not_finished_on_the_page_that_asks_for_traits(
     assert "login_url" in client.get(URL).context
 
 
-def test_an_address_of_somebody_else_is_not_recorded_with_the_link(client, ms_identity_emulator, settings):
+def test_a_confirmed_link_records_no_address_of_another_user(client, ms_identity_emulator, settings):
     mapper = make_mapper(
         "local email = std.extVar('claims').email;"
         "{identity: {traits: {email: email}, verified_addresses: ["
@@ -533,7 +532,7 @@ def test_an_address_of_somebody_else_is_not_recorded_with_the_link(client, ms_id
     get_user_model().objects.create_user("ines", email=EMAIL, password="pw")
     get_user_model().objects.create_user("other", email="other@contoso.example")
     meet(client, ms_identity_emulator)
-    sign_in_locally(client)
+    sign_in_locally(client, "ines")
 
     confirm(client)
 

@@ -25,7 +25,8 @@ def post(client, callback):
     return client.post("/ms/callback/microsoft/", dict(callback.fields), secure=True)
 
 
-def test_a_whole_sign_in(client, ms_identity_emulator):
+@pytest.mark.kratos(70)
+def test_form_post_signs_in(client, ms_identity_emulator):
     callback = ms_identity_emulator.callback(start(client, next="/home/?x").headers["Location"])
 
     bounced = post(client, callback)
@@ -46,7 +47,7 @@ def test_a_whole_sign_in(client, ms_identity_emulator):
     assert client.get("/home/", secure=True).content == b"ines.okafor@contoso.example"
 
 
-def test_the_flow_cookie_comes_along_with_a_cross_site_post(client):
+def test_form_post_flow_cookie_comes_along_with_a_cross_site_post(client):
     response = start(client)
 
     ((_, cookie),) = response.cookies.items()
@@ -54,13 +55,13 @@ def test_the_flow_cookie_comes_along_with_a_cross_site_post(client):
     assert asked(response.headers["Location"])["response_mode"] == "form_post"
 
 
-def test_the_cross_site_post_needs_no_csrf_token(ms_identity_emulator):
+def test_form_post_needs_no_csrf_token(ms_identity_emulator):
     browser = Browser(enforce_csrf_checks=True)
 
     assert ms_identity_emulator.sign_in(browser).status_code == 302
 
 
-def test_a_post_without_the_flow_cookie_is_refused(client, ms_identity_emulator):
+def test_form_post_without_the_flow_cookie_is_refused(client, ms_identity_emulator):
     callback = ms_identity_emulator.callback(start(client).headers["Location"])
     stranger = Browser()
 
@@ -70,7 +71,7 @@ def test_a_post_without_the_flow_cookie_is_refused(client, ms_identity_emulator)
     assert "ms_identity_answer" not in str(response.cookies)
 
 
-def test_a_refusal_comes_by_the_same_way(client, ms_identity_emulator):
+def test_form_post_carries_a_refusal_too(client, ms_identity_emulator):
     response = ms_identity_emulator.sign_in(client, "cancel")
 
     assert code_of(response) == "sign_in_cancelled"
@@ -78,7 +79,7 @@ def test_a_refusal_comes_by_the_same_way(client, ms_identity_emulator):
     assert rows() == NOTHING
 
 
-def test_a_code_in_the_address_is_refused(client, ms_identity_emulator):
+def test_form_post_refuses_a_code_in_the_address(client, ms_identity_emulator):
     callback = ms_identity_emulator.callback(start(client).headers["Location"])
 
     response = client.get("/ms/callback/microsoft/", dict(callback.fields), secure=True)
@@ -87,7 +88,7 @@ def test_a_code_in_the_address_is_refused(client, ms_identity_emulator):
     assert rows() == NOTHING
 
 
-def test_a_post_is_refused_where_the_answer_comes_by_query(client, ms_identity_emulator, settings):
+def test_form_post_is_refused_where_the_answer_comes_by_query(client, ms_identity_emulator, settings):
     callback = ms_identity_emulator.callback(start(client).headers["Location"])
     settings.MS_IDENTITY = make_settings()
 
@@ -96,7 +97,7 @@ def test_a_post_is_refused_where_the_answer_comes_by_query(client, ms_identity_e
     assert (response.status_code, response.headers["Allow"]) == (405, "GET")
 
 
-def test_the_get_without_the_answer_is_refused(client, ms_identity_emulator):
+def test_form_post_get_without_the_answer_is_refused(client, ms_identity_emulator):
     callback = ms_identity_emulator.callback(start(client).headers["Location"])
 
     response = client.get("/ms/callback/microsoft/", {"state": callback.fields["state"]}, secure=True)
@@ -104,7 +105,7 @@ def test_the_get_without_the_answer_is_refused(client, ms_identity_emulator):
     assert code_of(response) == "flow_missing"
 
 
-def test_a_reload_of_the_get_goes_where_the_first_went(client, ms_identity_emulator):
+def test_form_post_get_that_is_repeated_goes_where_the_first_went(client, ms_identity_emulator):
     callback = ms_identity_emulator.callback(start(client, next="/home/?x").headers["Location"])
     bounced = post(client, callback)
     client.get(bounced.headers["Location"], secure=True)
@@ -116,7 +117,7 @@ def test_a_reload_of_the_get_goes_where_the_first_went(client, ms_identity_emula
     assert rows() == before
 
 
-def test_an_answer_belongs_to_its_flow(client, ms_identity_emulator):
+def test_form_post_answer_belongs_to_its_flow(client, ms_identity_emulator):
     """The sealed answer of one flow under the name of another's."""
     first = ms_identity_emulator.callback(start(client).headers["Location"], "work")
     second = ms_identity_emulator.callback(start(client).headers["Location"], "admin")
@@ -130,7 +131,7 @@ def test_an_answer_belongs_to_its_flow(client, ms_identity_emulator):
     assert rows() == NOTHING
 
 
-def test_the_longest_code_fits_into_a_cookie(client, ms_identity_emulator):
+def test_form_post_cookie_holds_the_longest_code(client, ms_identity_emulator):
     callback = ms_identity_emulator.callback(start(client).headers["Location"])
 
     response = client.post(
@@ -142,7 +143,7 @@ def test_the_longest_code_fits_into_a_cookie(client, ms_identity_emulator):
 
 
 @pytest.mark.parametrize("code", ["x" * 2801, "é" * 100, "a\nb", "a\0b"])
-def test_what_cannot_be_a_code_is_refused(client, ms_identity_emulator, code):
+def test_form_post_refuses_what_cannot_be_a_code(client, ms_identity_emulator, code):
     callback = ms_identity_emulator.callback(start(client).headers["Location"])
 
     response = client.post(
@@ -152,7 +153,7 @@ def test_what_cannot_be_a_code_is_refused(client, ms_identity_emulator, code):
     assert (code_of(response), response.status_code) == ("callback_invalid", 400)
 
 
-def test_the_longest_refusal_fits_into_a_cookie(client, ms_identity_emulator):
+def test_form_post_cookie_holds_the_longest_refusal(client, ms_identity_emulator):
     callback = ms_identity_emulator.callback(start(client).headers["Location"])
     answer = {"state": callback.fields["state"], "error": "e" * 100, "error_description": "ü" * 5000}
 
@@ -181,13 +182,13 @@ MULTIPART = (
         pytest.param("", b"state=x", id="no type"),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(client, content_type, body):
+def test_form_post_refuses_a_body_that_cannot_be_read(client, content_type, body):
     response = client.generic("POST", "/ms/callback/microsoft/", body, content_type, secure=True)
 
     assert (code_of(response), response.status_code) == ("callback_invalid", 400)
 
 
-def test_too_many_parameters_are_refused(client):
+def test_form_post_refuses_too_many_parameters(client):
     response = client.get(f"/ms/callback/microsoft/?{'a=1&' * 2000}", secure=True)
 
     assert (code_of(response), response.status_code) == ("callback_invalid", 400)

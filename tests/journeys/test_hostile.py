@@ -55,7 +55,7 @@ def harmless(response):
 
 @patient
 @given(parameters=PARAMETERS, cookies=COOKIES)
-def test_any_query_and_any_cookies(parameters, cookies):
+def test_callback_takes_any_query_and_any_cookies(parameters, cookies):
     browser = Browser()
     state = asked(press(browser).headers["Location"])["state"]
     ((name, cookie),) = browser.cookies.items()
@@ -73,7 +73,7 @@ def test_any_query_and_any_cookies(parameters, cookies):
 
 @patient
 @given(parameters=PARAMETERS)
-def test_any_query_around_a_genuine_flow(parameters):
+def test_callback_takes_any_query_around_a_genuine_flow(parameters):
     """The real code beside anything else: signed in, or one of our pages."""
     with Emulator() as emulator:
         browser = Browser()
@@ -101,7 +101,7 @@ def test_any_query_around_a_genuine_flow(parameters):
     ),
     provider=st.sampled_from([{}, {"response_mode": "form_post"}]),
 )
-def test_any_body(body, content_type, provider):
+def test_callback_takes_any_body(body, content_type, provider):
     with override_settings(MS_IDENTITY=make_settings(provider)):
         browser = Browser()
         state = asked(browser.get("/ms/start/microsoft/", secure=True).headers["Location"])["state"]
@@ -136,7 +136,7 @@ def test_any_body(body, content_type, provider):
         [{}, {"Location": "https://evil.example/"}, {"Retry-After": "soon"}, {"Content-Encoding": "gzip"}]
     ),
 )
-def test_any_answer_of_microsofts(endpoint, status, body, headers):
+def test_callback_takes_any_answer_of_microsofts(endpoint, status, body, headers):
     domain = {"microsoft_tenant": "contoso.example", "subject_source": "me"}
     with override_settings(MS_IDENTITY=make_settings(domain)), Emulator() as emulator:
         _as_a_new_process()
@@ -178,7 +178,7 @@ def test_any_answer_of_microsofts(endpoint, status, body, headers):
         max_size=3,
     )
 )
-def test_any_claims(claims):
+def test_callback_takes_any_claims(claims):
     """Microsoft's own signature under anything: signed in, or one of our pages."""
     with Emulator() as emulator:
         emulator.persona("work", claims=claims)
@@ -196,7 +196,7 @@ def test_any_claims(claims):
         alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="/"), min_size=1, max_size=30
     )
 )
-def test_any_provider_in_the_address(provider, caplog):
+def test_callback_takes_any_provider_in_the_address(provider, caplog):
     caplog.clear()
 
     response = Browser().get(f"/ms/callback/{_quoted(provider)}/?state=x&code=y")

@@ -1,4 +1,4 @@
-"""Somebody comes whose credential names no tenant yet, as after an import: the first sign-in settles it."""
+"""A credential without a tenant, as after an import: the first sign-in settles it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_first_sign_in_settles_the_tenant(client, ms_identity_emulator):
 
 
 @pytest.mark.usefixtures("imported")
-def test_another_tenant_is_refused_from_then_on(client, ms_identity_emulator):
+def test_a_settled_tenant_keeps_another_tenant_out(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser(), AT_CONTOSO)
 
     response = ms_identity_emulator.sign_in(client, AT_FABRIKAM)
@@ -60,7 +60,7 @@ def test_another_tenant_is_refused_from_then_on(client, ms_identity_emulator):
 
 
 @pytest.mark.usefixtures("imported")
-def test_settling_costs_one_statement_and_only_once(ms_identity_emulator):
+def test_settling_the_tenant_costs_one_statement_once(ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser(), dataclasses.replace(WORK, id="other", claims={"sub": "other"}))
     counts = []
     for _ in range(2):
@@ -73,7 +73,7 @@ def test_settling_costs_one_statement_and_only_once(ms_identity_emulator):
 
 
 @pytest.mark.parametrize("reason", ["identity_inactive", "user_inactive", "sign_in_refused"])
-def test_who_is_kept_out_settles_nothing(client, ms_identity_emulator, imported, listen, reason):
+def test_a_refused_sign_in_settles_no_tenant(client, ms_identity_emulator, imported, listen, reason):
     def veto(**_):
         raise SignInRefused("not today")
 
@@ -88,7 +88,7 @@ def test_who_is_kept_out_settles_nothing(client, ms_identity_emulator, imported,
     assert belongs_to() == ("", "")
 
 
-def test_a_hook_that_keeps_somebody_out_settles_nothing(client, ms_identity_emulator, imported, settings):
+def test_a_sign_in_that_a_hook_refuses_settles_no_tenant(client, ms_identity_emulator, imported, settings):
     settings.MS_IDENTITY = make_settings(
         {"microsoft_tenant": "organizations"}, HOOKS={"after_login": [{"hook": "require_verified_address"}]}
     )
@@ -101,7 +101,7 @@ def test_a_hook_that_keeps_somebody_out_settles_nothing(client, ms_identity_emul
 @pytest.mark.parametrize(
     ("faster", "code"), [pytest.param(FABRIKAM, "tenant_changed", id="other"), (CONTOSO, "")]
 )
-def test_a_request_that_was_faster_decides(client, ms_identity_emulator, listen, faster, code):
+def test_a_faster_request_settles_the_tenant(client, ms_identity_emulator, listen, faster, code):
     def overtake(**_):
         Credential.objects.update(tenant=faster, object_id="of the faster one")
 

@@ -29,7 +29,7 @@ COMMON = {"request", "provider", "identity", "credential", "claims"}
 
 @pytest.fixture
 def heard(listen):
-    """Every signal of ours: its name, sender and arguments."""
+    """Collect name, sender and arguments of every signal."""
     heard = []
 
     def listener(name):
@@ -44,7 +44,7 @@ def heard(listen):
     return heard
 
 
-def test_a_registration_is_heard_from_veto_to_session(client, ms_identity_emulator, heard):
+def test_signals_of_a_registration_go_from_veto_to_session(client, ms_identity_emulator, heard):
     ms_identity_emulator.sign_in(client)
 
     assert [name for name, _, _ in heard] == [
@@ -72,7 +72,7 @@ def test_a_registration_is_heard_from_veto_to_session(client, ms_identity_emulat
     assert registering["mapped"].traits == identity.traits
 
 
-def test_a_login_is_heard_as_one(client, ms_identity_emulator, heard):
+def test_signals_of_a_login(client, ms_identity_emulator, heard):
     ms_identity_emulator.sign_in(Browser())
     heard.clear()
 
@@ -82,7 +82,7 @@ def test_a_login_is_heard_as_one(client, ms_identity_emulator, heard):
     assert heard[-1][2]["registered"] is False
 
 
-def test_rows_are_there_when_the_registration_is_heard(client, ms_identity_emulator, listen):
+def test_registration_signals_come_before_and_after_the_rows(client, ms_identity_emulator, listen):
     seen = []
     listen(signals.identity_registering, lambda **_: seen.append(rows()["Identity"]))
     listen(signals.identity_registered, lambda identity, **_: seen.append(rows()["Identity"]))
@@ -106,7 +106,7 @@ def test_signals_are_sent_outside_transactions(client, ms_identity_emulator, lis
     assert seen == [False] * 4
 
 
-def test_a_registration_can_be_vetoed(client, ms_identity_emulator, listen, heard):
+def test_a_signal_receiver_can_veto_a_registration(client, ms_identity_emulator, listen, heard):
     def veto(**_):
         raise RegistrationRefused("not on the list")
 
@@ -120,7 +120,7 @@ def test_a_registration_can_be_vetoed(client, ms_identity_emulator, listen, hear
     assert [name for name, _, _ in heard] == ["identity_registering", "sign_in_refused"]
 
 
-def test_a_sign_in_can_be_vetoed(client, ms_identity_emulator, listen):
+def test_a_signal_receiver_can_veto_a_sign_in(client, ms_identity_emulator, listen):
     ms_identity_emulator.sign_in(Browser())
     before = rows()
 
@@ -165,7 +165,9 @@ def test_the_first_session_can_be_vetoed_and_the_identity_stays(client, ms_ident
 
 @pytest.mark.parametrize("name", ["identity_registered", "identity_signed_in"])
 @pytest.mark.parametrize("failure", [ValueError("broken"), SignInRefused("too late")])
-def test_a_receiver_that_fails_harms_nobody(client, ms_identity_emulator, listen, caplog, name, failure):
+def test_a_signal_receiver_that_fails_does_not_stop_a_sign_in(
+    client, ms_identity_emulator, listen, caplog, name, failure
+):
     def fail(**_):
         raise failure
 
@@ -179,7 +181,7 @@ def test_a_receiver_that_fails_harms_nobody(client, ms_identity_emulator, listen
     assert record.exc_info[1] is failure
 
 
-def test_a_refusal_is_heard_with_its_error(client, ms_identity_emulator, heard):
+def test_the_signal_of_a_refusal_has_its_error(client, ms_identity_emulator, heard):
     response = ms_identity_emulator.sign_in(client, "cancel")
 
     ((name, sender, arguments),) = heard
@@ -187,7 +189,7 @@ def test_a_refusal_is_heard_with_its_error(client, ms_identity_emulator, heard):
     assert (arguments["provider"], arguments["error"].code) == ("microsoft", code_of(response))
 
 
-def test_a_receiver_of_refusals_that_fails_harms_nobody(client, ms_identity_emulator, listen, caplog):
+def test_a_signal_receiver_that_fails_does_not_stop_a_refusal(client, ms_identity_emulator, listen, caplog):
     def fail(**_):
         raise ValueError("broken")
 
@@ -199,7 +201,7 @@ def test_a_receiver_of_refusals_that_fails_harms_nobody(client, ms_identity_emul
     assert "ERROR" in [record.levelname for record in caplog.records]
 
 
-def test_a_refusal_before_a_provider_is_known_is_heard_too(client, heard, settings):
+def test_the_signal_of_a_refusal_comes_before_a_provider_is_known_too(client, heard, settings):
     settings.MS_IDENTITY = make_settings()
 
     client.get("/ms/start/nobody/")

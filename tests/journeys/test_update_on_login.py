@@ -1,4 +1,4 @@
-"""Somebody comes back after Microsoft, or the mapper, has changed."""
+"""A known person signs in after Microsoft's data, or the mapper, have changed."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def last_names():
     return identity.traits["last_name"], identity.user.last_name
 
 
+@pytest.mark.kratos(64)
 @pytest.mark.usefixtures("automatic")
-def test_a_changed_name_arrives_with_the_next_sign_in(client, ms_identity_emulator):
+def test_update_on_login_brings_a_changed_name(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser())
 
     response = ms_identity_emulator.sign_in(client, RENAMED, next="/home/")
@@ -48,7 +49,8 @@ def test_a_changed_name_arrives_with_the_next_sign_in(client, ms_identity_emulat
     assert last_names() == ("Changed", "Changed")
 
 
-def test_nothing_is_updated_unless_it_is_asked_for(client, ms_identity_emulator):
+@pytest.mark.kratos(64)
+def test_update_on_login_is_off_by_default(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser())
 
     ms_identity_emulator.sign_in(client, RENAMED)
@@ -57,7 +59,7 @@ def test_nothing_is_updated_unless_it_is_asked_for(client, ms_identity_emulator)
 
 
 @pytest.mark.usefixtures("automatic")
-def test_an_unchanged_person_costs_one_statement_more(client, ms_identity_emulator):
+def test_update_on_login_costs_one_statement_where_nothing_changed(client, ms_identity_emulator):
     ms_identity_emulator.sign_in(Browser())
     callback = pick(client, ms_identity_emulator)
 
@@ -67,7 +69,7 @@ def test_an_unchanged_person_costs_one_statement_more(client, ms_identity_emulat
     assert len(gathered) == 6 + 1, gathered
 
 
-def test_a_registration_is_not_updated_at_once(client, ms_identity_emulator, settings, listen):
+def test_update_on_login_is_not_for_a_registration(client, ms_identity_emulator, settings, listen):
     counting = make_mapper("{identity: {traits: {known: std.length(std.extVar('identity').traits)}}}")
     settings.MS_IDENTITY = make_settings(AUTOMATIC | {"mapper_url": counting})
     heard = []
@@ -80,7 +82,7 @@ def test_a_registration_is_not_updated_at_once(client, ms_identity_emulator, set
 
 
 @pytest.mark.usefixtures("automatic")
-def test_receivers_after_the_update_see_what_is_new(client, ms_identity_emulator, listen):
+def test_update_on_login_comes_before_the_signals_of_the_sign_in(client, ms_identity_emulator, listen):
     ms_identity_emulator.sign_in(Browser())
     heard = []
     for name in ("identity_updated", "identity_signing_in", "identity_signed_in"):
@@ -99,7 +101,7 @@ def test_receivers_after_the_update_see_what_is_new(client, ms_identity_emulator
 
 
 @pytest.mark.usefixtures("automatic")
-def test_the_update_stays_when_the_sign_in_is_refused_after_it(client, ms_identity_emulator, listen):
+def test_update_on_login_stays_when_the_sign_in_is_refused_after_it(client, ms_identity_emulator, listen):
     ms_identity_emulator.sign_in(Browser())
 
     def veto(**_):
@@ -113,7 +115,7 @@ def test_the_update_stays_when_the_sign_in_is_refused_after_it(client, ms_identi
 
 @pytest.mark.usefixtures("automatic")
 @pytest.mark.parametrize("reason", ["identity_inactive", "user_inactive", "tenant_changed"])
-def test_nobody_is_updated_who_may_not_come_in(client, ms_identity_emulator, reason):
+def test_update_on_login_is_not_for_a_refused_person(client, ms_identity_emulator, reason):
     ms_identity_emulator.sign_in(Browser())
     identity = Identity.objects.get()
     if reason == "identity_inactive":
@@ -127,7 +129,8 @@ def test_nobody_is_updated_who_may_not_come_in(client, ms_identity_emulator, rea
     assert last_names() == (WORK.family_name, WORK.family_name)
 
 
-def test_a_mapper_that_breaks_refuses_the_sign_in_without_damage(client, ms_identity_emulator, settings):
+@pytest.mark.kratos(65)
+def test_update_on_login_whose_mapper_fails_refuses_the_sign_in(client, ms_identity_emulator, settings):
     ms_identity_emulator.sign_in(Browser())
     before = Identity.objects.values().get()
     settings.MS_IDENTITY = make_settings(AUTOMATIC | {"mapper_url": make_mapper("error 'broken'")})
@@ -140,7 +143,7 @@ def test_a_mapper_that_breaks_refuses_the_sign_in_without_damage(client, ms_iden
     assert "_auth_user_id" not in client.session
 
 
-def test_groups_of_the_registration_can_be_lost_and_overage_loses_none(
+def test_update_on_login_takes_groups_of_the_registration_but_not_at_overage(
     client, ms_identity_emulator, settings, caplog
 ):
     settings.MS_IDENTITY = make_settings(AUTOMATIC | {"mapper_url": GROUPS})

@@ -64,6 +64,7 @@ def schema_of(settings, tmp_path, traits, *providers, **changes):
 # Input and output
 
 
+@pytest.mark.kratos(84)
 def test_map_command_prints_mapper_input_and_output(try_claims):
     shown, error = try_claims()
 
@@ -185,6 +186,7 @@ def test_map_command_names_configuration_faults(try_claims, settings):
 # What fails
 
 
+@pytest.mark.kratos(84)
 def test_map_command_explains_failing_mapper_after_its_input(try_claims, settings):
     settings.MS_IDENTITY = make_settings(
         {"mapper_url": make_mapper("error 'no ' + std.extVar('claims').name")}
@@ -231,6 +233,7 @@ def test_map_command_reports_valid_traits(try_claims, settings, tmp_path):
     assert section(try_claims()[0], "Identity schema") == "the traits are valid"
 
 
+@pytest.mark.kratos(84)
 def test_map_command_names_traits_that_a_form_would_ask_for(try_claims, settings, tmp_path):
     properties = {"phone": {"type": "string"}, "first_name": {"type": "string", "minLength": 9}}
     schema_of(settings, tmp_path, {"required": ["phone"], "properties": properties})
@@ -257,6 +260,7 @@ def test_map_command_fails_last_for_trait_that_a_form_cannot_ask_for(try_claims,
 # A new person
 
 
+@pytest.mark.kratos(84)
 def test_map_command_prints_rows_of_a_registration(try_claims, settings):
     Group.objects.create(name="staff")
     settings.MS_IDENTITY = make_settings(

@@ -1,354 +1,194 @@
+"""Where a sign-in starts: what Microsoft is asked, and from which host."""
+
 from __future__ import annotations
 
-import logging
-import re
-
 import pytest
-from django.contrib.auth import get_user_model
-from django.db import connections
-from django.http import HttpResponse
-from django.middleware.csrf import get_token
-from django.template.response import TemplateResponse
-from django.test import RequestFactory
-from django.urls import get_resolver, reverse
+from django.test import override_settings
 
-from django_ms_identity.models import SignIn
-from tests import urls
-from tests.journeys.steps import asked, code_of, page, pick, press
+from tests.journeys.steps import asked, code_of, press, rows
 from tests.support.builders import make_settings
 from tests.support.web import Browser
 
 pytestmark = pytest.mark.django_db
 
-VIEWS = {
-    "/ms/sign-in/": ("GET", "HEAD"),
-    "/ms/start/microsoft/": ("GET", "POST"),
-    "/ms/callback/microsoft/": ("GET", "POST"),
-    "/ms/sign-out/": ("POST",),
-}
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-NOT_OFFERED = [
-    (path, method) for path, offered in VIEWS.items() for method in METHODS if method not in offered
-]
+
+def flow_cookies(client):
+    return [name for name in client.cookies if "ms_identity_flow_" in name]
 
 
-def view_of(path):
-    return get_resolver().resolve(path).func
+@pytest.mark.kratos(27, 32)
+def test_start_sends_the_browser_to_microsoft_with_what_protects_the_flow(client):
+    response = press(client)
+
+    assert response.status_code == 302
+    location = response.headers["Location"]
+    assert location.startswith(
+        "https://login.microsoftonline.com/8eaef023-2b34-4da1-9baa-8bc8c9d6a490/oauth2/v2.0/authorize?"
+    )
+    query = asked(location)
+    assert query["redirect_uri"] == "http://testserver/ms/callback/microsoft/"
+    assert (query["response_type"], query["response_mode"]) == ("code", "query")
+    assert (query["code_challenge_method"], len(query["code_challenge"])) == ("S256", 43)
+    assert query["state"]
+    assert query["nonce"]
 
 
-def assert_guarded(response):
-    directives = set(response.headers["Cache-Control"].split(", "))
-    assert {"no-store", "no-cache", "private", "max-age=0"} <= directives
-    assert response.headers["Referrer-Policy"] == "same-origin"
-    assert response.headers["X-Frame-Options"] == "DENY"
+@pytest.mark.kratos(16)
+def test_each_start_is_another_flow(client):
+    first, second = (asked(press(client).headers["Location"]) for _ in range(2))
+
+    assert all(first[name] != second[name] for name in ("state", "nonce", "code_challenge"))
+    assert len(flow_cookies(client)) == 2
 
 
-# Every view
+@pytest.mark.kratos(5, 54)
+@pytest.mark.parametrize(
+    ("prompt", "sent"),
+    [
+        ("login", "login"),
+        ("select_account", "select_account"),
+        ("consent", "consent"),
+        ("create", "create"),
+        ("none", None),
+        ("", None),
+        ("login consent", None),
+        ("<script>", None),
+    ],
+)
+def test_start_passes_a_few_prompts_on(client, prompt, sent):
+    assert asked(press(client, prompt=prompt).headers["Location"]).get("prompt") == sent
 
 
-def test_the_names_are_the_contracts():
-    assert {
-        name: reverse(f"ms_identity:{name}", args=args)
-        for name, args in {
-            "sign_in": [],
-            "start": ["microsoft"],
-            "callback": ["microsoft"],
-            "sign_out": [],
-        }.items()
-    } == {
-        "sign_in": "/ms/sign-in/",
-        "start": "/ms/start/microsoft/",
-        "callback": "/ms/callback/microsoft/",
-        "sign_out": "/ms/sign-out/",
+def test_start_prefers_the_configured_prompt(client, settings):
+    settings.MS_IDENTITY = make_settings({"prompt": "select_account", "domain_hint": "contoso.example"})
+
+    query = asked(press(client, prompt="login").headers["Location"])
+
+    assert (query["prompt"], query["domain_hint"]) == ("select_account", "contoso.example")
+
+
+@pytest.mark.kratos(4, 5, 6, 54)
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "login_hint",
+        "domain_hint",
+        "scope",
+        "redirect_uri",
+        "claims",
+        "state",
+        "hd",
+        "auth_type",
+        "acr_values",
+        "planted",
+    ],
+)
+def test_start_passes_no_other_parameter_on(client, parameter):
+    plain = asked(press(client).headers["Location"])
+
+    query = asked(press(client, **{parameter: "planted"}).headers["Location"])
+
+    assert "planted" not in "".join(query.values())
+    assert set(query) == set(plain)
+
+
+@pytest.mark.kratos(52)
+def test_start_sends_a_signed_in_user_straight_on(client, ms_identity_emulator):
+    ms_identity_emulator.sign_in(client)
+    before = rows()
+
+    assert press(client, next="/home/?x=1").headers["Location"] == "/home/?x=1"
+    assert press(client).headers["Location"] == "/home/"
+    assert press(client, prompt="login").headers["Location"].startswith("https://login.microsoftonline.com/")
+    assert rows() == before
+
+
+def test_the_start_may_be_posted(client):
+    response = client.post("/ms/start/microsoft/", {"next": "/home/?posted", "prompt": "login"})
+
+    assert asked(response.headers["Location"])["prompt"] == "login"
+
+
+@pytest.mark.parametrize("destination", ["iframe", "frame", "image", "script", "empty", "embed"])
+def test_start_is_refused_inside_another_page(client, destination):
+    response = client.get("/ms/start/microsoft/", headers={"Sec-Fetch-Dest": destination})
+
+    assert (code_of(response), response.status_code) == ("embedded_refused", 403)
+    assert flow_cookies(client) == []
+
+
+@pytest.mark.kratos(37)
+@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Dest": "document"}, {"Accept": "application/json"}])
+def test_start_is_a_navigation(client, headers):
+    assert client.get("/ms/start/microsoft/", headers=headers).status_code == 302
+
+
+@pytest.mark.kratos(18)
+def test_start_at_an_unknown_provider_is_refused(client):
+    response = press(client, "nobody")
+
+    assert (code_of(response), response.status_code) == ("provider_unknown", 404)
+    assert response.context["retry_url"] == "/ms/sign-in/"
+
+
+def test_start_by_a_form_that_cannot_be_read_is_refused(client):
+    form = "application/x-www-form-urlencoded; charset=utf-16"
+
+    response = client.generic("POST", "/ms/start/microsoft/", b"next=/home/", content_type=form)
+
+    assert (code_of(response), response.status_code) == ("form_unreadable", 400)
+
+
+BASE = make_settings(BASE_REDIRECT_URI="https://www.example.com")
+
+
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_start_moves_to_the_host_of_base_redirect_uri(client):
+    response = press(client, next="/home/", prompt="login")
+
+    location = response.headers["Location"]
+    assert location.startswith("https://www.example.com/ms/start/microsoft/?")
+    assert asked(location) == {"next": "/home/", "prompt": "login", "ms_identity_hop": "1"}
+    assert flow_cookies(client) == []
+
+
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_a_posted_start_that_moves_keeps_its_parameters(client):
+    response = client.post("/ms/start/microsoft/", {"next": "/home/", "prompt": "login", "planted": "x"})
+
+    assert asked(response.headers["Location"]) == {
+        "next": "/home/",
+        "prompt": "login",
+        "ms_identity_hop": "1",
     }
 
 
-@pytest.mark.parametrize("path", VIEWS)
-def test_every_answer_is_guarded(client, path, settings):
-    middleware = [name for name in settings.MIDDLEWARE if "XFrame" not in name and "Security" not in name]
-    settings.MIDDLEWARE = middleware
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_start_moves_from_http_to_https(client):
+    """The flow cookie is Secure there: over http the browser would not keep it."""
+    response = client.get("/ms/start/microsoft/", headers={"Host": "www.example.com"})
 
-    for method in METHODS:
-        assert_guarded(client.generic(method, path))
-
-
-def test_every_answer_of_a_journey_is_guarded(client, ms_identity_emulator):
-    callback = pick(client, ms_identity_emulator)
-
-    for response in (
-        press(client),
-        callback.send(client),
-        callback.send(client),
-        callback.send(Browser()),
-        client.post("/ms/sign-out/"),
-        press(client, "nobody"),
-    ):
-        assert_guarded(response)
+    assert response.headers["Location"].startswith("https://www.example.com/ms/start/microsoft/?")
 
 
-@pytest.mark.parametrize(("path", "method"), NOT_OFFERED)
-def test_a_method_that_is_not_offered_is_refused(client, path, method):
-    response = client.generic(method, path)
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_start_on_the_host_of_base_redirect_uri_does_not_move(client):
+    response = client.get("/ms/start/microsoft/", headers={"Host": "WWW.example.com"}, secure=True)
 
-    assert response.status_code == 405
-    assert response.headers["Allow"] == ", ".join(VIEWS[path])
-
-
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
-@pytest.mark.parametrize("path", VIEWS)
-def test_there_is_nothing_while_sign_in_is_off(client, settings, path, method):
-    settings.MS_IDENTITY = make_settings(ENABLED=False)
-
-    assert client.generic(method, path).status_code == 404
+    assert response.headers["Location"].startswith("https://login.microsoftonline.com/")
 
 
-@pytest.mark.parametrize("enabled", [True, False])
-def test_what_is_not_there_is_the_projects_own_page_and_no_cache_keeps_it(
-    client, settings, monkeypatch, enabled
-):
-    def handler404(request, exception):
-        return HttpResponse("a page of the project's", status=404)
+@override_settings(MS_IDENTITY=BASE, ALLOWED_HOSTS=["*"])
+def test_start_moves_once_even_behind_a_proxy_that_hides_the_host(client):
+    hopped = press(client).headers["Location"].removeprefix("https://www.example.com")
 
-    monkeypatch.setattr(urls, "handler404", handler404, raising=False)
-    settings.MS_IDENTITY = make_settings(ENABLED=enabled)
+    response = client.get(hopped)
 
-    response = client.get("/ms/step-up/?need=nothing-there-is")
-
-    assert page(response) == "a page of the project's"
-    assert_guarded(response)
-
-
-@pytest.mark.parametrize("path", VIEWS)
-def test_a_broken_configuration_is_a_page(client, settings, path):
-    settings.MS_IDENTITY = {"PROVIDERS": [{"id": "microsoft"}]}
-    offered = VIEWS[path][0]
-
-    response = client.generic(offered, path)
-
-    if path != "/ms/sign-out/":  # Which needs no provider.
-        assert (code_of(response), response.status_code) == ("configuration_invalid", 503)
-        assert "client_id" not in page(response)
-
-
-@pytest.mark.parametrize("path", VIEWS)
-def test_every_view_is_open_and_outside_transactions(path):
-    view = view_of(path)
-
-    assert view.login_required is False
-    assert view._non_atomic_requests == set(connections)
-
-
-@pytest.mark.parametrize("path", VIEWS)
-def test_only_the_callback_takes_posts_without_a_token(path):
-    assert getattr(view_of(path), "csrf_exempt", False) is (path == "/ms/callback/microsoft/")
-
-
-@pytest.fixture
-def login_required(settings):
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
-    settings.LOGIN_URL = "ms_identity:sign_in"
-
-
-def test_a_site_that_requires_a_login_everywhere_lets_people_sign_in(
-    client, ms_identity_emulator, login_required
-):
-    turned_away = client.get("/home/?a=1")
-    assert turned_away.headers["Location"] == "/ms/sign-in/?next=/home/%3Fa%3D1"
-
-    shown = client.get(turned_away.headers["Location"])
-    (button,) = shown.context["providers"]
-    location = client.get(button["url"]).headers["Location"]
-    response = ms_identity_emulator.callback(location).send(client)
-
-    assert response.headers["Location"] == "/home/?a=1"
-    assert client.get("/home/?a=1").content == b"ines.okafor@contoso.example"
-
-
-# The sign-in page
-
-
-def test_there_is_a_button_per_provider(client, settings):
-    settings.MS_IDENTITY = make_settings({"label": "Contoso"}, {"id": "partners", "label": "Partners"})
-
-    response = client.get("/ms/sign-in/?next=/home/")
-
-    assert response.context["providers"] == [
-        {"id": "microsoft", "label": "Contoso", "url": "/ms/start/microsoft/?next=%2Fhome%2F"},
-        {"id": "partners", "label": "Partners", "url": "/ms/start/partners/?next=%2Fhome%2F"},
-    ]
-    assert "Sign in with Partners" in page(response)
-
-
-def test_who_is_signed_in_already_is_offered_another_account(client, ms_identity_emulator):
-    ms_identity_emulator.sign_in(client)
-
-    (button,) = client.get("/ms/sign-in/").context["providers"]
-
-    assert button["url"] == "/ms/start/microsoft/?prompt=select_account"
-
-
-@pytest.mark.parametrize("debug", [True, False])
-def test_only_developers_are_told_what_is_missing(client, settings, debug):
-    settings.MS_IDENTITY = {}
-    settings.DEBUG = debug
-
-    response = client.get("/ms/sign-in/")
-
-    assert response.status_code == 200
-    assert ("manage.py check" in page(response)) is debug
-
-
-# Signing out
-
-
-def test_signing_out_needs_the_csrf_token(ms_identity_emulator):
-    browser = Browser(enforce_csrf_checks=True)
-    ms_identity_emulator.sign_in(browser)
-
-    refused = browser.post("/ms/sign-out/")
-    assert refused.status_code == 403
-    assert browser.get("/home/").content == b"ines.okafor@contoso.example"
-
-    request = RequestFactory().get("/")
-    token = get_token(request)
-    browser.cookies["csrftoken"] = request.META["CSRF_COOKIE"]
-    accepted = browser.post("/ms/sign-out/", {"csrfmiddlewaretoken": token})
-
-    assert accepted.status_code == 302
-    assert browser.get("/home/").content == b"nobody"
+    assert response.headers["Location"].startswith("https://login.microsoftonline.com/")
+    assert asked(response.headers["Location"])["redirect_uri"] == (
+        "https://www.example.com/ms/callback/microsoft/"
+    )
 
 
 def test_starting_by_post_needs_the_csrf_token():
     assert Browser(enforce_csrf_checks=True).post("/ms/start/microsoft/").status_code == 403
-
-
-@pytest.mark.parametrize(
-    ("setting", "location"), [(None, "/"), ("/bye/", "/bye/"), ("ms_identity:sign_in", "/ms/sign-in/")]
-)
-def test_signing_out_leads_where_the_project_says(client, ms_identity_emulator, settings, setting, location):
-    settings.LOGOUT_REDIRECT_URL = setting
-    ms_identity_emulator.sign_in(client)
-
-    response = client.post("/ms/sign-out/", {"next": "https://evil.example/"})
-
-    assert response.headers["Location"] == location
-    assert SignIn.objects.get().ended_at is not None
-
-
-def test_who_is_not_signed_in_may_sign_out(client):
-    assert client.post("/ms/sign-out/").status_code == 302
-
-
-# The page of a refusal
-
-
-def refused(client, emulator, persona="cancel"):
-    return pick(client, emulator, persona, prompt="login").send(client)
-
-
-def test_the_reference_is_the_one_in_the_log(client, ms_identity_emulator, caplog):
-    response = refused(client, ms_identity_emulator)
-
-    reference = response.context["reference"]
-    assert re.fullmatch(r"[0-9a-f]{8}", reference)
-    assert reference in page(response)
-    (record,) = [record for record in caplog.records if record.name == "django_ms_identity"]
-    assert f"(reference {reference}," in record.getMessage()
-    assert "sign_in_cancelled" in record.getMessage()
-    assert "microsoft" in record.getMessage()
-
-
-def test_every_refusal_has_a_reference_of_its_own(client, ms_identity_emulator):
-    references = {refused(client, ms_identity_emulator).context["reference"] for _ in range(3)}
-
-    assert len(references) == 3
-
-
-def test_microsofts_trace_id_is_passed_on(client, ms_identity_emulator, caplog):
-    response = refused(client, ms_identity_emulator, "disabled")
-
-    trace_id = response.context["trace_id"]
-    assert re.fullmatch(r"[0-9a-f-]{36}", trace_id)
-    assert trace_id in page(response)
-    assert trace_id in caplog.text
-
-
-@pytest.mark.parametrize("who", ["visitor", "user", "staff", "developer"])
-def test_only_the_operator_sees_the_hint(client, ms_identity_emulator, settings, who):
-    settings.DEBUG = who == "developer"
-    if who in ("user", "staff"):
-        user = get_user_model().objects.create_user("local", is_staff=who == "staff")
-        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-
-    response = refused(client, ms_identity_emulator, "disabled")
-
-    hint = "The user is disabled in Entra"
-    assert (hint in page(response)) is (who in ("staff", "developer"))
-    assert bool(response.context["detail"]) is (who in ("staff", "developer"))
-
-
-@pytest.mark.parametrize(
-    ("persona", "status", "level"),
-    [("cancel", 400, logging.WARNING), ("disabled", 403, logging.WARNING), (None, 503, logging.ERROR)],
-)
-def test_what_is_the_operators_to_mend_is_an_error_in_the_log(
-    client, ms_identity_emulator, caplog, persona, status, level
-):
-    if persona is None:
-        ms_identity_emulator.answer_next("token", status=500)
-
-    response = refused(client, ms_identity_emulator, persona or "work")
-
-    (record,) = [record for record in caplog.records if record.name == "django_ms_identity"]
-    assert (response.status_code, record.levelno) == (status, level)
-
-
-def test_microsofts_own_words_are_never_shown(client):
-    state = asked(press(client).headers["Location"])["state"]
-    answer = {"state": state, "error": "planted_error", "error_description": "<b>planted text</b> AADSTS1: x"}
-
-    response = client.get("/ms/callback/microsoft/", answer)
-
-    assert code_of(response) == "microsoft_refused"
-    assert "planted" not in page(response)
-    assert "AADSTS" not in page(response)
-
-
-def test_a_line_break_in_the_address_forges_no_line_of_the_log(client, caplog):
-    client.get("/ms/start/a%0AWARNING forged/")
-
-    assert "\nWARNING forged" not in "".join(
-        record.getMessage() for record in caplog.records if record.name == "django_ms_identity"
-    )
-
-
-def test_no_template_sees_what_microsoft_sent(client, ms_identity_emulator, settings, tmp_path):
-    """A project's base template may well link to request.get_full_path."""
-    (tmp_path / "ms_identity").mkdir()
-    (tmp_path / "ms_identity" / "base.html").write_text(
-        "{{ request.get_full_path }} {{ request.GET }} {{ request.META.QUERY_STRING }}"
-        "{{ request.META.REQUEST_URI }} {{ request.META.RAW_URI }}"
-    )
-    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [str(tmp_path)]}]
-    callback = pick(client, ms_identity_emulator)
-    ms_identity_emulator.answer_next("token", status=500)
-
-    for provider in ("microsoft", "nobody"):
-        url = callback.url.replace("/microsoft/", f"/{provider}/")
-        shown = page(client.get(url, REQUEST_URI=url, RAW_URI=url))
-
-        assert shown.startswith(f"/ms/callback/{provider}/")
-        assert asked(callback.url)["code"] not in shown
-        assert asked(callback.url)["state"] not in shown
-
-
-def test_pages_are_the_projects_to_change(client, ms_identity_emulator, settings, tmp_path):
-    (tmp_path / "ms_identity").mkdir()
-    (tmp_path / "ms_identity" / "error.html").write_text("mine: {{ code }}")
-    settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [str(tmp_path)]}]
-
-    assert page(refused(client, ms_identity_emulator)) == "mine: sign_in_cancelled"
-
-
-def test_pages_are_rendered_at_once(client):
-    assert not isinstance(client.get("/ms/sign-in/"), TemplateResponse)

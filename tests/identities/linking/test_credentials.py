@@ -34,7 +34,7 @@ def link(request, user, subject="subject"):
     return linking.link_credential(context, user, make_mapped())
 
 
-def test_an_inactive_user_gets_no_link_and_no_identity(request_):
+def test_linking_refuses_an_inactive_user(request_):
     user = make_user(is_active=False)
 
     with pytest.raises(UserInactive):
@@ -43,7 +43,7 @@ def test_an_inactive_user_gets_no_link_and_no_identity(request_):
     assert (Identity.objects.count(), Credential.objects.count()) == (0, 0)
 
 
-def test_a_user_who_was_deleted_meanwhile_is_refused(request_):
+def test_linking_refuses_a_user_who_was_deleted_meanwhile(request_):
     user = make_user()
     get_user_model().objects.all().delete()
 
@@ -58,7 +58,7 @@ def test_linking_once_more_changes_nothing(request_):
     assert Credential.objects.count() == 1
 
 
-def test_nothing_is_unlinked_of_nobody(request_):
+def test_unlinking_refuses_a_user_without_an_identity(request_):
     with pytest.raises(CredentialMissing):
         linking.unlink_credential(request_, conf.get_config(), identity=None, credential=1)
 
@@ -91,7 +91,9 @@ MODEL = "django.contrib.auth.backends.ModelBackend"
         pytest.param([MODEL, sessions.BACKEND, TOKENS], None, False, id="none"),
     ],
 )
-def test_the_backend_that_let_this_session_in_is_a_way_in(request_, settings, installed, here, counts):
+def test_unlinking_counts_the_backend_of_this_session_as_a_way_in(
+    request_, settings, installed, here, counts
+):
     settings.AUTHENTICATION_BACKENDS = installed
     identity = make_identity(username="ines")
     if here:
@@ -109,7 +111,8 @@ def test_the_backend_that_let_this_session_in_is_a_way_in(request_, settings, in
     assert Credential.objects.count() == (0 if counts else 1)
 
 
-def test_another_account_is_a_way_in(request_):
+@pytest.mark.kratos(68)
+def test_unlinking_counts_another_account_as_a_way_in(request_):
     identity = make_identity(username="ines")
     user = get_user_model().objects.get()
     link(request_, user, "second")
