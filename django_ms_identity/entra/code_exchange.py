@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable, SubjectMissing
-from django_ms_identity.net.http import HttpClient
+from django_ms_identity.net.http import HttpClient, parse_object
 from django_ms_identity.net.remote_documents import RemoteDocuments
 
 from . import graph, id_token, jwks
@@ -106,7 +106,7 @@ def redeem(provider: Provider, *, code: str, verifier: str, redirect_uri: str, h
     )
     if response.status == 429 or response.status >= 500:
         raise MicrosoftUnavailable(f"the token endpoint answered {response.status}")
-    answer = response.json()
+    answer = parse_object(response.body)
     if "error" in answer:
         raise error_for(answer["error"], answer.get("error_description"))
     if response.status != 200:

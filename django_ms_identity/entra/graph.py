@@ -9,7 +9,7 @@ from django_ms_identity.exceptions import (
     SubjectMismatch,
     SubjectMissing,
 )
-from django_ms_identity.net.http import HttpClient
+from django_ms_identity.net.http import HttpClient, parse_json
 
 from .clouds import CONSUMER_TENANT, Cloud
 from .id_token import Claims
@@ -36,7 +36,8 @@ def me(access_token: str, *, claims: Claims, cloud: Cloud, http: HttpClient) -> 
         raise MicrosoftUnavailable(f"Graph /me answered {response.status}")
     if response.status != 200:
         raise MicrosoftAnswerInvalid(f"Graph /me answered {response.status}")
-    subject = response.json().get("id")
+    answer = parse_json(response.body)
+    subject = answer.get("id") if isinstance(answer, dict) else None
     if not isinstance(subject, str) or not subject:
         raise SubjectMissing("Graph /me has no id")
     if claims.oid != _object_id(subject, claims.tid):

@@ -65,20 +65,22 @@ class Response:
     """Names match in any case."""
     body: bytes = field(repr=False)
 
-    def json(self) -> dict[str, object]:
-        """Parse the body as ``parse_object`` does."""
-        return parse_object(self.body)
+
+def parse_json(text: str | bytes) -> object:
+    """Parse JSON that came from outside, or raise ``MicrosoftAnswerInvalid``."""
+    with suppress(ValueError, RecursionError):
+        parsed: object = json.loads(text)
+        return parsed
+    # Outside the except block, so that ``__context__`` does not carry what was parsed.
+    raise MicrosoftAnswerInvalid("the answer is not JSON")
 
 
 def parse_object(text: str | bytes) -> dict[str, object]:
     """Parse a JSON object that came from outside, or raise ``MicrosoftAnswerInvalid``."""
-    parsed = None
-    with suppress(ValueError, RecursionError):
-        parsed = json.loads(text)
-    if isinstance(parsed, dict):
-        return parsed
-    # Outside the except block, so that ``__context__`` does not carry what was parsed.
-    raise MicrosoftAnswerInvalid("the answer is not a JSON object")
+    parsed = parse_json(text)
+    if not isinstance(parsed, dict):
+        raise MicrosoftAnswerInvalid("the answer is not a JSON object")
+    return parsed
 
 
 def rewrite(url: str, emulator_url: str) -> str:

@@ -219,7 +219,8 @@ def keys(name: str, *entries: object, detail: str = UNKNOWN_KEY, sign: forge.Sig
 
 
 FOREIGN_KEY = "the signing key belongs to another issuer"
-NO_OBJECT, NO_LIST, NO_USABLE_KEY = "is not a JSON object", "no list of keys", "no usable key"
+NO_JSON, NO_OBJECT = "is not JSON", "is not a JSON object"
+NO_LIST, NO_USABLE_KEY = "no list of keys", "no usable key"
 
 
 @pytest.mark.parametrize(
@@ -253,11 +254,11 @@ NO_OBJECT, NO_LIST, NO_USABLE_KEY = "is not a JSON object", "no list of keys", "
         keys("empty set", detail=NO_USABLE_KEY),
         pytest.param("{}", forge.rs256(), NO_LIST, id="no set"),
         pytest.param('{"keys": {"a": 1}}', forge.rs256(), NO_LIST, id="keys an object"),
-        pytest.param("planted", forge.rs256(), NO_OBJECT, id="not JSON"),
-        pytest.param("", forge.rs256(), NO_OBJECT, id="empty"),
-        pytest.param("[" * 100_000, forge.rs256(), NO_OBJECT, id="deep"),
+        pytest.param("planted", forge.rs256(), NO_JSON, id="not JSON"),
+        pytest.param("", forge.rs256(), NO_JSON, id="empty"),
+        pytest.param("[" * 100_000, forge.rs256(), NO_JSON, id="deep"),
         pytest.param("[]", forge.rs256(), NO_OBJECT, id="list"),
-        pytest.param("<html>planted</html>", forge.rs256(), NO_OBJECT, id="HTML with 200"),
+        pytest.param("<html>planted</html>", forge.rs256(), NO_JSON, id="HTML with 200"),
         pytest.param(b"\xff\xfe", forge.rs256(), "UTF-8", id="not UTF-8"),
     ],
 )
@@ -266,7 +267,7 @@ def test_broken_key_set_verifies_no_id_token(wire, keys_answer, sign, detail):
 
     error = refusal_of(token(sign=sign))
 
-    unusable = detail in (NO_OBJECT, NO_LIST, NO_USABLE_KEY, "UTF-8")
+    unusable = detail in (NO_JSON, NO_OBJECT, NO_LIST, NO_USABLE_KEY, "UTF-8")
     assert type(error) is (MicrosoftAnswerInvalid if unusable else TokenRejected)
     assert detail in error.detail
 
