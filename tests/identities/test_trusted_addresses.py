@@ -252,3 +252,24 @@ def test_trusted_addresses_say_whether_a_value_is_among_them():
     assert EMAIL.title() in trusted
     assert STRANGER not in trusted
     assert 7 not in trusted
+
+
+def test_a_stored_trait_that_a_mapper_hands_back_grants_no_group():
+    Group.objects.create(name="staff")
+    identity = stored_identity(traits={"role": "staff"})
+
+    identity = updated(
+        identity,
+        "local role = std.get(std.extVar('identity').traits, 'role', '');"
+        "{identity: {traits: {}}, user: {groups: [role]}}",
+    )
+
+    assert groups(identity) == []
+
+
+def test_a_stored_address_that_is_not_verified_is_not_trusted():
+    email = "ceo@victim.example"
+    identity = stored_identity(traits={"contact_email": email})
+    identity.verifiable_addresses.create(via="email", value=email, normalised=email)
+
+    assert updated(identity, FALLING_BACK).user.email == ""
