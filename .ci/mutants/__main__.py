@@ -7,9 +7,9 @@ test, or a reason in survivors.toml.
 
 Neither mutmut 3.8 nor cosmic-ray 8.7 can do this by configuration. mutmut has a fixed list of operators, none
 of which removes a condition, and it skips functions with a decorator: all views and all transactions. Of
-linking/credentials.py it makes 245 mutants, where 36 checks are to be removed. cosmic-ray makes 134 of it by
-negating and replacing, which the sign-ins that succeed notice already, and edits the tree in place. Operators
-that remove would be a package of their own, beside one configuration and one session for each module.
+identities/linking/credentials.py, where 36 checks are to be removed, it makes 245 mutants. cosmic-ray makes
+134 by negating and replacing, which the sign-ins that succeed notice already, and edits the tree in place.
+Operators that remove would be a package of their own, beside one configuration and one session per module.
 """
 
 from __future__ import annotations
