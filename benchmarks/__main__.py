@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def _table(options: argparse.Namespace, folder: Path) -> bool:
-    # The rooms need Django set up.
+    # These modules need Django set up.
     from . import report
 
     print(report.machine())
@@ -44,7 +44,7 @@ def _table(options: argparse.Namespace, folder: Path) -> bool:
 def _rows(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     from django_ms_identity.testing.emulator import Emulator
 
-    from . import cold, journeys, rooms, scale
+    from . import cold, journeys, parts, scale
     from .measure import tapped
     from .settings import WITH_ADFS
 
@@ -53,9 +53,9 @@ def _rows(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
         for row in journeys.rows(emulator, wire, rounds=options.rounds):
             yield row
             registration = row if row.step == journeys.REGISTRATION else registration
-        for row in rooms.rows(emulator, wire, rounds=options.rounds):
+        for row in parts.rows(emulator, wire, rounds=options.rounds):
             yield row
-            if registration and row.step == rooms.MAPPER:
+            if registration and row.step == parts.MAPPER:
                 yield registration.without(row)
         if WITH_ADFS:
             from . import adfs

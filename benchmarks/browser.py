@@ -1,4 +1,4 @@
-"""A browser at the WSGI door: what Django's test client adds to a request is not measured."""
+"""A browser that calls the WSGI handler: what Django's test client adds to a request is not measured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Browser:
     def open(self, url: str) -> HttpResponse:
         """GET ``url`` as after a click on a link of another site; redirects are not followed."""
         response = self.site(self._environ(url), _start_response)
-        assert isinstance(response, HttpResponse)  # Ours does not stream.
+        assert isinstance(response, HttpResponse)  # No page of this app streams.
         response.close()
         for name, morsel in response.cookies.items():
             if morsel["max-age"] == 0:

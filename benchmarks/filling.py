@@ -1,4 +1,4 @@
-"""Many identities: copies, made by the database itself, of somebody who signed in."""
+"""Many identities: copies, made by the database itself, of a person who signed in."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _DIALECTS = {
 
 
 def fill(identities: int) -> None:
-    """Copy somebody with everything that their sign-ins left behind, each copy a minute older."""
+    """Copy a person with everything that their sign-ins left behind, each copy a minute older."""
     credential = Credential.objects.select_related("identity__user").filter(
         identity__sign_ins__isnull=False, identity__verifiable_addresses__isnull=False
     )[0]

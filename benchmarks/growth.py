@@ -80,7 +80,7 @@ def _alone(name: str, postgres: str, options: argparse.Namespace) -> bool:
 
 def _measured(options: argparse.Namespace) -> bool:
     django.setup()
-    # The rooms need Django set up.
+    # These modules need Django set up.
     from django.core.handlers.wsgi import WSGIHandler
     from django.db import connection
 
@@ -132,7 +132,7 @@ def _callback(site: Journeys, wire: Wire, large: Database, rounds: int) -> Itera
 
     from .measure import Budget, Clock, Row, compared, p95
 
-    # The work of a server elsewhere is no processor time of ours.
+    # A database server's work is not in this process's processor time.
     clock = Clock.CPU if connection.vendor == "sqlite" else Clock.WALL
     few, many, ratio = compared(
         site.callback,
@@ -206,11 +206,11 @@ def _hot(rows: int) -> dict[str, Callable[[], object]]:
     admin = plans.administrator()
     # Of all rows a database would rightly read the table; a site that clears each day deletes few.
     days = max(rows - _CLEARED, 0) // filling.PER_DAY
-    hot = plans.hot(_somebody(rows), admin, days=days)
+    hot = plans.hot(_person(rows), admin, days=days)
     return {**hot, "the list, page 20": lambda: plans.page(admin, plans.LIST, p="20")}
 
 
-def _somebody(rows: int) -> Credential:
+def _person(rows: int) -> Credential:
     from django_ms_identity.models import Credential
 
     return Credential.objects.get(subject=f"filler{rows // 2}@contoso.example")

@@ -39,7 +39,7 @@ class Journeys:
     def callback(
         self, *, provider: str = "microsoft", person: str = KNOWN, session: Callable[[], str] | None = None
     ) -> Callable[[], object]:
-        """Come back from Microsoft; ``session`` makes the key of the session that the browser brings."""
+        """Return from Microsoft; ``session`` makes the key of the session that the browser sends."""
         browser = Browser(site=self._site)
         url = microsoft.callback(self._emulator, browser.redirected(_start(provider)), person)
         if session is not None:
@@ -47,7 +47,7 @@ class Journeys:
         return partial(_finish, browser, url)
 
     def registration(self, *, provider: str = "microsoft") -> Callable[[], object]:
-        """Come back as somebody new."""
+        """Return from Microsoft as a new person."""
         return self.callback(provider=provider, person=f"{provider}-newcomer-{next(self._newcomers)}")
 
 
@@ -60,7 +60,7 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
         "fresh browser": (site.callback, 6),
         "stale session cookie": (partial(site.callback, session=stale), 7),
         "anonymous session": (partial(site.callback, session=anonymous), 9),
-        "session of another user": (partial(site.callback, session=somebody_elses), 10),
+        "session of another user": (partial(site.callback, session=another_users), 10),
         "own session": (partial(site.callback, session=own), None),
     }
     for visitor, (prepare, statements) in visitors.items():
@@ -70,7 +70,7 @@ def rows(emulator: Emulator, wire: Wire, *, rounds: int) -> Iterator[Row]:
         yield measure("callback, cache sessions", prepare, budget=Budget(statements=3, requests=1))
     yield measure(
         "callback, subject_source me",
-        # Another person: to another provider the first would be a stranger with a known address.
+        # Another person: at another provider the first one would collide with their own address.
         partial(site.callback, provider="graph", person="graph"),
         budget=Budget(statements=6, requests=2),
     )
@@ -94,8 +94,8 @@ def anonymous() -> str:
     return store.session_key or ""
 
 
-def somebody_elses() -> str:
-    return _session_of("somebody.else")
+def another_users() -> str:
+    return _session_of("another.user")
 
 
 def own() -> str:

@@ -1,4 +1,4 @@
-"""Counting and timing: statements, requests to Microsoft, and the time that is ours."""
+"""Counting and timing: statements, requests to Microsoft, and the time without Microsoft's answers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Clock(StrEnum):
 
 @dataclass(slots=True)
 class Wire:
-    """How often Microsoft was asked, and the seconds that its answers took, which are not ours."""
+    """How often Microsoft was asked, and the seconds that its answers took, which do not count."""
 
     requests: int = 0
     seconds: dict[Clock, float] = field(default_factory=lambda: dict.fromkeys(Clock, 0.0))
@@ -72,7 +72,7 @@ def tapped() -> Iterator[Wire]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """The most that a step may take; None is not checked."""
+    """What a step may cost; None is not checked."""
 
     milliseconds: float | None = None
     statements: int | None = None

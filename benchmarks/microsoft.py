@@ -1,6 +1,6 @@
 """What Microsoft answers, made before the clock starts.
 
-Made meanwhile, its work would push ours out of the processor's caches.
+Made meanwhile, they would push the measured code out of the processor's caches.
 """
 
 from __future__ import annotations

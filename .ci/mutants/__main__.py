@@ -2,8 +2,14 @@
 
 A check is a condition before a refusal, one operand of such a condition, the result of a function that
 returns a bool, or a call for its side effect. Each is removed in a copy of the tree, where the tests that
-rooms.toml names for its module run until the first failure. What no test notices is a survivor: it needs a
+modules.toml names for its module run until the first failure. What no test notices is a survivor: it needs a
 test, or a reason in survivors.toml.
+
+Neither mutmut 3.8 nor cosmic-ray 8.7 can do this by configuration. mutmut has a fixed list of operators, none
+of which removes a condition, and it skips functions with a decorator: all views and all transactions. Of
+identities/linking/credentials.py, where 36 checks are to be removed, it makes 245 mutants. cosmic-ray makes
+134 by negating and replacing, which the sign-ins that succeed notice already, and edits the tree in place.
+Operators that remove would be a package of their own, beside one configuration and one session per module.
 """
 
 from __future__ import annotations
@@ -115,16 +121,16 @@ def _weakened(node: ast.AST, *, answers: bool) -> Iterator[tuple[ast.expr, str]]
     elif answers and isinstance(node, ast.Return) and node.value and not isinstance(node.value, ast.Constant):
         yield node.value, "True"
         yield node.value, "False"
-    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and not _guards_nothing(node.value):
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and not _checks_nothing(node.value):
         yield node.value, "None"
     elif isinstance(node, ast.comprehension):
         for test in node.ifs:
             yield test, "True"
 
 
-def _guards_nothing(call: ast.Call) -> bool:
+def _checks_nothing(call: ast.Call) -> bool:
     # What is only logged, and what only the type checker asks for.
-    return ast.unparse(call.func).startswith(("logger.", "assert_never"))
+    return ast.unparse(call.func).startswith(("logger.", "_log", "assert_never"))
 
 
 def _operands(test: ast.expr) -> Iterator[tuple[ast.expr, str]]:
@@ -217,22 +223,22 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
-    rooms = tomllib.loads((HERE / "rooms.toml").read_text(encoding="utf-8"))
+    modules = tomllib.loads((HERE / "modules.toml").read_text(encoding="utf-8"))
     reasons = tomllib.loads((HERE / "survivors.toml").read_text(encoding="utf-8"))
     work = [
         (mutant, tests)
-        for module, tests in rooms.items()
+        for module, tests in modules.items()
         if not options.only or any(part in f"/{module}" for part in options.only)
         for mutant in mutants_of(module, (ROOT / PACKAGE / module).read_text(encoding="utf-8"))
     ]
-    if missing := [part for part in options.only if not any(part in f"/{module}" for module in rooms)]:
-        raise SystemExit(f"rooms.toml has no module like {' or '.join(missing)}.")
+    if missing := [part for part in options.only if not any(part in f"/{module}" for module in modules)]:
+        raise SystemExit(f"modules.toml has no module like {' or '.join(missing)}.")
     began = time.monotonic()
     unexplained = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         copies = Copies(options.jobs, Path(folder))
-        rooms_tests = {tuple(tests) for _, tests in work}
-        if any(outcome is not Outcome.SURVIVES for outcome in pool.map(copies.untouched, rooms_tests)):
+        test_sets = {tuple(tests) for _, tests in work}
+        if any(outcome is not Outcome.SURVIVES for outcome in pool.map(copies.untouched, test_sets)):
             raise SystemExit("The tests fail, or hang, before anything is removed.")
         outcomes = pool.map(lambda each: (each[0], copies.outcome(*each)), work)
         for number, (mutant, outcome) in enumerate(outcomes, 1):

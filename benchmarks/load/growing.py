@@ -83,7 +83,7 @@ class Load:
 
 
 def people(logins: int, *, newcomer: str) -> Iterator[str]:
-    """Name who visits, turn by turn somebody known and somebody new."""
+    """Name the visitors: in turn a known person and a new one."""
     for turn in range(logins):
         yield f"{newcomer}-{turn}" if turn % 2 else f"known-{turn // 2 % KNOWN}"
 

@@ -1,8 +1,8 @@
 """One provider's sign-ins beside those of another one, whose mapper runs into its limits each time.
 
 An evaluation that loops takes a core until its second of processor time is over, so on a machine with few
-cores it slows everything. That is not what is asked here: the same sign-ins are timed beside programs that
-take as many cores and no worker of any sandbox, and the two are compared.
+cores it slows everything. To leave that out, the same sign-ins are timed beside programs that take as many
+cores and no worker of any sandbox, and the two are compared.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _hostile(port: int, names: Iterator[int], slowed: Slowed) -> Iterator[None]:
     with ThreadPoolExecutor(1) as thread:
         done = thread.submit(sign_in_all, people(), port=port, visitors=_HOSTILE, limit=_LIMIT, act=act)
         try:
-            # The sandbox has met the mapper once: what it learns from that is part of what is measured.
+            # The sandbox has run the mapper once: what it learns from that is part of what is measured.
             begun.wait(_LIMIT)
             yield
         finally:

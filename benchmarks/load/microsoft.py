@@ -1,4 +1,4 @@
-"""The emulator in a process of its own, where anybody has an account: ``persona=new-17`` is one.
+"""The emulator in a process of its own, where everyone has an account: ``persona=new-17`` is one.
 
 A project of one app, with nothing of the site in it. Codes and keys are in memory, so it is one process.
 """
@@ -44,7 +44,7 @@ _grants = Grants()
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer as a Microsoft that knows whoever the request is about."""
+    """Answer as a Microsoft that knows the person whom the request names."""
     who = parse_qs(environ.get("QUERY_STRING", "")).get("persona", [])
     personas = tuple(map(_persona, who[:1])) or PERSONAS
     microsoft = Microsoft(clients=_clients, personas=personas, grants=_grants)

@@ -32,7 +32,7 @@ LOGGING = {
 DATABASES = {"default": environ.Env().db_url("LOAD_DATABASE")}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
-        # Writers wait for each other; whoever read first and writes then could not wait.
+        # Writers wait for each other; a transaction that reads first and then writes could not wait.
         "transaction_mode": "IMMEDIATE",
         "timeout": 30,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;",

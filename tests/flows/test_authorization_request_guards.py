@@ -1,0 +1,21 @@
+"""What an authorization request and the answer to it may not be."""
+
+from __future__ import annotations
+
+import pytest
+from django.http import QueryDict
+
+from django_ms_identity.exceptions import CallbackInvalid
+from django_ms_identity.flows.authorization_request import MAX_CODE, AuthorizationResponse
+
+
+def test_a_code_and_an_error_together_are_refused() -> None:
+    with pytest.raises(CallbackInvalid, match="code and error"):
+        AuthorizationResponse.parse(QueryDict("code=abc&error=access_denied"))
+
+
+def test_a_code_that_no_cookie_can_hold_is_refused() -> None:
+    assert AuthorizationResponse.parse(QueryDict(f"code={'x' * MAX_CODE}")).code == "x" * MAX_CODE
+
+    with pytest.raises(CallbackInvalid, match="too long"):
+        AuthorizationResponse.parse(QueryDict(f"code={'x' * (MAX_CODE + 1)}"))
