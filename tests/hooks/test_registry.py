@@ -183,3 +183,12 @@ def test_hook_may_raise_sign_in_refused(client, ms_identity_emulator, settings):
     response = ms_identity_emulator.sign_in(client)
 
     assert (code_of(response), response.status_code) == ("sign_in_refused", 403)
+
+
+def test_a_hook_that_signs_the_person_in_is_not_undone(client, ms_identity_emulator, settings):
+    hooks(settings, after_registration=[{"hook": "tests.support.hook_functions.sign_in"}])
+
+    response = ms_identity_emulator.sign_in(client, next="/home/")
+
+    assert response.headers["Location"] == "/home/"
+    assert client.get("/home/").content == b"ines.okafor@contoso.example"

@@ -180,3 +180,25 @@ def test_sign_in_makes_missing_groups_where_the_settings_say_so(client, ms_ident
     first, second = Identity.objects.order_by("created_at")
     assert (list(first.user.groups.all()), first.granted_groups) == ([], [])
     assert ([group.name for group in second.user.groups.all()], second.granted_groups) == (["new"], ["new"])
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+def test_sign_in_that_meets_an_existing_user_needs_no_identity_schema(
+    client, ms_identity_emulator, settings, is_open
+):
+    settings.MS_IDENTITY = make_settings(
+        IDENTITY_SCHEMA_URL="file:///nowhere.json", REGISTRATION_ENABLED=is_open
+    )
+    get_user_model().objects.create_user("local", "ines.okafor@contoso.example", "password")
+
+    response = ms_identity_emulator.sign_in(client)
+
+    assert response.headers["Location"] == "/ms/confirm-link/"
+
+
+def test_sign_in_while_registration_is_off_needs_no_identity_schema(client, ms_identity_emulator, settings):
+    settings.MS_IDENTITY = make_settings(
+        IDENTITY_SCHEMA_URL="file:///nowhere.json", REGISTRATION_ENABLED=False
+    )
+
+    assert code_of(ms_identity_emulator.sign_in(client)) == "registration_disabled"

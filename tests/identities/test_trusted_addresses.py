@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import connection
 
 from django_ms_identity.identities.trusted_addresses import exact, trusted_addresses
 from django_ms_identity.models import Identity
 from django_ms_identity.traits.mapping_result import Address, MappingResult
+from tests.journeys.steps import unquoted
 from tests.support.builders import (
     TENANT,
     make_claims,
@@ -273,3 +276,43 @@ def test_a_stored_address_that_is_not_verified_is_not_trusted():
     identity.verifiable_addresses.create(via="email", value=email, normalised=email)
 
     assert updated(identity, FALLING_BACK).user.email == ""
+
+
+def revoking(change):
+    """Return a wrapper that makes a change between the plan of an update and its lock, once."""
+    waiting = [change]
+
+    def wrapper(execute, sql, params, many, context):
+        if waiting and unquoted(sql).startswith("UPDATE ms_identity_identity SET updated_at"):
+            waiting.pop()()
+        return execute(sql, params, many, context)
+
+    return wrapper
+
+
+ROLE = (
+    "local stored = std.extVar('identity').traits;"
+    "{identity: {traits: {seen: 1}},"
+    " user: {is_staff: std.get(stored, 'role', '') == 'boss', groups: [std.get(stored, 'role', 'x')]}}"
+)
+
+
+def test_a_privilege_that_is_revoked_meanwhile_does_not_come_back_by_a_typed_trait():
+    identity = stored_identity(traits={"role": "boss"}, self_asserted=["role"])
+    users = get_user_model().objects
+    users.update(is_staff=True)
+
+    with connection.execute_wrapper(revoking(lambda: users.update(is_staff=False))):
+        identity = updated(identity, ROLE)
+
+    assert (identity.traits["seen"], identity.user.is_staff) == (1, False)
+
+
+def test_a_group_that_is_revoked_meanwhile_does_not_come_back_by_a_typed_trait():
+    Group.objects.create(name="boss")
+    identity = stored_identity(traits={"role": "boss"}, self_asserted=["role"], granted_groups=["boss", "x"])
+
+    with connection.execute_wrapper(revoking(lambda: Identity.objects.update(granted_groups=[]))):
+        identity = updated(identity, ROLE)
+
+    assert (identity.traits["seen"], groups(identity)) == (1, [])

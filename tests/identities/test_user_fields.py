@@ -359,3 +359,16 @@ def test_groups_that_may_not_be_given_are_told_to_the_operator(caplog):
 def test_a_user_field_change_that_the_model_refuses_is_a_refusal():
     with pytest.raises(UserInvalid, match="first_name: max_length"):
         apply(get_user_model()(), {"first_name": 10**160})
+
+
+def test_a_typed_user_name_does_not_cost_the_mappers_own():
+    mapping = make_mapped(user={"username": "ines@contoso.example"})
+    typed = mapping.with_traits({"username": "whatever"}, self_asserted=("username",))
+
+    assert fields(typed)["username"] == "ines@contoso.example"
+
+
+def test_a_user_name_of_a_web_hook_borrows_no_address():
+    changed = make_mapped(username="ines").with_traits({"username": "ceo@contoso.example"})
+
+    assert fields(changed)["username"].startswith("microsoft-")

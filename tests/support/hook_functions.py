@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from django.contrib.auth import login
+from django.http import HttpRequest
+
 from django_ms_identity.exceptions import SignInRefused
+from django_ms_identity.models import Identity
 
 calls: list[tuple[str, dict[str, object]]] = []
 
@@ -21,3 +25,7 @@ def fail(**_: object) -> None:
 
 def refuse(**_: object) -> None:
     raise SignInRefused("the hook said no")
+
+
+def sign_in(*, request: HttpRequest, identity: Identity, **_: object) -> None:
+    login(request, identity.user, backend="django_ms_identity.backends.IdentityBackend")

@@ -97,3 +97,21 @@ def test_signing_out_goes_to_the_emulator_in_microsofts_place(client, ms_identit
     location = client.post("/ms/sign-out/", {"microsoft": "1"}).headers["Location"]
 
     assert location.startswith("http://localhost:8000/emulator/login.microsoftonline.com/")
+
+
+@pytest.mark.parametrize(
+    "fault", [{"EMULATOR_URL": "http://localhost:1/elsewhere"}, {"BASE_REDIRECT_URI": "http://evil.example"}]
+)
+def test_signing_out_with_faulty_settings_ends_the_session_and_stays_here(
+    client, ms_identity_emulator, settings, fault
+):
+    """Settings with a fault are not acted upon, and the claim login_hint goes nowhere."""
+    ms_identity_emulator.persona("work", claims={"login_hint": "O.hint"})
+    ms_identity_emulator.sign_in(client)
+    settings.MS_IDENTITY = make_settings(**fault)
+
+    response = client.post("/ms/sign-out/", {"microsoft": "1"})
+
+    assert response.headers["Location"] == "/"
+    settings.MS_IDENTITY = make_settings()
+    assert client.get("/home/").content == b"nobody"

@@ -6,12 +6,14 @@ import pytest
 from django.contrib.auth import BACKEND_SESSION_KEY, get_user_model
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import IntegrityError, connection
 from django.test import RequestFactory
 
 from django_ms_identity import conf, sessions
 from django_ms_identity.exceptions import CredentialMissing, LastCredential, UserInactive
 from django_ms_identity.identities.linking import credentials as linking
 from django_ms_identity.models import Credential, Identity
+from tests.journeys.steps import unquoted
 from tests.support.builders import make_claims, make_context, make_identity, make_mapped
 
 pytestmark = pytest.mark.django_db
@@ -121,3 +123,15 @@ def test_unlinking_counts_another_account_as_a_way_in(request_):
     assert linking.may_unlink(request_, conf.get_config(), first)
     linking.unlink_credential(request_, conf.get_config(), identity=identity, credential=first.pk)
     assert not linking.may_unlink(request_, conf.get_config(), second)
+
+
+def test_linking_that_lost_a_race_to_a_credential_that_is_gone_is_refused(request_):
+    def refuse(execute, sql, params, many, context):
+        if unquoted(sql).startswith("INSERT INTO ms_identity_credential"):
+            raise IntegrityError
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(refuse), pytest.raises(UserInactive):
+        link(request_, make_user())
+
+    assert not Credential.objects.exists()
