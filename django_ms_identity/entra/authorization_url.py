@@ -7,6 +7,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from urllib.parse import urlencode
@@ -46,24 +47,29 @@ def authorize(
     """
     # 128 bits each; the verifier has 256, which RFC 7636 section 4.1 recommends.
     state, nonce, verifier = secrets.token_urlsafe(16), secrets.token_urlsafe(16), secrets.token_urlsafe(32)
-    query = {
-        "client_id": provider.client_id,
-        "response_type": "code",
-        "response_mode": provider.response_mode.value,
-        "redirect_uri": redirect_uri,
-        "scope": provider.scope_parameter,
-        "state": state,
-        "nonce": nonce,
-        "code_challenge": urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"="),
-        "code_challenge_method": "S256",
-        "prompt": provider.prompt or prompt,
-        "domain_hint": provider.domain_hint,
-        "claims": _requested_claims(provider, id_token_claims),
-        "max_age": "" if max_age is None else str(max_age),
-    }
-    present = urlencode({name: value for name, value in query.items() if value})
+    challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    repeated = _encoded(
+        client_id=provider.client_id,
+        response_type="code",
+        response_mode=provider.response_mode.value,
+        redirect_uri=redirect_uri,
+        scope=provider.scope_parameter,
+        code_challenge_method="S256",
+        prompt=provider.prompt or prompt,
+        domain_hint=provider.domain_hint,
+        claims=_requested_claims(provider, id_token_claims),
+        max_age="" if max_age is None else str(max_age),
+    )
+    # In the alphabet of base64url, which needs no encoding.
+    fresh = f"state={state}&nonce={nonce}&code_challenge={challenge}"
     endpoint = rewrite(provider.authorize_url, emulator_url)
-    return Authorization(url=f"{endpoint}?{present}", state=state, nonce=nonce, verifier=verifier)
+    return Authorization(url=f"{endpoint}?{repeated}&{fresh}", state=state, nonce=nonce, verifier=verifier)
+
+
+@lru_cache(maxsize=64)
+def _encoded(**parameters: str) -> str:
+    """Encode the parameters that have a value; the same for most sign-ins, so it is done once."""
+    return urlencode({name: value for name, value in parameters.items() if value})
 
 
 def _requested_claims(provider: Provider, id_token_claims: Mapping[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""The encrypted cookies of a sign-in under way: what was asked of Microsoft, and the answer of a form_post.
+"""A sign-in under way: what was asked of Microsoft and what came back, in encrypted cookies of its state.
 
 Nothing is stored on the server for visitors who never come back, two tabs do not disturb each other, and any
 node can handle the answer. Cookies are read from the raw header by exact bytes.
@@ -11,12 +11,18 @@ from dataclasses import dataclass, field, fields, replace
 from hashlib import sha256
 from typing import TypeVar
 
+from django.http import QueryDict
+
 from django_ms_identity.crypto import Keyring, SealBroken
 from django_ms_identity.exceptions import CallbackInvalid, FlowExpired, FlowInvalid, FlowMissing
+from django_ms_identity.sign_in_context import Intent
 
 from . import cookie_header
-from .authorization_request import AuthorizationRequest, AuthorizationResponse
 
+MAX_CODE = 2800
+"""Characters of a code that fit into a cookie (4,096 bytes) once sealed; Microsoft's have about 1,200."""
+PARAMETERS = ("state", "code", "error", "error_description")
+"""What Microsoft sends, each at most once (RFC 6749 section 3.1)."""
 MAX_COOKIE = 800
 """Bytes of one request's cookie, name and value."""
 MAX_COOKIES = 4096
@@ -27,6 +33,56 @@ MAX_RESPONSE = 4096
 _REQUEST = "ms_identity_flow_"
 _RESPONSE = "ms_identity_answer_"
 _STATE = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationRequest:
+    """A sign-in that was started and not finished."""
+
+    provider: str
+    state: str = field(repr=False)
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
+    redirect_uri: str
+    return_to: str
+    expires_at: int
+    """Seconds since the epoch."""
+    intent: Intent = Intent.LOGIN
+    user: str = ""
+    """The key of the user who started it, as text; for every intent but login."""
+    binding: str = field(default="", repr=False)
+    """A random value that the starter's session holds too; for every intent but login."""
+    started_at: int = 0
+    """Seconds since the epoch; for every intent but login."""
+
+    def __post_init__(self) -> None:
+        # What was sealed comes back as text.
+        object.__setattr__(self, "intent", Intent(self.intent))
+        if self.intent is not Intent.LOGIN and not (self.user and self.binding):
+            raise ValueError(f"a flow to {self.intent} belongs to a user and a session")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationResponse:
+    """What Microsoft sent back to the callback: a code or an error."""
+
+    code: str = field(default="", repr=False)
+    error: str = ""
+    description: str = field(default="", repr=False)
+    expires_at: int = 0
+    """Seconds since the epoch; for the one that waits in a cookie."""
+
+    @classmethod
+    def parse(cls, query: QueryDict) -> AuthorizationResponse:
+        """Read the code or the error, or raise ``CallbackInvalid``."""
+        code, error = query.get("code", ""), query.get("error", "")
+        if code and error:
+            raise CallbackInvalid("code and error came together")
+        # RFC 6749 appendix A.11; also what the cookie's size counts on.
+        if len(code) > MAX_CODE or not (code.isascii() and code.isprintable()):
+            raise CallbackInvalid("the code is too long or holds characters that no code has")
+        return cls(code=code, error=error[:64], description=query.get("error_description", "")[:1024])
+
 
 _Shape = TypeVar("_Shape", AuthorizationRequest, AuthorizationResponse)
 

@@ -32,12 +32,12 @@ from django_ms_identity.exceptions import (
     MSIdentityError,
 )
 from django_ms_identity.flows import return_urls
-from django_ms_identity.flows.authorization_request import (
+from django_ms_identity.flows.flow_cookies import (
     PARAMETERS,
     AuthorizationRequest,
     AuthorizationResponse,
+    FlowCookies,
 )
-from django_ms_identity.flows.flow_cookies import FlowCookies
 from django_ms_identity.identities.linking.confirmation import connect
 from django_ms_identity.identities.sign_in import reauthenticate, sign_in
 from django_ms_identity.identities.sign_in_result import ResultKind, SignInResult

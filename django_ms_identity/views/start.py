@@ -18,8 +18,7 @@ from django_ms_identity.entra.authentication_context import AUTH_TIME_CLAIMS, se
 from django_ms_identity.entra.authorization_url import PROMPTS, authorize
 from django_ms_identity.entra.providers import Provider, ResponseMode
 from django_ms_identity.flows import return_urls
-from django_ms_identity.flows.authorization_request import AuthorizationRequest
-from django_ms_identity.flows.flow_cookies import FlowCookies
+from django_ms_identity.flows.flow_cookies import AuthorizationRequest, FlowCookies
 from django_ms_identity.sign_in_context import Intent
 
 from .base import public_page, refuse_embedded, refuse_unreadable

@@ -17,8 +17,12 @@ from django_ms_identity.exceptions import (
     FlowMissing,
     MSIdentityError,
 )
-from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse
-from django_ms_identity.flows.flow_cookies import MAX_COOKIES, FlowCookies
+from django_ms_identity.flows.flow_cookies import (
+    MAX_COOKIES,
+    AuthorizationRequest,
+    AuthorizationResponse,
+    FlowCookies,
+)
 from django_ms_identity.sign_in_context import Intent
 
 KEYRING = Keyring(["secret"])

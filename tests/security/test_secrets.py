@@ -17,7 +17,7 @@ from django_ms_identity import conf, runtime, signals
 from django_ms_identity.entra.authorization_url import authorize
 from django_ms_identity.entra.code_exchange import Tokens
 from django_ms_identity.exceptions import MSIdentityError
-from django_ms_identity.flows.authorization_request import AuthorizationRequest, AuthorizationResponse
+from django_ms_identity.flows.flow_cookies import AuthorizationRequest, AuthorizationResponse
 from django_ms_identity.flows.pending_step import StepKind, StoredStep
 from django_ms_identity.identities.user_fields import UserFields as Account
 from django_ms_identity.models import Credential, Identity, SignIn

@@ -6,7 +6,7 @@ import pytest
 from django.http import QueryDict
 
 from django_ms_identity.exceptions import CallbackInvalid
-from django_ms_identity.flows.authorization_request import MAX_CODE, AuthorizationResponse
+from django_ms_identity.flows.flow_cookies import MAX_CODE, AuthorizationResponse
 
 
 def test_a_code_and_an_error_together_are_refused() -> None:
