@@ -1,4 +1,4 @@
-"""Request a second factor or a fresh authentication, and check how fresh one is.
+"""Request and recognise a second factor, and a fresh authentication.
 
 The claim ``acrs`` is Microsoft's own: learn.microsoft.com, "Developer guide to Conditional Access
 authentication context".
@@ -23,6 +23,21 @@ class AAL(StrEnum):
 
     ONE = "aal1"
     TWO = "aal2"
+
+
+def aal_of(provider: Provider, claims: Claims) -> AAL:
+    """Return the level that a sign-in reached, by what the provider counts as a second factor.
+
+    Ory Kratos, selfservice/strategy/oidc/provider_config.go: AALForClaims.
+    """
+    acr = claims.payload.get("acr")
+    # An empty acr never counts, even where the configuration lists it.
+    reached = (
+        (bool(acr) and acr in provider.aal2_acr_values)
+        or not set(provider.aal2_amr_values).isdisjoint(claims.amr)
+        or not set(provider.aal2_auth_contexts).isdisjoint(claims.acrs)
+    )
+    return AAL.TWO if reached else AAL.ONE
 
 
 def refuse_stale(claims: Claims, *, started_at: float) -> None:

@@ -10,7 +10,7 @@ from django_ms_identity.net.http import HttpClient, parse_object
 from django_ms_identity.net.remote_documents import RemoteDocuments
 
 from . import graph, id_token, jwks
-from .authentication_context import AAL
+from .authentication_context import AAL, aal_of
 from .errors import error_for
 from .id_token import Claims
 from .providers import Provider, SubjectSource
@@ -27,18 +27,8 @@ class VerifiedLogin:
 
     @property
     def aal(self) -> AAL:
-        """The level of the sign-in, by what the provider counts as a second factor.
-
-        Ory Kratos, selfservice/strategy/oidc/provider_config.go: AALForClaims.
-        """
-        provider, acr = self.provider, self.claims.payload.get("acr")
-        # An empty acr never counts, even where the configuration lists it.
-        reached = (
-            (bool(acr) and acr in provider.aal2_acr_values)
-            or not set(provider.aal2_amr_values).isdisjoint(self.claims.amr)
-            or not set(provider.aal2_auth_contexts).isdisjoint(self.claims.acrs)
-        )
-        return AAL.TWO if reached else AAL.ONE
+        """The level of the sign-in, by what the provider counts as a second factor."""
+        return aal_of(self.provider, self.claims)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
