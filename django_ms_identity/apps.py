@@ -15,5 +15,5 @@ class MSIdentityConfig(AppConfig):
         from .views import error_reports
 
         checks.register_checks()
-        sessions.connect()
-        error_reports.connect()
+        sessions.connect_receivers()
+        error_reports.connect_receivers()

@@ -31,13 +31,13 @@ def settings_from_env() -> dict[str, object]:
     Variables that are absent or empty leave their key out. Raises ``ConfigurationInvalid`` naming every
     variable that cannot be read.
     """
-    settings, faults, _ = parse()
+    settings, faults, _ = parse_environment()
     if faults:
         raise ConfigurationInvalid(*faults)
     return settings
 
 
-def parse() -> tuple[dict[str, object], list[str], list[str]]:
+def parse_environment() -> tuple[dict[str, object], list[str], list[str]]:
     """Return the settings, every fault, and the ids of the array's providers that are not Microsoft's.
 
     There are no settings where there is a fault.

@@ -62,7 +62,7 @@ def map_claims(
             timeout=config.mapper_timeout,
             explain=explain,
         )
-    return mapping_result.parse(output)
+    return mapping_result.parse_mapping(output)
 
 
 def keyring() -> Keyring:

@@ -218,7 +218,7 @@ def set_active(identity: Identity, active: bool) -> bool:
     return changed
 
 
-def connect() -> None:
+def connect_receivers() -> None:
     """Connect the receivers; called once by the app registry."""
     user_logged_in.connect(stamp_authentication, dispatch_uid="ms_identity_stamp")
     user_logged_out.connect(end_sign_in, dispatch_uid="ms_identity_end")

@@ -6,7 +6,7 @@ from .views.callback import callback
 from .views.complete import complete
 from .views.confirm_link import confirm_link
 from .views.connections import connections, link, unlink
-from .views.sign_in_page import sign_in
+from .views.sign_in_page import sign_in_page
 from .views.sign_out import sign_out
 from .views.start import start
 from .views.step_up import step_up
@@ -14,7 +14,7 @@ from .views.step_up import step_up
 app_name = "ms_identity"
 
 urlpatterns = [
-    path("sign-in/", sign_in, name="sign_in"),
+    path("sign-in/", sign_in_page, name="sign_in"),
     path("start/<str:provider>/", start, name="start"),
     path("callback/<str:provider>/", callback, name="callback"),
     path("complete/", complete, name="complete"),

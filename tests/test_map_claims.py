@@ -9,9 +9,7 @@ import pytest
 
 from django_ms_identity import conf
 from django_ms_identity.entra.id_token import Claims
-from django_ms_identity.exceptions import (
-    MapperRuntimeFailed,
-)
+from django_ms_identity.exceptions import MapperRuntimeFailed
 from django_ms_identity.jsonnet.json_values import JSONObject
 from django_ms_identity.jsonnet.worker_pool import WorkerPool
 from django_ms_identity.runtime import EMPTY_IDENTITY, map_claims

@@ -29,7 +29,7 @@ PACKAGE = Path(django_ms_identity.__file__).parent
 INTERNAL = {
     "models": {"AddressQuerySet", "CredentialQuerySet", "IdentityQuerySet", "credential_key", "normalised"},
     "admin": {"AddressInline", "CredentialInline", "ProviderFilter", "SignInInline", "UncountedPaginator"},
-    "env": {"VARIABLES", "parse", "snapshot"},
+    "env": {"VARIABLES", "parse_environment", "snapshot"},
     "templatetags.ms_identity": {"THEMES", "Button", "logger", "register"},
     "testing.emulator": {"URLCONF", "endpoint_of"},
     "emulator.urls": {"GRAPH", "LOGIN"},

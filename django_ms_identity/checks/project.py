@@ -160,7 +160,7 @@ def _mappers(config: Config) -> Iterator[CheckMessage]:
     for provider in config.providers:
         try:
             if provider.mapper:
-                python_mapper.load(provider.mapper)
+                python_mapper.import_mapper(provider.mapper)
         except MapperUnavailable as error:
             yield Error(f"Provider {provider.id!r}: {error.detail}.", hint=error.hint, id=ids.E_MAPPER)
 

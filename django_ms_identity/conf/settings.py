@@ -17,7 +17,7 @@ from django_ms_identity import env
 from django_ms_identity.entra.providers import Provider
 from django_ms_identity.exceptions import ConfigurationInvalid, ProviderUnknown
 from django_ms_identity.jsonnet.source_urls import schema_url_fault, url_fault
-from django_ms_identity.net.urls import HttpUrl, parse_http_url
+from django_ms_identity.net.http_url import HttpUrl, parse_http_url
 
 from .hook_settings import Hook, parse_hooks
 from .provider_settings import parse_provider
@@ -101,7 +101,7 @@ def _parse(source: _Source, debug: bool) -> Parsed:
     faults: list[ConfigIssue] = []
     warnings: list[ConfigIssue] = []
     if raw is None:
-        raw, problems, skipped = env.parse()
+        raw, problems, skipped = env.parse_environment()
         faults = [ConfigIssue("environment:", problem) for problem in problems]
         warnings = [
             ConfigIssue(f"environment: provider {name!r}", "is not Microsoft's and is skipped.")

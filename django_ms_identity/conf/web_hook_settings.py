@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django_ms_identity.jsonnet.source_urls import url_fault
+from django_ms_identity.net.http_url import parse_http_url
 from django_ms_identity.net.ip_ranges import IPAddress, is_public
-from django_ms_identity.net.urls import parse_http_url
 
 from .reader import DictReader
 from .web_hook_headers import FORM_TYPE, Header, headers_of, media_type

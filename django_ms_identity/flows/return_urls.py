@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from django_ms_identity.conf import Config
-from django_ms_identity.net.urls import HttpUrl, parse_http_url
+from django_ms_identity.net.http_url import HttpUrl, parse_http_url
 
 
 def redirect_uri(provider_id: str, *, config: Config, request: HttpRequest | None = None) -> str:

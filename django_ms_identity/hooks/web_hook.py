@@ -18,7 +18,7 @@ from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.mapping_result import MappingResult
 
 from .web_hook_payload import payload
-from .web_hook_request import make_body, send
+from .web_hook_request import make_body, send_web_hook
 from .web_hook_response import Changes
 
 
@@ -30,7 +30,7 @@ def call(
     Raises ``WebHookFailed``, ``WebHookUnreachable``, ``WebHookRefused`` or ``MapperBusy``, unless the hook
     ignores its answer.
     """
-    return send(
+    return send_web_hook(
         web_hook,
         payload(request, stage=stage, provider=provider, identity=identity),
         sources=runtime.sources(config),

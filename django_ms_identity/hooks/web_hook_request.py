@@ -41,7 +41,7 @@ _CANCEL = "RUNTIME ERROR: cancel"
 logger = logging.getLogger(__name__)
 
 
-def send(
+def send_web_hook(
     hook: WebHook,
     ctx: Mapping[str, JSON],
     *,
@@ -63,7 +63,7 @@ def send(
         if body is None:
             return Changes()
         ids = {f"Ory-Webhook-{name}-ID": str(uuid.uuid4()) for name in ("Request", "Trigger")}
-        answer = guarded_http.send(
+        answer = guarded_http.send_guarded(
             hook.method,
             hook.url,
             headers={**dict(hook.headers), **ids},

@@ -32,7 +32,7 @@ def refuse_invalid(traits: JSONObject, config: Config) -> None:
         raise TraitsInvalid(*dict.fromkeys(display_path(problem.path) for problem in problems))
 
 
-def fields_for(problems: tuple[TraitProblem, ...], config: Config) -> tuple[TraitField, ...]:
+def form_fields_for(problems: tuple[TraitProblem, ...], config: Config) -> tuple[TraitField, ...]:
     """Return the form fields that correct these problems, or raise ``TraitNotAskable``."""
     schema = runtime.identity_schema(config)
     return schema.fields(problem.path for problem in problems) if schema else ()

@@ -20,13 +20,7 @@ from django_ms_identity.transactions import retry_on_deadlock
 from . import groups
 from .linking.matching import users_with_any
 from .trusted_addresses import TrustedAddresses
-from .user_fields import (
-    UserFields,
-    build_user,
-    fields_for_new_user,
-    username_is_email,
-    with_suffix,
-)
+from .user_fields import UserFields, build_user, fields_for_new_user, username_is_email, with_suffix
 
 
 class SubjectTaken(Exception):

@@ -77,7 +77,7 @@ def reauthenticate(context: SignInContext, user: AbstractBaseUser) -> SignInResu
     return _open(context, credential)
 
 
-def open_session(context: SignInContext, credential: Credential, *, registered: bool) -> None:
+def sign_in_credential(context: SignInContext, credential: Credential, *, registered: bool) -> None:
     """Open the session of a known credential, unless something speaks against it."""
     decision = decide(context, credential=credential)
     if decision.refusals:
@@ -174,7 +174,7 @@ def _carry_out(context: SignInContext, newcomer: _Newcomer) -> SignInResult:
             return _wait(context, StepKind.CONFIRM_LINK, mapping, owners=decision.owners)
         case Action.COMPLETE:
             # Raises TraitNotAskable where a form cannot ask.
-            missing_traits.fields_for(newcomer.problems, context.config)
+            missing_traits.form_fields_for(newcomer.problems, context.config)
             return _wait(context, StepKind.COMPLETE, mapping)
         case Action.REGISTER:
             return _register(context, newcomer)
@@ -192,12 +192,12 @@ def _register(context: SignInContext, newcomer: _Newcomer) -> SignInResult:
         # A hook of the project may have called login() itself.
         is_signed_in = sessions.is_of(context.request, credential.identity)
         return SignInResult(kind=ResultKind.SIGNED_IN if is_signed_in else ResultKind.REGISTERED)
-    open_session(context, credential, registered=True)
+    sign_in_credential(context, credential, registered=True)
     return SignInResult(kind=ResultKind.SIGNED_IN)
 
 
 def _open(context: SignInContext, credential: Credential) -> SignInResult:
-    open_session(context, credential, registered=False)
+    sign_in_credential(context, credential, registered=False)
     return SignInResult(kind=ResultKind.SIGNED_IN)
 
 

@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 
-from django_ms_identity.net.urls import parse_http_url, redact_url
+from django_ms_identity.net.http_url import parse_http_url, redact_url
 
 from .json_values import well_formed
 

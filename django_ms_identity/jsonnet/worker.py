@@ -34,15 +34,15 @@ _FRAME = re.compile(rf"^\t{re.escape(FILE_NAME)}:\(?(\d{{1,6}}):(\d{{1,6}})", re
 
 def main() -> None:
     settings = json.loads(sys.argv[1])
-    engine = load(settings["module"], settings["path"])
+    engine = load_engine(settings["module"], settings["path"])
     reset_timer()
     restrict_with_landlock()
     set_limits(settings)
-    while (request := receive()) is not None:
-        send(answer(engine, request, settings))
+    while (request := receive_frame()) is not None:
+        send_frame(answer(engine, request, settings))
 
 
-def load(module: str, path: str) -> ModuleType:
+def load_engine(module: str, path: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(module, path)
     if spec is None or spec.loader is None:
         raise ImportError(module)
@@ -114,11 +114,11 @@ def restrict_with_landlock() -> None:
 def answer(engine: ModuleType, request: dict[str, object], settings: dict[str, int]) -> dict[str, object]:
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, settings["cpu"])
-    outcome = evaluate(engine, request, max_output=settings["max_output"])
+    outcome = run_engine(engine, request, max_output=settings["max_output"])
     return {"id": request["id"], **outcome}
 
 
-def evaluate(engine: ModuleType, request: dict[str, object], *, max_output: int) -> dict[str, object]:
+def run_engine(engine: ModuleType, request: dict[str, object], *, max_output: int) -> dict[str, object]:
     imports: list[str] = []
 
     def refuse_import(folder: str, name: str) -> None:
@@ -155,14 +155,14 @@ def failure(outcome: str, text: str, *, explain: bool) -> dict[str, object]:
     }
 
 
-def receive() -> dict[str, object] | None:
+def receive_frame() -> dict[str, object] | None:
     """Read a request, or return None when the parent has closed its end."""
     header = sys.stdin.buffer.read(4)
     body = sys.stdin.buffer.read(struct.unpack("!I", header)[0]) if header else b""
     return json.loads(body) if body else None
 
 
-def send(reply: dict[str, object]) -> None:
+def send_frame(reply: dict[str, object]) -> None:
     body = json.dumps(reply, ensure_ascii=False).encode("utf-8", "replace")
     sys.stdout.buffer.write(struct.pack("!I", len(body)) + body)
     sys.stdout.buffer.flush()

@@ -27,8 +27,8 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from django_ms_identity.exceptions import WebHookFailed, WebHookUnreachable
 
 from .http import MAX_BODY, Response, ca_bundle
+from .http_url import HttpUrl, parse_http_url
 from .ip_ranges import IPAddress, Resolve, is_public, resolve
-from .urls import HttpUrl, parse_http_url
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -57,7 +57,7 @@ class _TooLarge(HTTPException):
     pass
 
 
-def send(
+def send_guarded(
     method: str,
     url: str,
     *,

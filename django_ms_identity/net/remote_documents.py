@@ -18,7 +18,7 @@ from django_ms_identity.cache import Acquisition, SharedCache
 from django_ms_identity.exceptions import MicrosoftAnswerInvalid, MicrosoftUnavailable
 
 from .http import MAX_BODY, HttpClient
-from .urls import redact_url
+from .http_url import redact_url
 
 logger = logging.getLogger(__name__)
 

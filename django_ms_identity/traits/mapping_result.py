@@ -112,7 +112,7 @@ class MappingResult:
         return cls(**plain | parsed)
 
 
-def parse(text: str) -> MappingResult:
+def parse_mapping(text: str) -> MappingResult:
     """Read a mapper's output, or raise ``MapperResultInvalid`` with all its faults."""
     output = _loaded(text)
     read = _Reader()

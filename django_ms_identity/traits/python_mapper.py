@@ -29,7 +29,7 @@ PythonMapper: TypeAlias = Callable[[JSONObject, JSONObject], object]
 
 
 @lru_cache(maxsize=32)
-def load(path: str) -> PythonMapper:
+def import_mapper(path: str) -> PythonMapper:
     """Return the function at a dotted path; raise ``MapperUnavailable`` if it cannot be used."""
     try:
         mapper: object = resolve_name(path)
@@ -53,7 +53,7 @@ def evaluate(path: str, *, claims: JSONObject, identity: Mapping[str, JSON], exp
     ``RegistrationRefused`` and ``SignInRefused`` as the mapper does, ``PythonMapperFailed`` for any other
     exception, ``MapperUnavailable``, ``MapperResultInvalid`` and ``MapperOutputTooLarge``.
     """
-    mapper = load(path)
+    mapper = import_mapper(path)
     try:
         output = encode(clean(mapper(claims, deepcopy(dict(identity)))))
     except (RegistrationRefused, SignInRefused):

@@ -38,7 +38,7 @@ from django_ms_identity.flows.flow_cookies import (
     AuthorizationResponse,
     FlowCookies,
 )
-from django_ms_identity.identities.linking.confirmation import connect
+from django_ms_identity.identities.linking.confirmation import connect_account
 from django_ms_identity.identities.sign_in import reauthenticate, sign_in
 from django_ms_identity.identities.sign_in_result import ResultKind, SignInResult
 from django_ms_identity.sign_in_context import Intent, SignInContext
@@ -227,7 +227,7 @@ class CallbackHandler:
             return sign_in(context)
         match context.intent:
             case Intent.LINK:
-                return connect(context, starter)
+                return connect_account(context, starter)
             case Intent.REAUTHENTICATE:
                 refuse_stale(context.claims, started_at=started.started_at)
                 return reauthenticate(context, starter)

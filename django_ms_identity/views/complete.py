@@ -10,7 +10,7 @@ from django_ms_identity.conf import Config
 from django_ms_identity.exceptions import PendingMissing
 from django_ms_identity.flows import pending_step, return_urls
 from django_ms_identity.flows.pending_step import PendingStep, StepKind
-from django_ms_identity.identities.linking.confirmation import finish
+from django_ms_identity.identities.linking.confirmation import finish_linking
 from django_ms_identity.identities.sign_in import resume_sign_in
 
 from . import forms, responses
@@ -26,7 +26,7 @@ def complete(request: HttpRequest, config: Config) -> HttpResponse:
     posted = request.method == "POST"
     if posted:
         responses.check_form_token(request, config)
-    form, completed = forms.ask(step.mapping, config, request.POST if posted else None)
+    form, completed = forms.ask_for_traits(step.mapping, config, request.POST if posted else None)
     if completed is None:
         page = responses.account_context(context) | {
             "form": form,
@@ -37,7 +37,7 @@ def complete(request: HttpRequest, config: Config) -> HttpResponse:
         }
         return render(request, "ms_identity/complete.html", page)
     user = sessions.user_of(request)
-    result = resume_sign_in(context, completed) if user is None else finish(context, user, completed)
+    result = resume_sign_in(context, completed) if user is None else finish_linking(context, user, completed)
     return responses.respond(context, result)
 
 

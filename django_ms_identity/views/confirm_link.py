@@ -12,7 +12,7 @@ from django_ms_identity.conf import Config
 from django_ms_identity.exceptions import LinkMismatch
 from django_ms_identity.flows import pending_step
 from django_ms_identity.flows.pending_step import PendingStep, StepKind
-from django_ms_identity.identities.linking.confirmation import finish
+from django_ms_identity.identities.linking.confirmation import finish_linking
 from django_ms_identity.identities.linking.matching import users_with_any
 from django_ms_identity.identities.trusted_addresses import trusted_addresses
 
@@ -33,7 +33,7 @@ def confirm_link(request: HttpRequest, config: Config) -> HttpResponse:
     _refuse_another_user(request, sessions.user_key(user), step)
     if request.method == "POST":
         responses.check_form_token(request, config)
-        return responses.respond(step.context, finish(step.context, user, step.mapping))
+        return responses.respond(step.context, finish_linking(step.context, user, step.mapping))
     page |= {"local_account": user.get_username(), "ticket": pending_step.form_token(request, config)}
     return render(request, "ms_identity/confirm_link.html", page)
 

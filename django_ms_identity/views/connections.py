@@ -24,7 +24,7 @@ from . import flash_messages
 from .base import private_page
 from .flash_messages import Message
 from .start import to_microsoft
-from .step_up import Need, reauthenticate
+from .step_up import Need, send_to_authenticate
 
 RESUME_SECONDS = 10 * 60
 """How long an action waits for the person to authenticate again."""
@@ -114,7 +114,7 @@ def _reauthenticate_first(
     ticket = secrets.token_urlsafe(16)
     request.session[_RESUME] = [action, target, sessions.user_key(user), time.time(), ticket]
     page = f"{reverse('ms_identity:connections')}?{urlencode({'resume': ticket})}"
-    return reauthenticate(request, need=Need.RECENT, user=user, config=config, return_to=page)
+    return send_to_authenticate(request, need=Need.RECENT, user=user, config=config, return_to=page)
 
 
 def _resume(request: HttpRequest, config: Config, user: AbstractBaseUser) -> HttpResponse | None:

@@ -38,7 +38,7 @@ def empty_query(request: HttpRequest) -> None:
             request.META[name] = ""
 
 
-def connect() -> None:
+def connect_receivers() -> None:
     """Connect the receiver; called once by the app registry."""
     got_request_exception.connect(_silence_what_failed, dispatch_uid="ms_identity_reports")
 

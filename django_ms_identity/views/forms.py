@@ -100,7 +100,7 @@ class TraitForm(forms.Form):
         return None if value == "" else value
 
 
-def ask(
+def ask_for_traits(
     mapping: MappingResult, config: Config, data: QueryDict | None
 ) -> tuple[TraitForm, MappingResult | None]:
     """Return the form, and what was mapped with what was typed once the identity schema accepts it.
@@ -110,7 +110,7 @@ def ask(
     problems = missing_traits.problems_in(mapping.traits, config)
     asked: dict[tuple[str, ...], TraitField] = {}
     for _round in range(ROUNDS):
-        asked |= {trait.path: trait for trait in missing_traits.fields_for(problems, config)}
+        asked |= {trait.path: trait for trait in missing_traits.form_fields_for(problems, config)}
         form = TraitForm(tuple(asked.values()), traits=mapping.traits, data=data)
         if not form.is_valid():
             break

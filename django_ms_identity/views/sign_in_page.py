@@ -13,7 +13,7 @@ from .base import public_page
 
 
 @public_page("GET", "HEAD")
-def sign_in(request: HttpRequest, config: Config) -> HttpResponse:
+def sign_in_page(request: HttpRequest, config: Config) -> HttpResponse:
     """Show a button per provider; usable as LOGIN_URL."""
     next_url = return_urls.safe_return_to(request, request.GET.get("next", ""), config=config)
     # A signed-in user who is sent here lacks a permission; only another account can help.

@@ -52,10 +52,10 @@ def step_up(request: HttpRequest, config: Config) -> HttpResponse:
     # How recent is recent, the page that sent the person here decides.
     if need is Need.AAL2 and sessions.has_second_factor(request):
         return responses.redirect_to_next(request, config, return_to)
-    return reauthenticate(request, need=need, user=user, config=config, return_to=return_to)
+    return send_to_authenticate(request, need=need, user=user, config=config, return_to=return_to)
 
 
-def reauthenticate(
+def send_to_authenticate(
     request: HttpRequest, *, need: Need, user: AbstractBaseUser, config: Config, return_to: str
 ) -> HttpResponse:
     """Redirect to where the person can prove what is needed: to Microsoft if an account is connected.

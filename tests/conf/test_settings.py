@@ -16,7 +16,7 @@ from django_ms_identity import conf
 from django_ms_identity.conf import Config, Hook
 from django_ms_identity.conf.settings import KEYS, parse_settings
 from django_ms_identity.exceptions import ConfigurationInvalid, ProviderUnknown
-from django_ms_identity.net.urls import parse_http_url
+from django_ms_identity.net.http_url import parse_http_url
 
 SECRET = "planted-client-secret"
 PROVIDER = {

@@ -13,7 +13,7 @@ import pytest
 from django_ms_identity import conf, runtime
 from django_ms_identity.exceptions import MapperBusy, WebHookFailed, WebHookUnreachable
 from django_ms_identity.hooks import web_hook_request
-from django_ms_identity.hooks.web_hook_request import send
+from django_ms_identity.hooks.web_hook_request import send_web_hook
 from django_ms_identity.hooks.web_hook_response import Changes
 from django_ms_identity.net.guarded_http import Limits
 from tests.entra.forge import chain_text
@@ -31,7 +31,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 def call(url: str, *, ctx=CTX, limits: Limits | None = None, **config: object) -> Changes:
     hook = make_hook(**{"id": "crm", "url": url, "allow_private": True} | config)
     sources = replace(runtime.sources(conf.get_config()), allow_http=True)
-    return send(hook, ctx, sources=sources, timeout=10, limits=limits or Limits(total=10))
+    return send_web_hook(hook, ctx, sources=sources, timeout=10, limits=limits or Limits(total=10))
 
 
 def ok(handler: Handler) -> None:
@@ -182,7 +182,7 @@ def test_a_busy_sandbox_says_so():
     hook = make_hook(body=template("function(ctx) 1"))
 
     with pytest.raises(MapperBusy):
-        send(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=0.01)
+        send_web_hook(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=0.01)
 
 
 # Answers
@@ -208,7 +208,7 @@ def test_an_address_that_is_not_public_is_refused_unless_allowed():
     hook = make_hook(url="https://hook.example.com/")
 
     with pytest.raises(WebHookUnreachable, match="not public") as failed:
-        send(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1, resolve=loopback)
+        send_web_hook(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1, resolve=loopback)
 
     assert "allow_private" in failed.value.hint
 
@@ -269,7 +269,7 @@ def test_even_an_unexpected_fault_in_the_background_is_only_logged(caplog):
         raise RuntimeError("planted")
 
     hook = make_hook(id="crm", response={"ignore": True})
-    send(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1, resolve=resolve)
+    send_web_hook(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1, resolve=resolve)
     joined()
 
     assert "web hook crm failed: RuntimeError" in caplog.text
@@ -304,7 +304,7 @@ def test_a_thread_that_cannot_start_drops_the_request_and_keeps_no_slot(monkeypa
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", start)
         for _ in range(web_hook_request.BACKGROUND + 1):
-            send(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1)
+            send_web_hook(hook, CTX, sources=runtime.sources(conf.get_config()), timeout=1)
 
     assert caplog.text.count("no thread can be started") == web_hook_request.BACKGROUND + 1
 

@@ -2,15 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from django_ms_identity.exceptions import (
-    IdentityInactive,
-)
+from django_ms_identity.exceptions import IdentityInactive
 from django_ms_identity.identities.credential_updates import settle_tenant
 from django_ms_identity.models import Credential
-from tests.support.builders import (
-    make_claims,
-    make_identity,
-)
+from tests.support.builders import make_claims, make_identity
 
 pytestmark = pytest.mark.django_db
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Group
 
-from tests.support.builders import (
-    make_claims,
-    make_identity,
-    make_settings,
-)
+from tests.support.builders import make_claims, make_identity, make_settings
 
 from .updates import groups, program, stored_identity, updated
 

@@ -4,11 +4,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 
-from django_ms_identity.exceptions import (
-    AccountExists,
-    MapperResultInvalid,
-    RegistrationDisabled,
-)
+from django_ms_identity.exceptions import AccountExists, MapperResultInvalid, RegistrationDisabled
 from django_ms_identity.identities.linking.matching import users_with_any
 from django_ms_identity.identities.registration import (
     SubjectTaken,

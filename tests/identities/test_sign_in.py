@@ -12,11 +12,7 @@ from django.db import DataError, IntegrityError, OperationalError, connection
 from django_ms_identity.models import Credential, Identity
 from django_ms_identity.signals import identity_registering
 from tests.journeys.steps import NOTHING, code_of, page, rows, unquoted
-from tests.support.builders import (
-    make_identity,
-    make_mapper,
-    make_settings,
-)
+from tests.support.builders import make_identity, make_mapper, make_settings
 from tests.support.web import Browser
 
 pytestmark = pytest.mark.django_db

@@ -17,12 +17,7 @@ from django_ms_identity.exceptions import (
 )
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from tests.journeys.steps import statements, unquoted
-from tests.support.builders import (
-    make_claims,
-    make_identity,
-    make_schema,
-    make_settings,
-)
+from tests.support.builders import make_claims, make_identity, make_schema, make_settings
 
 from .updates import addresses, groups, program, stored_identity, update, updated
 

@@ -6,12 +6,7 @@ import json
 
 from django_ms_identity.identities.trait_updates import update_identity
 from django_ms_identity.models import Credential, Identity
-from tests.support.builders import (
-    make_context,
-    make_identity,
-    make_mapper,
-    make_provider,
-)
+from tests.support.builders import make_context, make_identity, make_mapper, make_provider
 
 
 def program(user=None, verified=(), **identity):

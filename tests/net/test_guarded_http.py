@@ -58,7 +58,9 @@ def knows(*answers):
 
 def send(url, *, method="POST", resolve=None, body=b"{}", **options):
     options = {"headers": SECRET, "allow_private": True, "limits": Limits(connect=2, total=5)} | options
-    return guarded_http.send(method, url, body=body, resolve=resolve or knows(["127.0.0.1"]), **options)
+    return guarded_http.send_guarded(
+        method, url, body=body, resolve=resolve or knows(["127.0.0.1"]), **options
+    )
 
 
 def ok(handler: Handler) -> None:
@@ -164,7 +166,7 @@ def test_connection_does_not_look_the_host_up_again(monkeypatch):
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "2130706433", "0177.0.0.1", "[::1]", "0"])
 def test_system_look_up_of_this_machine_is_refused(host):
     with serve(ok) as server, pytest.raises(WebHookUnreachable):
-        guarded_http.send("POST", f"http://{host}:{port_of(server.url)}/", headers={}, body=None)
+        guarded_http.send_guarded("POST", f"http://{host}:{port_of(server.url)}/", headers={}, body=None)
 
     assert server.received == []
 

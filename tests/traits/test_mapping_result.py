@@ -13,17 +13,17 @@ from django_ms_identity.traits.mapping_result import (
     MappedUser,
     MappingResult,
     normalise_email,
-    parse,
+    parse_mapping,
 )
 
 
 def parsed(**output: Any) -> MappingResult:
-    return parse(json.dumps(output))
+    return parse_mapping(json.dumps(output))
 
 
 def faults_of(text: str) -> tuple[str, ...]:
     with pytest.raises(MapperResultInvalid) as refusal:
-        parse(text)
+        parse_mapping(text)
     return refusal.value.faults
 
 
@@ -188,11 +188,11 @@ def test_mapper_output_that_cannot_be_stored_is_refused(text: str) -> None:
 
 
 def test_escaped_backslash_in_mapper_output_is_no_nul() -> None:
-    assert parse(r'{"identity": {"traits": {"a": "\\u0000"}}}').traits == {"a": r"\u0000"}
+    assert parse_mapping(r'{"identity": {"traits": {"a": "\\u0000"}}}').traits == {"a": r"\u0000"}
 
 
 def test_lone_surrogates_in_mapper_output_become_the_replacement_character() -> None:
-    assert parse(r'{"identity": {"traits": {"a": "\ud800"}}}').traits == {"a": "\ufffd"}
+    assert parse_mapping(r'{"identity": {"traits": {"a": "\ud800"}}}').traits == {"a": "\ufffd"}
 
 
 JSONS = st.recursive(
@@ -213,7 +213,7 @@ OUTPUTS = st.fixed_dictionaries({"identity": IDENTITIES | JSONS}, optional={"use
 @given(text=st.text() | OUTPUTS.map(json.dumps) | OUTPUTS.map(json.dumps).map(lambda text: text[:-2]))
 def test_any_mapper_output_gives_a_result_or_its_faults(text: str) -> None:
     try:
-        mapped = parse(text)
+        mapped = parse_mapping(text)
     except MapperResultInvalid:
         return
 

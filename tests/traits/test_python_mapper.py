@@ -24,7 +24,7 @@ from django_ms_identity.jsonnet.json_values import MAX_DEPTH
 from django_ms_identity.jsonnet.worker_process import MAX_OUTPUT
 from django_ms_identity.runtime import EMPTY_IDENTITY, map_claims
 from django_ms_identity.traits import python_mapper
-from django_ms_identity.traits.mapping_result import MappingResult, parse
+from django_ms_identity.traits.mapping_result import MappingResult, parse_mapping
 from tests.entra.forge import chain_text
 from tests.support import mapper_functions
 from tests.support.builders import make_claims, make_context, make_provider
@@ -179,7 +179,7 @@ def test_python_mapper_result_gets_the_verdict_of_the_same_json(value):
         except MapperResultInvalid as error:
             return error.faults
 
-    assert verdict(lambda: mapped_value(value)) == verdict(lambda: parse(json.dumps(value)))
+    assert verdict(lambda: mapped_value(value)) == verdict(lambda: parse_mapping(json.dumps(value)))
 
 
 # What its exceptions become
@@ -236,4 +236,4 @@ def test_python_mapper_is_not_bound_by_mapper_timeout(settings):
 
 
 def test_load_takes_a_callable_object():
-    assert python_mapper.load(f"{FUNCTIONS}.constant") is mapper_functions.constant
+    assert python_mapper.import_mapper(f"{FUNCTIONS}.constant") is mapper_functions.constant

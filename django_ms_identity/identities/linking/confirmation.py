@@ -22,7 +22,7 @@ from .matching import identity_of
 _LINKED = SignInResult(kind=ResultKind.LINKED)
 
 
-def connect(context: SignInContext, user: AbstractBaseUser) -> SignInResult:
+def connect_account(context: SignInContext, user: AbstractBaseUser) -> SignInResult:
     """Connect a verified Microsoft account to the user who asked for it.
 
     Pending where the user has no identity yet and the identity schema wants more than the claims say. Raises
@@ -33,14 +33,14 @@ def connect(context: SignInContext, user: AbstractBaseUser) -> SignInResult:
         return _LINKED
     if known is not None:
         raise CredentialTaken(f"the Microsoft account belongs to identity {known.identity.pk}")
-    return finish(context, user, runtime.map_claims(context))
+    return finish_linking(context, user, runtime.map_claims(context))
 
 
-def finish(context: SignInContext, user: AbstractBaseUser, mapping: MappingResult) -> SignInResult:
+def finish_linking(context: SignInContext, user: AbstractBaseUser, mapping: MappingResult) -> SignInResult:
     """Connect with what was mapped, or ask first for what the identity schema misses in it."""
     if identity_of(user) is None and (problems := missing_traits.problems_in(mapping.traits, context.config)):
         # Raises TraitNotAskable where a form cannot ask.
-        missing_traits.fields_for(problems, context.config)
+        missing_traits.form_fields_for(problems, context.config)
         step = pending_step.store(context, StepKind.COMPLETE, mapping, owners=(sessions.user_key(user),))
         return SignInResult(kind=ResultKind.PENDING, pending=step)
     credential = link_credential(context, user, mapping)

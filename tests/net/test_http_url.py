@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_ms_identity.net.urls import HttpUrl, parse_http_url, redact_url
+from django_ms_identity.net.http_url import HttpUrl, parse_http_url, redact_url
 
 
 def test_http_url_is_taken_apart():
