@@ -12,7 +12,7 @@ from django.db import connection
 
 from django_ms_identity.emulator.personas import PERSONAS, oid_for
 from django_ms_identity.identities.credential_lookup import find_credential
-from django_ms_identity.identities.registration import emails_in_use, users_with_any
+from django_ms_identity.identities.linking.matching import emails_in_use, users_with_any
 from django_ms_identity.models import Credential, Identity, VerifiableAddress
 from tests.journeys.steps import code_of, pick, rows
 from tests.support.builders import TENANT, make_identity, make_mapper
