@@ -83,9 +83,6 @@ class CredentialQuerySet(models.QuerySet["Credential"]):
         """Find by (provider, subject), which identify a Microsoft account."""
         return self.filter(key=credential_key(provider, subject))
 
-    def with_user(self) -> CredentialQuerySet:
-        return self.select_related("identity__user")
-
     def with_last_use(self) -> CredentialQuerySet:
         """Add ``last_used_at``: when the credential last opened a session, or None if that is not known."""
         return self.annotate(last_used_at=models.Max("sign_ins__created_at"))

@@ -75,9 +75,9 @@ def open_session(context: SignInContext, credential: Credential) -> None:
         credential=credential,
         provider=credential.provider,
         session=_sealed(request.session.session_key),
-        sid=_storable(claims.text("sid"))[:64],
+        sid=_printable_or_empty(claims.text("sid"))[:64],
         aal=aal.value,
-        amr=[method for method in claims.amr if _storable(method)],
+        amr=[method for method in claims.amr if _printable_or_empty(method)],
     )
     _insert(sign_in, using=_database(identity))
     # Without auth_time the time is unknown: an unlocked computer is enough for Microsoft's own session.
@@ -229,7 +229,7 @@ def _insert(sign_in: SignIn, *, using: str) -> None:
     sign_in.save(using=using, force_insert=True)
 
 
-def _storable(text: str) -> str:
+def _printable_or_empty(text: str) -> str:
     # No database takes half a character, and PostgreSQL no U+0000.
     return text if text.isprintable() else ""
 

@@ -25,7 +25,7 @@ from django_ms_identity.traits.mapping_result import MappingResult
 
 from . import ids
 
-_DOUBTS = (
+_WARN_ONLY = (
     MapperRuntimeFailed,
     MapperUnavailable,
     PythonMapperFailed,
@@ -69,7 +69,9 @@ def check_mappers(**_: object) -> Iterator[CheckMessage]:
         except MSIdentityError as error:
             if isinstance(error, MapperUnavailable) and provider.mapper:
                 continue  # check_project reports a function that cannot be imported.
-            kind, check_id = (Warning, ids.W_MAPPER) if isinstance(error, _DOUBTS) else (Error, ids.E_MAPPER)
+            kind, check_id = (
+                (Warning, ids.W_MAPPER) if isinstance(error, _WARN_ONLY) else (Error, ids.E_MAPPER)
+            )
             yield kind(
                 f"The mapper of provider {provider.id!r} failed on sample claims: "
                 f"{error.code}: {error.detail}",

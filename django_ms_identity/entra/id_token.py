@@ -81,12 +81,12 @@ class Claims:
     def text(self, name: str) -> str:
         """Return a text claim, fit to be stored; empty if it is absent or not text."""
         value = self.payload.get(name)
-        return _storable(value) if isinstance(value, str) else ""
+        return _replace_unstorable(value) if isinstance(value, str) else ""
 
     def _texts(self, name: str) -> list[str]:
         value = self.payload.get(name)
         values = value if isinstance(value, list) else [value]
-        return [_storable(text) for text in values if isinstance(text, str)]
+        return [_replace_unstorable(text) for text in values if isinstance(text, str)]
 
 
 def verify(
@@ -147,7 +147,7 @@ def display_text(text: str) -> str:
     return "".join(c for c in spaced if unicodedata.category(c) != "Cc" and c not in _BIDI)
 
 
-def _storable(text: str) -> str:
+def _replace_unstorable(text: str) -> str:
     return _UNSTORABLE.sub("\ufffd", text)
 
 

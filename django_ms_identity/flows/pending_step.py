@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -171,7 +172,7 @@ def _restored(
     login = VerifiedLogin(
         # By its id: the settings may have changed meanwhile.
         provider=config.provider(plain["provider"]),
-        claims=Claims(tid=tid, sub=sub, oid=oid, payload=payload),
+        claims=Claims(tid=tid, sub=sub, oid=oid, payload=MappingProxyType(payload)),
         subject=plain["subject"],
     )
     return SignInContext(

@@ -50,28 +50,29 @@ def before_registration(context: SignInContext, mapping: MappingResult) -> Mappi
 
 def after_registration(context: SignInContext, credential: Credential) -> bool:
     """Run ``HOOKS["after_registration"]``; return whether a session follows (the hook ``session``)."""
-    _run("after_registration", context.config, arguments(context, credential))
+    _run("after_registration", context.request, context.config, credential, arguments(context, credential))
     return any(hook.name == "session" for hook in context.config.hooks["after_registration"])
 
 
 def after_login(context: SignInContext, credential: Credential) -> None:
     """Run ``HOOKS["after_login"]``; as in Kratos, not for the session that follows a registration."""
-    _run("after_login", context.config, arguments(context, credential))
+    _run("after_login", context.request, context.config, credential, arguments(context, credential))
 
 
 def after_settings(request: HttpRequest, config: Config, credential: Credential, *, linked: bool) -> None:
     """Run ``HOOKS["after_settings"]``: an account was connected, or else disconnected."""
-    about = {"identity": credential.identity, "credential": credential, "linked": linked}
-    _run("after_settings", config, {"request": request, **about})
+    given = {"request": request, "identity": credential.identity, "credential": credential, "linked": linked}
+    _run("after_settings", request, config, credential, given)
 
 
 def _asked_before_registration(config: Config) -> list[WebHook]:
-    web_hooks = filter(None, (hook.web_hook for hook in config.hooks["after_registration"]))
-    return [web_hook for web_hook in web_hooks if web_hook.response is ResponseUse.PARSE]
+    configured = filter(None, (hook.web_hook for hook in config.hooks["after_registration"]))
+    return [each for each in configured if each.response is ResponseUse.PARSE]
 
 
-def _run(stage: str, config: Config, given: Mapping[str, Any]) -> None:
-    request, credential = given["request"], given["credential"]
+def _run(
+    stage: str, request: HttpRequest, config: Config, credential: Credential, given: Mapping[str, Any]
+) -> None:
     already_asked = _asked_before_registration(config) if stage == "after_registration" else []
     for hook in config.hooks[stage]:
         if hook.web_hook in already_asked or hook.name == "session":

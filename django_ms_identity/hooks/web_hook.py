@@ -19,12 +19,12 @@ from django_ms_identity.traits.mapping_result import MappingResult
 
 from .web_hook_payload import payload
 from .web_hook_request import make_body, send_web_hook
-from .web_hook_response import Changes
+from .web_hook_response import WebHookChanges
 
 
 def call(
     web_hook: WebHook, request: HttpRequest, config: Config, *, stage: str, provider: str, identity: Identity
-) -> Changes:
+) -> WebHookChanges:
     """Make the request of a web hook and return what its answer changes; ``provider`` is its id.
 
     Raises ``WebHookFailed``, ``WebHookUnreachable``, ``WebHookRefused`` or ``MapperBusy``, unless the hook

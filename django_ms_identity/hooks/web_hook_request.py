@@ -27,7 +27,7 @@ from django_ms_identity.net import guarded_http
 from django_ms_identity.net.guarded_http import LIMITS, Limits
 from django_ms_identity.net.ip_ranges import Resolve, resolve
 
-from .web_hook_response import Changes, changes_in
+from .web_hook_response import WebHookChanges, changes_in
 
 if TYPE_CHECKING:
     from django_ms_identity.jsonnet.sources import Sources
@@ -49,7 +49,7 @@ def send_web_hook(
     timeout: float,
     limits: Limits = LIMITS,
     resolve: Resolve = resolve,
-) -> Changes:
+) -> WebHookChanges:
     """Make a web hook's request once and return what its answer changes.
 
     ``ctx`` is what the template of the body sees; without a template none of it is sent. ``sources``
@@ -58,10 +58,10 @@ def send_web_hook(
     off. Otherwise raises ``WebHookFailed``, ``WebHookUnreachable``, ``WebHookRefused`` or ``MapperBusy``.
     """
 
-    def call() -> Changes:
+    def call() -> WebHookChanges:
         body = make_body(hook, ctx, sources=sources, timeout=timeout)
         if body is None:
-            return Changes()
+            return WebHookChanges()
         ids = {f"Ory-Webhook-{name}-ID": str(uuid.uuid4()) for name in ("Request", "Trigger")}
         answer = guarded_http.send_guarded(
             hook.method,
@@ -77,7 +77,7 @@ def send_web_hook(
     if hook.response is not ResponseUse.IGNORE:
         return call()
     _in_background(hook.name, call)
-    return Changes()
+    return WebHookChanges()
 
 
 def make_body(
@@ -139,7 +139,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_slots.cache_clear)
 
 
-def _in_background(name: str, call: Callable[[], Changes]) -> None:
+def _in_background(name: str, call: Callable[[], WebHookChanges]) -> None:
     slots = _slots()
     if not slots.acquire(blocking=False):
         logger.error("Dropped %s: %d others are still under way", name, BACKGROUND)

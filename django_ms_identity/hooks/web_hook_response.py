@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class WebHookChanges:
     """What a web hook wants on the identity; each replaces the whole field, None leaves it as it is."""
 
     # Personal, all of it: not shown in reports.
@@ -44,7 +44,7 @@ class Changes:
     metadata_admin: JSONObject | None = field(default=None, repr=False)
 
 
-def changes_in(hook: WebHook, status: int, body: bytes) -> Changes:
+def changes_in(hook: WebHook, status: int, body: bytes) -> WebHookChanges:
     """Read an answer as ``hook.response`` says.
 
     Raises ``WebHookRefused`` when it is parsed and refuses in words, else ``WebHookFailed`` for a status
@@ -58,10 +58,10 @@ def changes_in(hook: WebHook, status: int, body: bytes) -> Changes:
         raise WebHookFailed(f"{hook.name} answered with status {status}", hint="See that server's log.")
     if parses and status == HTTPStatus.OK:
         return _changes(hook, body)
-    return Changes()
+    return WebHookChanges()
 
 
-def _changes(hook: WebHook, body: bytes) -> Changes:
+def _changes(hook: WebHook, body: bytes) -> WebHookChanges:
     if len(body) > MAX_OUTPUT:
         raise _unreadable(hook, f"is larger than {MAX_OUTPUT} bytes, as no mapper's output may be")
     answer = _loaded(body)
@@ -69,12 +69,12 @@ def _changes(hook: WebHook, body: bytes) -> Changes:
         raise _unreadable(hook, "is not a JSON object")
     identity = answer.get("identity")
     if identity is None:
-        return Changes()
+        return WebHookChanges()
     if not isinstance(identity, dict):
         raise _unreadable(hook, f"has {kind_of(identity)} as identity")
     if ignored := [name for name in IGNORED if name in identity]:
         logger.warning("%s wants to set %s, which is ignored", hook.name, ", ".join(ignored))
-    return Changes(**{name: _part(hook, identity, name) for name in REPLACED})
+    return WebHookChanges(**{name: _part(hook, identity, name) for name in REPLACED})
 
 
 def _part(hook: WebHook, identity: JSONObject, name: str) -> JSONObject | None:

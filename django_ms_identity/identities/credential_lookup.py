@@ -54,7 +54,8 @@ def credential_of(context: SignInContext) -> Credential | None:
 def find_credential(provider: str, subject: str, *, using: str) -> Credential | None:
     """Return the credential of a subject with ``identity`` and ``identity.user`` loaded, or None.
 
-    The result is that of ``Credential.objects.using(using).for_subject(provider, subject).with_user()``.
+    The result is that of ``Credential.objects.using(using).for_subject(provider, subject)`` with
+    ``select_related("identity__user")``.
     """
     connection = connections[using]
     statement = _compose(using, connection.settings_dict["ENGINE"])

@@ -62,14 +62,14 @@ def group_changes(
     )
 
 
-def write(user: AbstractBaseUser, memberships: GroupChanges, database: str) -> None:
+def write(user: AbstractBaseUser, changes: GroupChanges, database: str) -> None:
     """Let the user join and leave; makes the groups that are still to be made."""
     if not isinstance(user, PermissionsMixin):
         return
-    if memberships.joined:
-        user.groups.add(*_made(memberships.joined, database))
-    if memberships.left:
-        user.groups.remove(*memberships.left)
+    if changes.joined:
+        user.groups.add(*_made(changes.joined, database))
+    if changes.left:
+        user.groups.remove(*changes.left)
 
 
 def _made(groups: Iterable[Group], database: str) -> Iterator[Group]:

@@ -59,12 +59,12 @@ def register(context: SignInContext, registration: Registration) -> Credential:
     try:
         return _write(context, registration, registration.user)
     except IntegrityError:
-        _explain_conflict(context, registration)
+        _raise_conflict(context, registration)
     try:
         # The user name was taken: Microsoft's names and this project's are not the same namespace.
         return _write(context, registration, with_suffix(registration.user))
     except IntegrityError:
-        _explain_conflict(context, registration)
+        _raise_conflict(context, registration)
         raise UserInvalid(
             "the database refuses the user", hint="A unique field of the user model has this value already."
         ) from None
@@ -132,7 +132,7 @@ def refuse_unstorable(mapping: MappingResult) -> None:
             raise MapperResultInvalid("identity.verified_addresses holds a value that is too long")
 
 
-def collision(users: tuple[AbstractBaseUser, ...]) -> AccountExists:
+def account_exists_error(users: tuple[AbstractBaseUser, ...]) -> AccountExists:
     """Return the refusal of a new person whose trusted address belongs to existing users."""
     keys = ", ".join(str(user.pk) for user in users)
     return AccountExists(
@@ -168,12 +168,12 @@ def _write(context: SignInContext, registration: Registration, fields: UserField
     return credential
 
 
-def _explain_conflict(context: SignInContext, registration: Registration) -> None:
+def _raise_conflict(context: SignInContext, registration: Registration) -> None:
     if is_registered(context.provider, context.subject):
         raise SubjectTaken from None
     users = users_with_any(registration.trusted.emails)
     if users or username_is_email():
-        raise collision(users) from None
+        raise account_exists_error(users) from None
 
 
 def is_registered(provider: Provider, subject: str) -> bool:

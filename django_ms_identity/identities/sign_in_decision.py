@@ -18,7 +18,7 @@ from django_ms_identity.models import Credential
 from django_ms_identity.sign_in_context import SignInContext
 from django_ms_identity.traits.problems import TraitProblem
 
-from .registration import collision
+from .registration import account_exists_error
 
 
 class Action(StrEnum):
@@ -72,7 +72,9 @@ def decide(
     )
     if owners:
         # Also with registration off: the account is not a new one.
-        return Decision(action=Action.CONFIRM_LINK, refusals=(collision(owners), *disabled), owners=owners)
+        return Decision(
+            action=Action.CONFIRM_LINK, refusals=(account_exists_error(owners), *disabled), owners=owners
+        )
     if disabled:
         return Decision(action=Action.REFUSE, refusals=disabled)
     return Decision(action=Action.COMPLETE if problems else Action.REGISTER)

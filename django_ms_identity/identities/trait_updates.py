@@ -148,10 +148,10 @@ def _plan(context: SignInContext, identity: Identity, mapping: MappingResult, da
     else:
         trusted = trusted_addresses(context, mapping, known=[*verified, current])
     wanted = fields_for_existing_user(context, mapping, trusted, user=identity.user)
-    _leave_out_taken_email(wanted, identity)
+    wanted = _without_taken_email(wanted, identity)
     if wanted.groups is not None and _is_overage(context.claims):
         logger.warning(
-            "Memberships of identity %s stay: Microsoft left its groups out of the token (overage)",
+            "Groups of identity %s stay: Microsoft left them out of the token (overage)",
             identity.pk,
         )
         wanted = replace(wanted, groups=None)
@@ -199,14 +199,15 @@ def _of_claims_alone(context: SignInContext) -> MappingResult:
         return MappingResult(traits={})
 
 
-def _leave_out_taken_email(wanted: UserFields, identity: Identity) -> None:
+def _without_taken_email(wanted: UserFields, identity: Identity) -> UserFields:
     name = email_field()
     email = wanted.fields.get(name)
     if email is None or email == getattr(identity.user, name):
-        return
-    if users_with_any([str(email)], besides=identity.user):
-        logger.warning("The e-mail address of identity %s stays: the new one is another user's", identity.pk)
-        del wanted.fields[name]
+        return wanted
+    if not users_with_any([str(email)], besides=identity.user):
+        return wanted
+    logger.warning("The e-mail address of identity %s stays: the new one is another user's", identity.pk)
+    return replace(wanted, fields={key: value for key, value in wanted.fields.items() if key != name})
 
 
 def _is_overage(claims: Claims) -> bool:

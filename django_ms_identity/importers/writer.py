@@ -152,9 +152,9 @@ class Import:
             identity = new_identity(user, mapping)
             identity.id = exported.id
             identity.state = Identity.State.ACTIVE if exported.is_active else Identity.State.INACTIVE
-            identity.state_changed_at = _storable(exported.state_changed_at)
+            identity.state_changed_at = _naive_if_needed(exported.state_changed_at)
             identity.save(using=self._database, force_insert=True)
-            if created_at := _storable(exported.created_at):
+            if created_at := _naive_if_needed(exported.created_at):
                 # save() sets auto_now_add fields to the present.
                 rows = Identity.objects.using(self._database).filter(pk=identity.pk)
                 rows.update(created_at=created_at)
@@ -175,10 +175,10 @@ class Import:
             if addresses := address_rows(identity, mapping.verified_addresses, credential=only):
                 for row in addresses:
                     verified_at = exported.verified_addresses[Address(via=row.via, value=row.value)]
-                    row.verified_at = _storable(verified_at) or row.verified_at
+                    row.verified_at = _naive_if_needed(verified_at) or row.verified_at
                 # Some collations take two of them for one: the first stays.
                 VerifiableAddress.objects.using(self._database).bulk_create(addresses, ignore_conflicts=True)
 
 
-def _storable(moment: datetime | None) -> datetime | None:
+def _naive_if_needed(moment: datetime | None) -> datetime | None:
     return moment if moment is None or settings.USE_TZ else timezone.make_naive(moment)

@@ -21,7 +21,7 @@ from .base import public_page
 def complete(request: HttpRequest, config: Config) -> HttpResponse:
     """Ask for what is missing or invalid, then continue as if Microsoft had said it."""
     step = pending_step.load(request, config, StepKind.COMPLETE)
-    _refuse_another_user(request, step)
+    _require_step_owner(request, step)
     context = step.context
     posted = request.method == "POST"
     if posted:
@@ -41,7 +41,7 @@ def complete(request: HttpRequest, config: Config) -> HttpResponse:
     return responses.respond(context, result)
 
 
-def _refuse_another_user(request: HttpRequest, step: PendingStep) -> None:
+def _require_step_owner(request: HttpRequest, step: PendingStep) -> None:
     user = sessions.user_of(request)
     # A registration belongs to a session without a user, a link to the session of its owner.
     if (user is None) if step.owners else (user is not None):

@@ -30,7 +30,7 @@ def confirm_link(request: HttpRequest, config: Config) -> HttpResponse:
         # An older session proves nothing: it may have been planted, or left open.
         page["login_url"] = redirect_to_login(reverse("ms_identity:confirm_link")).url
         return render(request, "ms_identity/confirm_link.html", page)
-    _refuse_another_user(request, sessions.user_key(user), step)
+    _require_address_owner(request, sessions.user_key(user), step)
     if request.method == "POST":
         responses.check_form_token(request, config)
         return responses.respond(step.context, finish_linking(step.context, user, step.mapping))
@@ -38,7 +38,7 @@ def confirm_link(request: HttpRequest, config: Config) -> HttpResponse:
     return render(request, "ms_identity/confirm_link.html", page)
 
 
-def _refuse_another_user(request: HttpRequest, user: str, step: PendingStep) -> None:
+def _require_address_owner(request: HttpRequest, user: str, step: PendingStep) -> None:
     # The user had a trusted address when the sign-in found it, and has it still.
     emails = trusted_addresses(step.context, step.mapping).emails
     owners = set(step.owners) & set(map(sessions.user_key, users_with_any(emails)))

@@ -14,7 +14,7 @@ from django_ms_identity import conf, runtime
 from django_ms_identity.exceptions import MapperBusy, WebHookFailed, WebHookUnreachable
 from django_ms_identity.hooks import web_hook_request
 from django_ms_identity.hooks.web_hook_request import send_web_hook
-from django_ms_identity.hooks.web_hook_response import Changes
+from django_ms_identity.hooks.web_hook_response import WebHookChanges
 from django_ms_identity.net.guarded_http import Limits
 from tests.entra.forge import chain_text
 from tests.support.loopback import Handler, serve
@@ -28,7 +28,7 @@ CTX = {
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
-def call(url: str, *, ctx=CTX, limits: Limits | None = None, **config: object) -> Changes:
+def call(url: str, *, ctx=CTX, limits: Limits | None = None, **config: object) -> WebHookChanges:
     hook = make_hook(**{"id": "crm", "url": url, "allow_private": True} | config)
     sources = replace(runtime.sources(conf.get_config()), allow_http=True)
     return send_web_hook(hook, ctx, sources=sources, timeout=10, limits=limits or Limits(total=10))
@@ -122,7 +122,7 @@ def test_a_template_can_cancel_the_request(program):
     with serve(ok) as server:
         changes = call(server.url, body=template(program), response={"parse": True})
 
-    assert changes == Changes()
+    assert changes == WebHookChanges()
     assert server.received == []
 
 
@@ -192,7 +192,7 @@ def test_an_answer_can_change_the_identity():
     with serve(reply({"identity": {"traits": {"a": 1}}})) as server:
         changes = call(server.url, response={"parse": True})
 
-    assert changes == Changes(traits={"a": 1})
+    assert changes == WebHookChanges(traits={"a": 1})
 
 
 @pytest.mark.parametrize("response", [{}, {"parse": True}])
@@ -240,7 +240,7 @@ def test_a_hook_that_ignores_its_answer_does_not_wait_for_it():
         go_on.set()
         joined()
 
-    assert changes == Changes()
+    assert changes == WebHookChanges()
     assert not waited
     assert json.loads(server.received[0].body) == 1
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_ms_identity.exceptions import WebHookFailed, WebHookRefused
-from django_ms_identity.hooks.web_hook_response import MAX_MESSAGE, Changes, changes_in, plain_text
+from django_ms_identity.hooks.web_hook_response import MAX_MESSAGE, WebHookChanges, changes_in, plain_text
 from django_ms_identity.jsonnet.worker_process import MAX_OUTPUT
 from tests.support.web_hooks import make_hook
 
@@ -20,7 +20,7 @@ PARSES = make_hook(id="crm", response={"parse": True})
 CHECKS = make_hook(id="crm")
 
 
-def answered(body: object, *, status: int = 200, hook=PARSES) -> Changes:
+def answered(body: object, *, status: int = 200, hook=PARSES) -> WebHookChanges:
     return changes_in(hook, status, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
@@ -37,7 +37,7 @@ def refusal(*texts: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_web_hook_answer_that_is_not_parsed_changes_nothing(status):
-    assert answered({"identity": {"traits": {"a": 1}}}, status=status, hook=CHECKS) == Changes()
+    assert answered({"identity": {"traits": {"a": 1}}}, status=status, hook=CHECKS) == WebHookChanges()
 
 
 @pytest.mark.parametrize("status", [300, 302, 399, 400, 403, 404, 500, 599])
@@ -71,12 +71,12 @@ def test_web_hook_answer_larger_than_mapper_output_is_a_failure():
 @pytest.mark.parametrize(
     ("identity", "changes"),
     [
-        ({"traits": {"a": 1}}, Changes(traits={"a": 1})),
-        ({"metadata_public": {"a": 1}}, Changes(metadata_public={"a": 1})),
-        ({"metadata_admin": {}}, Changes(metadata_admin={})),
-        ({"traits": None, "metadata_public": {"a": None}}, Changes(metadata_public={"a": None})),
-        ({"unknown": 1}, Changes()),
-        ({}, Changes()),
+        ({"traits": {"a": 1}}, WebHookChanges(traits={"a": 1})),
+        ({"metadata_public": {"a": 1}}, WebHookChanges(metadata_public={"a": 1})),
+        ({"metadata_admin": {}}, WebHookChanges(metadata_admin={})),
+        ({"traits": None, "metadata_public": {"a": None}}, WebHookChanges(metadata_public={"a": None})),
+        ({"unknown": 1}, WebHookChanges()),
+        ({}, WebHookChanges()),
     ],
 )
 def test_web_hook_answer_replaces_whole_fields(identity, changes):
@@ -85,12 +85,12 @@ def test_web_hook_answer_replaces_whole_fields(identity, changes):
 
 @pytest.mark.parametrize("status", [201, 204, 299])
 def test_web_hook_answer_changes_identity_with_status_200_only(status):
-    assert answered({"identity": {"traits": {"a": 1}}}, status=status) == Changes()
+    assert answered({"identity": {"traits": {"a": 1}}}, status=status) == WebHookChanges()
 
 
 @pytest.mark.parametrize("body", [{}, {"identity": None}, {"other": 1}])
 def test_web_hook_answer_without_identity_changes_nothing(body):
-    assert answered(body) == Changes()
+    assert answered(body) == WebHookChanges()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_unreadable_web_hook_answer_is_a_failure_that_does_not_quote_it(body):
 def test_what_a_web_hook_cannot_vouch_for_is_ignored_with_a_warning(key, caplog):
     changes = answered({"identity": {key: "planted", "traits": {"a": 1}}})
 
-    assert changes == Changes(traits={"a": 1})
+    assert changes == WebHookChanges(traits={"a": 1})
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert key in record.getMessage()
@@ -135,7 +135,7 @@ def test_what_a_web_hook_cannot_vouch_for_is_ignored_with_a_warning(key, caplog)
 
 def test_web_hook_changes_repr_shows_no_values():
     assert "planted" not in repr(
-        Changes(traits={"planted": 1}, metadata_public={"planted": 1}, metadata_admin={"planted": 1})
+        WebHookChanges(traits={"planted": 1}, metadata_public={"planted": 1}, metadata_admin={"planted": 1})
     )
 
 
@@ -224,4 +224,4 @@ JUNK = st.recursive(
 )
 def test_any_web_hook_answer_is_changes_or_a_web_hook_error(body, status):
     with suppress(WebHookFailed, WebHookRefused):
-        assert isinstance(changes_in(PARSES, status, body), Changes)
+        assert isinstance(changes_in(PARSES, status, body), WebHookChanges)

@@ -25,7 +25,12 @@ def identity():
 
 
 def by_orm():
-    return Credential.objects.using("default").for_subject("microsoft", "s").with_user().get()
+    return (
+        Credential.objects.using("default")
+        .for_subject("microsoft", "s")
+        .select_related("identity__user")
+        .get()
+    )
 
 
 def test_credential_lookup_loads_what_the_orm_loads(identity):

@@ -161,7 +161,7 @@ def test_update_writes_no_column_that_did_not_change():
 def test_update_keeps_what_another_request_wrote_meanwhile(listen):
     """The lock is worth nothing unless the row is read again behind it."""
     identity = stored_identity(traits={"a": 1})
-    credential = Credential.objects.with_user().get()
+    credential = Credential.objects.select_related("identity__user").get()
     Identity.objects.update(traits={"a": 1, "meanwhile": 2})
     get_user_model().objects.update(first_name="Meanwhile")
 
@@ -177,7 +177,7 @@ def test_update_keeps_what_another_request_wrote_meanwhile(listen):
 def test_update_checks_the_schema_with_what_another_request_wrote(settings):
     settings.MS_IDENTITY = make_settings(IDENTITY_SCHEMA_URL=make_schema({}, maxProperties=2))
     identity = stored_identity(traits={"a": 1})
-    credential = Credential.objects.with_user().get()
+    credential = Credential.objects.select_related("identity__user").get()
     Identity.objects.update(traits={"a": 1, "meanwhile": 2})
 
     with pytest.raises(TraitsInvalid):
@@ -200,7 +200,7 @@ def test_update_refuses_traits_that_the_schema_refuses(settings):
 
 def test_update_refuses_an_identity_that_was_deleted_meanwhile():
     make_identity()
-    credential = Credential.objects.with_user().get()
+    credential = Credential.objects.select_related("identity__user").get()
     get_user_model().objects.all().delete()
 
     with pytest.raises(IdentityInactive):

@@ -28,7 +28,7 @@ def update(credential, mapper, *, claims=None, **provider):
 
 def updated(identity, mapper, **options):
     """Update an identity and read what is stored then."""
-    credential = Credential.objects.for_subject("microsoft", "subject").with_user().get()
+    credential = Credential.objects.for_subject("microsoft", "subject").select_related("identity__user").get()
     update(credential, mapper, **options)
     known = credential.identity
     stored = Identity.objects.select_related("user").get(pk=identity.pk)

@@ -45,7 +45,12 @@ def test_credential_lookup_loads_a_user_of_two_tables(delegate, django_assert_nu
 
 
 def test_credential_lookup_loads_what_the_orm_loads(delegate):
-    by_orm = Credential.objects.using("people").for_subject("microsoft", "s").with_user().get()
+    by_orm = (
+        Credential.objects.using("people")
+        .for_subject("microsoft", "s")
+        .select_related("identity__user")
+        .get()
+    )
 
     assert loaded_values(find_credential("microsoft", "s", using="people")) == loaded_values(by_orm)
 

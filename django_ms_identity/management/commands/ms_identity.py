@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from django_ms_identity.management import check, clear_sign_ins, import_kratos, map_claims
+from django_ms_identity.management import check, clear_sign_ins, import_kratos, map_command
 
 _SUBCOMMANDS = {
     "check": check,
-    "map": map_claims,
+    "map": map_command,
     "import-kratos": import_kratos,
     "clear-sign-ins": clear_sign_ins,
 }
