@@ -1,4 +1,4 @@
-"""Builds the process's long-lived objects from the configuration, and keeps them by its values."""
+"""Build the process's long-lived objects from the configuration, and keep them by its values."""
 
 from __future__ import annotations
 

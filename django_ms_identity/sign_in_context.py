@@ -27,7 +27,7 @@ class Intent(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInContext:
-    """A verified login, on whose behalf it is handled and where it leads.
+    """A verified login with its request, configuration, return URL and intent.
 
     Made once at the callback, or restored from a pending step, and passed whole.
     """

@@ -21,5 +21,8 @@ def pairs(header: str) -> Iterator[tuple[str, str]]:
 
 
 def values_of(header: str, name: str) -> list[str]:
-    """Return every value of a name; of two, a sibling domain set one, so neither can be trusted."""
+    """Return the values of all cookies of this name.
+
+    If there is more than one, a sibling domain may have set one, so callers trust none.
+    """
     return [value for key, value in pairs(header) if key == name]

@@ -140,7 +140,7 @@ def load(request: HttpRequest, config: Config, kind: StepKind) -> PendingStep:
 
 
 def form_token(request: HttpRequest, config: Config) -> str:
-    """Return a name of the waiting step for its form: in another tab, another step may wait by then."""
+    """Return a token for the step's form, so that a form left open in another tab is refused."""
     return _digest(f"form:{_browser_secret(request, config)}")[:32]
 
 

@@ -1,4 +1,4 @@
-"""Decide which groups a user joins and leaves by a mapper's word, and write it."""
+"""Decide which groups a user joins and leaves because a mapper named them, and write it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GroupChanges:
     joined: tuple[Group, ...] = ()
     left: tuple[Group, ...] = ()
     granted: tuple[str, ...] = ()
-    """Names of the groups that are then held by a mapper's word: it may take them away again."""
+    """Names of the groups that are then held because a mapper named them: it may take them away again."""
 
 
 def group_changes(

@@ -100,7 +100,7 @@ def new_credential(context: SignInContext, identity: Identity, *, mfa_trusted: b
 def write_addresses(
     identity: Identity, addresses: Iterable[Address], *, credential: Credential, database: str
 ) -> None:
-    """Record addresses as verified now by the credential's word, once per normalised value."""
+    """Record addresses as verified now by this credential, once per normalised value."""
     if rows := address_rows(identity, addresses, credential=credential):
         # Some collations take two of them for one, and another sign-in may have added some: the first stays.
         VerifiableAddress.objects.using(database).bulk_create(rows, ignore_conflicts=True)
@@ -109,7 +109,7 @@ def write_addresses(
 def address_rows(
     identity: Identity, addresses: Iterable[Address], *, credential: Credential | None
 ) -> list[VerifiableAddress]:
-    """Return unsaved rows for addresses, one per normalised value, verified now by the credential's word."""
+    """Return unsaved rows for addresses, one per normalised value, as verified now by this credential."""
     now = timezone.now()
     rows = {
         (address.via, normalised(address.value)): VerifiableAddress(

@@ -149,7 +149,7 @@ def _look_up(context: SignInContext, mapping: MappingResult) -> _Newcomer:
     if owners and registration.is_registered(context.provider, context.subject):
         raise SubjectTaken
     owner = automatic_owner(context, trusted, owners) if owners else None
-    # Who confirms a link first, or may not register, is not asked for traits: no schema is needed.
+    # No traits are needed for a link that is confirmed first, nor while registration is off.
     is_new = not owners and context.config.registration_enabled
     needs_traits = is_new or (owner is not None and identity_of(owner) is None)
     problems = missing_traits.problems_in(mapping.traits, context.config) if needs_traits else ()

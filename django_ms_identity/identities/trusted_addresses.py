@@ -53,7 +53,7 @@ def trusted_addresses(
 
 
 def vouched_addresses(mapping: MappingResult) -> TrustedAddresses:
-    """Return what is trusted of a person of whom no token tells: ``verified_addresses`` alone."""
+    """Return the trusted addresses of imported people (no token): ``verified_addresses`` alone."""
     emails = [address.value for address in mapping.verified_addresses if address.via == "email"]
     return TrustedAddresses(emails=tuple(dict.fromkeys(emails)), verified=mapping.verified_addresses)
 

@@ -1,1 +1,1 @@
-"""Evaluate Jsonnet in sandboxed worker processes. Knows nothing of claims or identities."""
+"""Evaluate Jsonnet in sandboxed worker processes. Does not interpret claims."""

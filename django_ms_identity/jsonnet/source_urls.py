@@ -1,4 +1,4 @@
-"""Checks the form of a ``mapper_url``, decodes inline sources, redacts URLs for messages. Reads no file."""
+"""Check the form of a ``mapper_url``, decode inline sources, redact URLs for messages. Read no file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the sources of mappers, identity schemas and web hook bodies: files, inline base64 and https."""
+"""Read the sources of mappers, identity schemas and web hook bodies: files, inline base64 and https."""
 
 from __future__ import annotations
 

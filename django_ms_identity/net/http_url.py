@@ -1,4 +1,4 @@
-"""Parses http and https URLs, strictly and once. Resolves and requests nothing."""
+"""Parse http and https URLs, strictly and once. Resolve and request nothing."""
 
 from __future__ import annotations
 

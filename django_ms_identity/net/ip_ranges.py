@@ -1,4 +1,4 @@
-"""Decides which IP addresses are public, and looks up a host's addresses."""
+"""Decide which IP addresses are public, and look up a host's addresses."""
 
 from __future__ import annotations
 

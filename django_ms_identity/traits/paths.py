@@ -12,7 +12,7 @@ _SHOWN = re.compile(r"[\w.\[\]() \\-]{1,200}", re.ASCII)
 
 
 def format_path(path: TraitPath) -> str:
-    """Write a path as text; ``read`` returns its keys."""
+    """Write a path as text; ``parse_path`` reads it back."""
     return ".".join(str(key).replace("\\", "\\\\").replace(".", "\\.") for key in path)
 
 

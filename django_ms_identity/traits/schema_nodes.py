@@ -1,4 +1,4 @@
-"""Walks an identity schema without a value: references followed, ``allOf`` joined, Kratos' marks found."""
+"""Walk an identity schema without a value: follow references, join ``allOf``, find Kratos' marks."""
 
 from __future__ import annotations
 

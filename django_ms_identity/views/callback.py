@@ -89,8 +89,9 @@ def _pop_query(request: HttpRequest) -> QueryDict:
 
 
 class CallbackHandler:
-    """Handle one answer of Microsoft's; a class because errors need what was known till then.
+    """Handle one response of Microsoft.
 
+    A class because the error page needs ``return_to`` and ``retry_url``, which are set on the way.
     Raises ``CallbackInvalid`` where the answer does not name its flow.
     """
 

@@ -1,4 +1,4 @@
-"""Keeps values out of Django's error reports of our pages: they go out by e-mail."""
+"""Keep values out of Django's error reports of this app's pages: they go out by e-mail."""
 
 from __future__ import annotations
 

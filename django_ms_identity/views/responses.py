@@ -79,7 +79,7 @@ def _redirect_to_step(context: SignInContext, step: StoredStep) -> HttpResponse:
 
 
 def _registered(context: SignInContext) -> HttpResponse:
-    # There is an account now, and no session. Another user who is signed in here is another person.
+    # The new user gets no session. If another user is signed in, end that session.
     if context.request.user.is_authenticated:
         logout(context.request)
     url = return_urls.start_url(context.provider.id, next_url=context.return_to)

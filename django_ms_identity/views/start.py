@@ -30,8 +30,8 @@ _HOPPED = "ms_identity_hop"
 def start(request: HttpRequest, config: Config, provider: str) -> HttpResponse:
     """Send the visitor to Microsoft with a new flow in a cookie of its own.
 
-    ``next`` is where to go afterwards, ``prompt`` one of a few values. Who is signed in already goes
-    straight to ``next`` unless a prompt asks for another account.
+    ``next`` is where to go afterwards, ``prompt`` one of a few values. A visitor who is already signed in
+    goes straight to ``next``, unless ``prompt`` asks for another account.
     """
     chosen = config.provider(provider)
     refuse_embedded(request)

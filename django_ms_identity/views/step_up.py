@@ -25,7 +25,7 @@ from .start import to_microsoft
 
 _SENT_AT = "_ms_identity_sent_at"
 _AT_ONCE = 10
-"""Seconds within which a person cannot sign in by hand: a sooner return was a redirect by a page."""
+"""Seconds. Signing in by hand takes longer, so an earlier return was an automatic redirect."""
 
 
 class Need(StrEnum):
@@ -39,7 +39,7 @@ class Need(StrEnum):
 def step_up(request: HttpRequest, config: Config) -> HttpResponse:
     """Send the person to Microsoft for what ``need`` names, and then to ``next``.
 
-    This is where the decorators send people. Who is not signed in goes to LOGIN_URL.
+    This is where the decorators send people. Anonymous visitors go to LOGIN_URL.
     """
     refuse_embedded(request)
     if request.GET.get("need") not in set(Need):
@@ -49,7 +49,7 @@ def step_up(request: HttpRequest, config: Config) -> HttpResponse:
     user = sessions.user_of(request)
     if user is None:
         return redirect_to_login(return_to or return_urls.default_return_to())
-    # How recent is recent, the page that sent the person here decides.
+    # The page that redirected here has checked how recent the sign-in is.
     if need is Need.AAL2 and sessions.has_second_factor(request):
         return responses.redirect_to_next(request, config, return_to)
     return send_to_authenticate(request, need=need, user=user, config=config, return_to=return_to)

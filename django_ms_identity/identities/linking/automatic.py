@@ -58,8 +58,8 @@ def automatic_owner(
 def _single_tenants(config: Config) -> set[str]:
     """Return the ids of the providers whose people one known tenant vouches for.
 
-    By any other provider, a careless mapper lets people in with any address, who then wait for the owner of
-    the address to be connected to them.
+    Accounts of other providers do not count: a careless mapper there can give a person any address, and that
+    person could wait until the owner's Microsoft account is linked to theirs.
     """
     return {provider.id for provider in config.providers if provider.tenant.single}
 
