@@ -133,10 +133,15 @@ def refuse_unstorable(mapping: MappingResult) -> None:
 
 
 def account_exists_error(users: tuple[AbstractBaseUser, ...]) -> AccountExists:
-    """Return the refusal of a new person whose trusted address belongs to existing users."""
+    """Return the refusal of a new person whose address belongs to existing users.
+
+    Without ``users``, only the user name shows it, which is an address itself.
+    """
     keys = ", ".join(str(user.pk) for user in users)
     return AccountExists(
-        f"a trusted address belongs to the existing user {keys}",
+        f"a trusted address belongs to the existing user {keys}"
+        if users
+        else "the user name, which is an address, belongs to an existing user",
         users=users,
         hint="People are found by their Microsoft account, never by e-mail.",
     )

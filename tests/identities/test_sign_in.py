@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -71,6 +72,25 @@ def test_sign_in_to_an_identity_that_is_deleted_meanwhile_is_refused(client, ms_
     assert (code_of(response), response.status_code) == ("identity_inactive", 403)
     assert found[:2] == [0, 1]
     assert rows() == NOTHING | {"User": 1}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        pytest.param({"via": "email", "value": "a" * 309 + "@contoso.com"}, id="value"),
+        pytest.param({"via": "v" * 17, "value": "ines@contoso.com"}, id="via"),
+    ],
+)
+def test_sign_in_with_a_verified_address_longer_than_its_column_writes_nothing(
+    client, ms_identity_emulator, settings, address
+):
+    """SQLite would store it, and another database would refuse it after the user was written."""
+    program = json.dumps({"identity": {"traits": {}, "verified_addresses": [address]}})
+    settings.MS_IDENTITY = make_settings({"mapper_url": make_mapper(program)})
+
+    response = ms_identity_emulator.sign_in(client)
+
+    assert (code_of(response), rows()) == ("mapper_result_invalid", NOTHING)
 
 
 def test_sign_in_with_a_value_that_the_database_refuses_writes_nothing(client, ms_identity_emulator, caplog):
