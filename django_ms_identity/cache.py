@@ -45,9 +45,9 @@ class SharedCache:
     def get(self, name: str) -> str | None:
         """Return the text kept under ``name``; None if absent, not signed or unreachable."""
         try:
-            kept = self.backend.get(_key(name))
+            kept = self.backend.get(_cache_key(name))
         except Exception as error:  # Cache backends raise whatever their drivers raise.
-            _report(error)
+            _log_unavailable(error)
             return None
         with suppress(ValueError, TypeError, RecursionError):
             signature, text = json.loads(str(kept))
@@ -64,23 +64,23 @@ class SharedCache:
         """Keep ``text`` under ``name`` for ``seconds``, if the cache works."""
         kept = json.dumps([self.keyring.sign(_message(name, text), kind=_KIND), text])
         try:
-            self.backend.set(_key(name), kept, seconds)
+            self.backend.set(_cache_key(name), kept, seconds)
         except Exception as error:  # Cache backends raise whatever their drivers raise.
-            _report(error)
+            _log_unavailable(error)
 
     def acquire_once(self, name: str, *, seconds: int) -> Acquisition:
         """Acquire ``name``, which only the first caller within ``seconds`` can."""
         try:
-            added = self.backend.add(_key(name), "1", seconds)
+            added = self.backend.add(_cache_key(name), "1", seconds)
         except Exception as error:  # Cache backends raise whatever their drivers raise.
-            _report(error)
+            _log_unavailable(error)
             return Acquisition.UNKNOWN
         if added is None:  # From backends that swallow their driver's exceptions.
             return Acquisition.UNKNOWN
         return Acquisition.ACQUIRED if added else Acquisition.TAKEN
 
 
-def _key(name: str) -> str:
+def _cache_key(name: str) -> str:
     return f"ms_identity:{sha256(name.encode()).hexdigest()}"
 
 
@@ -88,5 +88,5 @@ def _message(name: str, text: str) -> bytes:
     return json.dumps([name, text]).encode()
 
 
-def _report(error: Exception) -> None:
+def _log_unavailable(error: Exception) -> None:
     logger.warning("The cache does not answer (%s); going on without it", type(error).__name__)

@@ -34,8 +34,10 @@ class Keyring:
     def seal(self, plain: bytes, *, kind: str, context: Sequence[str] = ()) -> str:
         """Encrypt to URL-safe text with AES-256-GCM; ``kind`` and ``context`` are authenticated."""
         nonce = os.urandom(_NONCE)
-        sealed = nonce + _cipher(self._secrets[0], kind).encrypt(nonce, plain, _label(kind, context))
-        return _text(sealed)
+        sealed = nonce + _cipher(self._secrets[0], kind).encrypt(
+            nonce, plain, _associated_data(kind, context)
+        )
+        return _base64(sealed)
 
     def open(self, sealed: str, *, kind: str, context: Sequence[str] = ()) -> bytes:
         """Decrypt a text that ``seal`` made for the same kind and context, or raise ``SealBroken``."""
@@ -44,11 +46,13 @@ class Keyring:
         except (ValueError, binascii.Error):
             raise SealBroken from None
         # Base64 decodes several texts to the same bytes: accept one, so that a sealed text cannot be varied.
-        if _text(raw) != sealed:
+        if _base64(raw) != sealed:
             raise SealBroken
         for secret in self._secrets:
             try:
-                return _cipher(secret, kind).decrypt(raw[:_NONCE], raw[_NONCE:], _label(kind, context))
+                return _cipher(secret, kind).decrypt(
+                    raw[:_NONCE], raw[_NONCE:], _associated_data(kind, context)
+                )
             except (InvalidTag, ValueError):
                 continue
         raise SealBroken
@@ -78,16 +82,16 @@ class Keyring:
         return any(hmac.compare_digest(_mac(s, kind, message).encode(), given) for s in self._secrets)
 
 
-def _text(raw: bytes) -> str:
+def _base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _label(kind: str, context: Sequence[str]) -> bytes:
+def _associated_data(kind: str, context: Sequence[str]) -> bytes:
     return json.dumps([kind, *context]).encode()
 
 
 @lru_cache(maxsize=64)
-def _key(secret: bytes, kind: str) -> bytes:
+def _derive_key(secret: bytes, kind: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=b"django_ms_identity", info=f"{kind}.v1".encode()).derive(
         secret
     )
@@ -95,8 +99,8 @@ def _key(secret: bytes, kind: str) -> bytes:
 
 @lru_cache(maxsize=64)
 def _cipher(secret: bytes, kind: str) -> AESGCM:
-    return AESGCM(_key(secret, kind))
+    return AESGCM(_derive_key(secret, kind))
 
 
 def _mac(secret: bytes, kind: str, message: bytes) -> str:
-    return hmac.new(_key(secret, kind), message, sha256).hexdigest()
+    return hmac.new(_derive_key(secret, kind), message, sha256).hexdigest()

@@ -44,7 +44,7 @@ def parse_environment() -> tuple[dict[str, object], list[str], list[str]]:
     """
     faults: list[str] = []
     skipped: list[str] = []
-    given = {name: text for name in VARIABLES if (text := _text(name, faults))}
+    given = {name: text for name in VARIABLES if (text := _read_text(name, faults))}
     settings: dict[str, object] = {}
     if _ENABLED in given:
         settings["ENABLED"] = _flag(given[_ENABLED], faults)
@@ -54,7 +54,7 @@ def parse_environment() -> tuple[dict[str, object], list[str], list[str]]:
     if shorthand:
         settings["PROVIDERS"] = [{"id": "microsoft", **shorthand}]
     if _PROVIDERS in given:
-        settings["PROVIDERS"] = _providers(given[_PROVIDERS], faults, skipped)
+        settings["PROVIDERS"] = _parse_providers(given[_PROVIDERS], faults, skipped)
         if both := [name for name in _SHORTHAND if name in given]:
             faults.append(
                 f"{_PROVIDERS} and {', '.join(both)} are both set. Keep the array or the shorthand, not both."
@@ -68,7 +68,7 @@ def snapshot() -> Mapping[str, str]:
     return {name: values[name] for name in VARIABLES if name in values}
 
 
-def _text(name: str, faults: list[str]) -> str:
+def _read_text(name: str, faults: list[str]) -> str:
     try:
         text: str = environ.Env().str(name, default="")
     except RecursionError:
@@ -91,7 +91,7 @@ def _flag(text: str, faults: list[str]) -> bool:
     return False
 
 
-def _providers(text: str, faults: list[str], skipped: list[str]) -> list[object]:
+def _parse_providers(text: str, faults: list[str], skipped: list[str]) -> list[object]:
     try:
         array = json.loads(text)
     except json.JSONDecodeError as error:

@@ -64,7 +64,7 @@ def open_session(context: SignInContext, credential: Credential) -> None:
     if signed_in is not None and signed_in != user_key(user):
         logout(request)
         signed_in = None
-    authenticated_before = _time(request, AUTHENTICATED_AT) if signed_in is not None else 0.0
+    authenticated_before = _stored_time(request, AUTHENTICATED_AT) if signed_in is not None else 0.0
     login(request, user, backend=BACKEND)
     if signed_in is not None:
         # login() keeps the key where the same user signs in again.
@@ -100,12 +100,12 @@ def assurance_of(context: SignInContext, credential: Credential) -> AAL:
 
 def is_recent(request: HttpRequest, *, seconds: float) -> bool:
     """Say whether the person has authenticated within the last ``seconds``."""
-    return -_CLOCK <= time.time() - _time(request, AUTHENTICATED_AT) <= seconds
+    return -_CLOCK <= time.time() - _stored_time(request, AUTHENTICATED_AT) <= seconds
 
 
 def signed_in_after(request: HttpRequest, moment: float) -> bool:
     """Say whether a user has signed in to this session after a moment, in seconds since the epoch."""
-    return moment < _time(request, SIGNED_IN_AT) <= time.time() + _CLOCK
+    return moment < _stored_time(request, SIGNED_IN_AT) <= time.time() + _CLOCK
 
 
 def has_second_factor(request: HttpRequest) -> bool:
@@ -239,7 +239,7 @@ def _batches(keys: list[int]) -> Iterator[list[int]]:
         yield keys[first : first + _BATCH]
 
 
-def _time(request: HttpRequest, key: str) -> float:
+def _stored_time(request: HttpRequest, key: str) -> float:
     value = request.session.get(key)
     # A session that was opened before this app was installed has no stamp: long ago.
     return float(value) if isinstance(value, int | float) else 0.0

@@ -84,7 +84,7 @@ def parse() -> Parsed:
     """Parse ``MS_IDENTITY``, or the environment where there is none."""
     raw = getattr(project_settings, "MS_IDENTITY", None)
     text = f"environment {env.snapshot()}" if raw is None else repr(raw)
-    return _parse(_Source(text, raw), project_settings.DEBUG)
+    return _parse_source(_Source(text, raw), project_settings.DEBUG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class _Source:
 
 
 @lru_cache(maxsize=32)
-def _parse(source: _Source, debug: bool) -> Parsed:
+def _parse_source(source: _Source, debug: bool) -> Parsed:
     raw = source.raw
     faults: list[ConfigIssue] = []
     warnings: list[ConfigIssue] = []

@@ -48,7 +48,7 @@ def authorize(
     # 128 bits each; the verifier has 256, which RFC 7636 section 4.1 recommends.
     state, nonce, verifier = secrets.token_urlsafe(16), secrets.token_urlsafe(16), secrets.token_urlsafe(32)
     challenge = urlsafe_b64encode(sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    repeated = _encoded(
+    repeated = _encode_query(
         client_id=provider.client_id,
         response_type="code",
         response_mode=provider.response_mode.value,
@@ -57,7 +57,7 @@ def authorize(
         code_challenge_method="S256",
         prompt=provider.prompt or prompt,
         domain_hint=provider.domain_hint,
-        claims=_requested_claims(provider, id_token_claims),
+        claims=_claims_parameter(provider, id_token_claims),
         max_age="" if max_age is None else str(max_age),
     )
     # In the alphabet of base64url, which needs no encoding.
@@ -67,12 +67,12 @@ def authorize(
 
 
 @lru_cache(maxsize=64)
-def _encoded(**parameters: str) -> str:
+def _encode_query(**parameters: str) -> str:
     """Encode the parameters that have a value; the same for most sign-ins, so it is done once."""
     return urlencode({name: value for name, value in parameters.items() if value})
 
 
-def _requested_claims(provider: Provider, id_token_claims: Mapping[str, object]) -> str:
+def _claims_parameter(provider: Provider, id_token_claims: Mapping[str, object]) -> str:
     """Return the ``claims`` parameter (OpenID Connect Core 5.5), or an empty text."""
     if not id_token_claims:
         return provider.requested_claims

@@ -51,12 +51,12 @@ def payload(request: HttpRequest | None, *, stage: str, provider: str, identity:
             "request_method": method,
             "request_url": url,
             "request_cookies": {},
-            "identity": _identity(identity),
+            "identity": _identity_object(identity),
         }
     )
 
 
-def _identity(identity: Identity) -> dict[str, object]:
+def _identity_object(identity: Identity) -> dict[str, object]:
     times = {name: getattr(identity, name) for name in ("state_changed_at", "created_at", "updated_at")}
     return {
         "id": str(identity.pk),
@@ -65,9 +65,9 @@ def _identity(identity: Identity) -> dict[str, object]:
         "traits": identity.traits,
         "metadata_public": identity.metadata_public,
         "metadata_admin": identity.metadata_admin,
-        **{name: _time(moment) for name, moment in times.items() if moment is not None},
+        **{name: _rfc3339(moment) for name, moment in times.items() if moment is not None},
     }
 
 
-def _time(moment: datetime) -> str:
+def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -64,7 +64,7 @@ def changes_in(hook: WebHook, status: int, body: bytes) -> WebHookChanges:
 def _changes(hook: WebHook, body: bytes) -> WebHookChanges:
     if len(body) > MAX_OUTPUT:
         raise _unreadable(hook, f"is larger than {MAX_OUTPUT} bytes, as no mapper's output may be")
-    answer = _loaded(body)
+    answer = _load_body(body)
     if answer is None:
         raise _unreadable(hook, "is not a JSON object")
     identity = answer.get("identity")
@@ -94,7 +94,7 @@ def _unreadable(hook: WebHook, what: str) -> WebHookFailed:
 
 
 def _messages(body: bytes) -> tuple[str, ...]:
-    groups = _objects(_loaded(body) or {}, "messages")
+    groups = _objects(_load_body(body) or {}, "messages")
     texts = [message.get("text") for group in groups for message in _objects(group, "messages")]
     lines = [plain_text(text) for text in texts if isinstance(text, str)]
     return tuple(line for line in lines if line)[:MAX_MESSAGES]
@@ -121,7 +121,7 @@ def _visible(letter: str) -> str:
     return "" if hidden else letter
 
 
-def _loaded(body: bytes) -> JSONObject | None:
+def _load_body(body: bytes) -> JSONObject | None:
     with suppress(NotJSON, ValueError, RecursionError):
         answer = json.loads(body)
         return clean_object(answer) if isinstance(answer, dict) else None

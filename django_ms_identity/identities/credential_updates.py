@@ -19,12 +19,12 @@ def settle_tenant(credential: Credential, claims: Claims) -> None:
     """
     tenant, object_id = claims.tid, claims.oid or credential.object_id
     settled = (
-        _rows(credential)
+        _row_of(credential)
         .filter(tenant="")
         .update(tenant=tenant, object_id=object_id, account=claims.account_name, updated_at=timezone.now())
     )
     if not settled:
-        stored = _rows(credential).values_list("tenant", "object_id").first()
+        stored = _row_of(credential).values_list("tenant", "object_id").first()
         if stored is None:
             raise IdentityInactive("the credential was deleted while it signed in")
         tenant, object_id = stored
@@ -37,14 +37,14 @@ def store_account_name(credential: Credential, name: str) -> None:
     """Store what Microsoft calls the account now."""
     credential.account = name
     # Not save(), which raises where another request deleted the row.
-    _rows(credential).update(account=name, updated_at=timezone.now())
+    _row_of(credential).update(account=name, updated_at=timezone.now())
 
 
 def exists(credential: Credential) -> bool:
     """Say whether the credential, its identity and its user are still there."""
-    return _rows(credential).filter(identity__user=credential.identity.user.pk).exists()
+    return _row_of(credential).filter(identity__user=credential.identity.user.pk).exists()
 
 
-def _rows(credential: Credential) -> QuerySet[Credential]:
+def _row_of(credential: Credential) -> QuerySet[Credential]:
     database = router.db_for_write(Credential, instance=credential)
     return Credential.objects.using(database).filter(pk=credential.pk)

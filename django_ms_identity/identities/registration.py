@@ -57,12 +57,12 @@ def register(context: SignInContext, registration: Registration) -> Credential:
         mapped=registration.mapping,
     )
     try:
-        return _write(context, registration, registration.user)
+        return _write_rows(context, registration, registration.user)
     except IntegrityError:
         _raise_conflict(context, registration)
     try:
         # The user name was taken: Microsoft's names and this project's are not the same namespace.
-        return _write(context, registration, with_suffix(registration.user))
+        return _write_rows(context, registration, with_suffix(registration.user))
     except IntegrityError:
         _raise_conflict(context, registration)
         raise UserInvalid(
@@ -148,7 +148,7 @@ def account_exists_error(users: tuple[AbstractBaseUser, ...]) -> AccountExists:
 
 
 @retry_on_deadlock
-def _write(context: SignInContext, registration: Registration, fields: UserFields) -> Credential:
+def _write_rows(context: SignInContext, registration: Registration, fields: UserFields) -> Credential:
     user = build_user(fields)
     mapping = registration.mapping
     database = router.db_for_write(Identity)

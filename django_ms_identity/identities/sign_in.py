@@ -122,12 +122,12 @@ class _Newcomer:
 
 def _route_newcomer(context: SignInContext, mapping: MappingResult) -> SignInResult:
     try:
-        newcomer = _look_up(context, mapping)
+        newcomer = _look_up_newcomer(context, mapping)
         if newcomer.decision.action is Action.REGISTER and hooks.asks_before_registration(context.config):
             changed = hooks.before_registration(context, mapping)
             missing_traits.refuse_invalid(changed.traits, context.config)
             # Another server has changed the mapping, and may have taken its time.
-            newcomer = _look_up(context, changed)
+            newcomer = _look_up_newcomer(context, changed)
         return _carry_out(context, newcomer)
     except AccountExists as collision:
         if not collision.users:
@@ -142,7 +142,7 @@ def _route_newcomer(context: SignInContext, mapping: MappingResult) -> SignInRes
         return _open(context, winner)
 
 
-def _look_up(context: SignInContext, mapping: MappingResult) -> _Newcomer:
+def _look_up_newcomer(context: SignInContext, mapping: MappingResult) -> _Newcomer:
     registration.refuse_unstorable(mapping)
     trusted = trusted_addresses(context, mapping)
     owners = users_with_any(trusted.emails) if trusted.emails else ()

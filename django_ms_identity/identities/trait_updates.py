@@ -279,11 +279,11 @@ def _save(
         if not same(identity.traits, checked):
             # Rare: another sign-in of the same person wrote meanwhile.
             missing_traits.refuse_invalid(identity.traits, context.config)
-        _write(identity, credential, update, changes, database)
+        _write_changes(identity, credential, update, changes, database)
     return identity, changes
 
 
-def _write(
+def _write_changes(
     identity: Identity, credential: Credential, update: _Update, changes: _Changes, database: str
 ) -> None:
     user: AbstractBaseUser = identity.user

@@ -157,7 +157,7 @@ def _allowed(
     wanted: dict[str, object], *, privileged: bool, trusted: TrustedAddresses
 ) -> Iterable[tuple[str, object]]:
     for name, value in wanted.items():
-        field = _field(name)
+        field = _model_field(name)
         if field is None or name in FORBIDDEN or field.primary_key or field.is_relation:
             if name not in FROM_TRAITS:
                 _dropped(name, "a mapper may never set it, or the user model has no such field")
@@ -178,7 +178,7 @@ def _allowed(
 
 def _set_email(fields: dict[str, object], trusted: TrustedAddresses) -> None:
     name = email_field()
-    field = _field(name) if name else None
+    field = _model_field(name) if name else None
     if field is None or field.name in fields:
         return
     # Django's validator knows ASCII names alone; such a person can still come in, without an address.
@@ -204,7 +204,7 @@ def _set_username(
                 hint="List the address in verified_addresses (claim xms_edov), or use the tenant's own ID.",
             )
         return
-    field = _field(name)
+    field = _model_field(name)
     value = user_model.normalize_username(str(fields.get(name) or ""))
     # Any tenant can name its people after an address that is not theirs; such a user name would be believed.
     # Decided on what is stored: normalising can make an address of what was none.
@@ -223,7 +223,7 @@ def _holds_email(field: models.Field[object, object]) -> bool:
     return isinstance(field, models.EmailField) or field.name == email_field()
 
 
-def _field(name: str) -> models.Field[object, object] | None:
+def _model_field(name: str) -> models.Field[object, object] | None:
     try:
         field = get_user_model()._meta.get_field(name)
     except FieldDoesNotExist:
@@ -240,7 +240,7 @@ def _accepts(field: models.Field[object, object], value: object) -> bool:
 
 
 def _limit(name: str) -> int | None:
-    field = _field(name)
+    field = _model_field(name)
     return field.max_length if field else None
 
 

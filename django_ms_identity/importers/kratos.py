@@ -79,16 +79,16 @@ class InvalidEntry:
 
 def count(text: str) -> int:
     """Return the number of entries of an export; raise ``ExportUnreadable`` if any part cannot be read."""
-    return sum(1 for _ in _entries(text))
+    return sum(1 for _ in _parse_entries(text))
 
 
 def read(text: str) -> Iterator[ExportedIdentity | InvalidEntry]:
     """Read an export entry by entry: an array, one identity, JSON lines, or pages with ``identities``."""
-    for place, entry in enumerate(_entries(text), start=1):
+    for place, entry in enumerate(_parse_entries(text), start=1):
         yield _read_entry(entry, name=f"entry {place}")
 
 
-def _entries(text: str) -> Iterator[object]:
+def _parse_entries(text: str) -> Iterator[object]:
     # One at a time: a large export takes many times its size as Python objects.
     position = _skip_space(text, 0)
     if position == len(text):
@@ -97,7 +97,7 @@ def _entries(text: str) -> Iterator[object]:
         if text[position] == "[":
             position = yield from _items(text, position + 1)
         else:
-            value, position = _decode(text, position)
+            value, position = _decode_entry(text, position)
             page = value.get("identities") if isinstance(value, dict) and "id" not in value else None
             yield from page if isinstance(page, list) else [value]
         position = _skip_space(text, position)
@@ -108,17 +108,17 @@ def _items(text: str, position: int) -> Generator[object, None, int]:
     if text.startswith("]", position):
         return position + 1
     while True:
-        item, position = _decode(text, position)
+        item, position = _decode_entry(text, position)
         yield item
         position = _skip_space(text, position)
         if text.startswith("]", position):
             return position + 1
         if not text.startswith(",", position):
-            raise ExportUnreadable(f"it is not JSON at {_place(text, position)}")
+            raise ExportUnreadable(f"it is not JSON at {_line_and_column(text, position)}")
         position = _skip_space(text, position + 1)
 
 
-def _decode(text: str, position: int) -> tuple[object, int]:
+def _decode_entry(text: str, position: int) -> tuple[object, int]:
     try:
         return _DECODER.raw_decode(text, position)
     except json.JSONDecodeError as error:
@@ -128,7 +128,7 @@ def _decode(text: str, position: int) -> tuple[object, int]:
     except ValueError:
         # Python refuses to read integers of thousands of digits.
         reason = "it holds a number that is too long"
-    raise ExportUnreadable(f"{reason} at {_place(text, position)}")
+    raise ExportUnreadable(f"{reason} at {_line_and_column(text, position)}")
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -136,7 +136,7 @@ def _skip_space(text: str, position: int) -> int:
     return found.start() if found else len(text)
 
 
-def _place(text: str, position: int) -> str:
+def _line_and_column(text: str, position: int) -> str:
     line = text.count("\n", 0, position) + 1
     return f"line {line}, column {position - text.rfind(chr(10), 0, position)}"
 
@@ -144,7 +144,7 @@ def _place(text: str, position: int) -> str:
 def _read_entry(entry: object, *, name: str) -> ExportedIdentity | InvalidEntry:
     if not isinstance(entry, dict):
         return InvalidEntry(name=name, faults=(f"it is {kind_of(entry)}; expected is an object",))
-    reader = _Reader()
+    reader = _EntryReader()
     identity = reader.identity(entry)
     if not reader.faults:
         return identity
@@ -153,7 +153,7 @@ def _read_entry(entry: object, *, name: str) -> ExportedIdentity | InvalidEntry:
     )
 
 
-class _Reader:
+class _EntryReader:
     """Read one entry; a class because it gathers faults on the way."""
 
     def __init__(self) -> None:

@@ -49,7 +49,7 @@ def clean(value: object, *, depth: int = 0) -> JSON:
         case list():
             return [clean(item, depth=depth + 1) for item in value]
         case dict():
-            return {_key(key): clean(item, depth=depth + 1) for key, item in value.items()}
+            return {_object_key(key): clean(item, depth=depth + 1) for key, item in value.items()}
         case int() | float():
             raise NotJSON("a number that is not finite")
     raise NotJSON(f"a Python {type(value).__name__}")
@@ -57,7 +57,7 @@ def clean(value: object, *, depth: int = 0) -> JSON:
 
 def clean_object(value: dict[str, object]) -> JSONObject:
     """Copy a dict into a well-formed JSON object, or raise ``NotJSON``."""
-    return {_key(key): clean(item, depth=1) for key, item in value.items()}
+    return {_object_key(key): clean(item, depth=1) for key, item in value.items()}
 
 
 def encode(value: JSON) -> str:
@@ -83,7 +83,7 @@ def kind_of(value: object) -> str:
     return next(names, f"a Python {type(value).__name__}")
 
 
-def _key(key: object) -> str:
+def _object_key(key: object) -> str:
     if not isinstance(key, str):
         raise NotJSON(f"an object key that is {kind_of(key)}")
     return well_formed(key)

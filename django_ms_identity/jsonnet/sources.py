@@ -61,7 +61,7 @@ def fetched_sources(transport: HttpClient, *, now: Callable[[], float] = time.mo
 
 def _read_remote(mapper_url: str, documents: RemoteDocuments) -> str:
     try:
-        return documents.read(mapper_url, partial(_parse, pin=pin_of(mapper_url)))
+        return documents.read(mapper_url, partial(_checked_source, pin=pin_of(mapper_url)))
     except (MicrosoftUnavailable, MicrosoftAnswerInvalid) as error:
         raise MapperUnavailable(
             f"{display_url(mapper_url)} cannot be used: {error}",
@@ -70,7 +70,7 @@ def _read_remote(mapper_url: str, documents: RemoteDocuments) -> str:
         ) from None
 
 
-def _parse(text: str, *, pin: str) -> str:
+def _checked_source(text: str, *, pin: str) -> str:
     content = text.encode()
     if pin and hashlib.sha256(content).hexdigest() != pin:
         raise MicrosoftAnswerInvalid("its content is not the one that #sha256 pins")

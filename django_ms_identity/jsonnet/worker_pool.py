@@ -62,8 +62,8 @@ class WorkerPool:
         """
         request = {
             "source": source,
-            "claims": _encoded("claims", claims),
-            "identity": _encoded("identity", identity),
+            "claims": _encode_input("claims", claims),
+            "identity": _encode_input("identity", identity),
             "explain": explain,
         }
         reply = self._reply(request, name, timeout)
@@ -136,7 +136,7 @@ class WorkerPool:
         worker.kill()
 
 
-def _encoded(what: str, value: Mapping[str, JSON]) -> str:
+def _encode_input(what: str, value: Mapping[str, JSON]) -> str:
     try:
         text = encode(dict(value))
     except (TypeError, ValueError, RecursionError):

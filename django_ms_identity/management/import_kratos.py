@@ -46,8 +46,8 @@ def run(command: BaseCommand, options: Mapping[str, Any]) -> None:
     with command_errors():
         config = conf.get_config()
         import_options = ImportOptions(
-            providers=_providers(options["provider"], config.providers),
-            tenant=_tenant(options["tenant"]),
+            providers=_providers_by_kratos_id(options["provider"], config.providers),
+            tenant=_parse_tenant(options["tenant"]),
             schema=runtime.identity_schema(config),
             dry_run=dry_run,
         )
@@ -96,7 +96,7 @@ def _print_summary(command: BaseCommand, counts: Counter[str], *, dry_run: bool)
             write(style.WARNING(f"{counts[warning]} {warning}"))
 
 
-def _providers(renamed: list[str], providers: tuple[Provider, ...]) -> dict[str, Provider]:
+def _providers_by_kratos_id(renamed: list[str], providers: tuple[Provider, ...]) -> dict[str, Provider]:
     configured = {provider.id: provider for provider in providers}
     by_kratos_id = {}
     for pair in renamed:
@@ -111,7 +111,7 @@ def _providers(renamed: list[str], providers: tuple[Provider, ...]) -> dict[str,
     return configured | by_kratos_id
 
 
-def _tenant(text: str) -> str:
+def _parse_tenant(text: str) -> str:
     tenant = text.lower()
     if tenant and not GUID.fullmatch(tenant):
         raise CommandError(f"--tenant {text!r} is no tenant id (a GUID).")

@@ -69,7 +69,7 @@ def _print_steps(command: BaseCommand, context: SignInContext) -> None:
     # The engine's own words may hold claims, which the operator has.
     mapping = runtime.map_claims(context, stored, explain=True)
     user = mapping.user and {**mapping.user.fields, "groups": mapping.user.groups}
-    _section(command, "Mapper output", pretty({"identity": _identity(mapping), "user": user}))
+    _section(command, "Mapper output", pretty({"identity": _printed_identity(mapping), "user": user}))
     _section(command, "Identity schema")
     # What the mapper leaves out of a known person's traits stays.
     traits = overlay(credential.identity.traits, mapping.traits) if credential else mapping.traits
@@ -112,7 +112,7 @@ def _print_registration(command: BaseCommand, context: SignInContext, mapping: M
     write = command.stdout.write
     registration = dry_run.registration_preview(context, mapping)
     write(f"A new person, by subject {context.subject}:")
-    identity = {name: {} if value is None else value for name, value in _identity(mapping).items()}
+    identity = {name: {} if value is None else value for name, value in _printed_identity(mapping).items()}
     write(pretty({"user": registration.user, "groups": registration.groups, **identity}))
     if registration.is_name_taken:
         write("The user name is taken: it gets a suffix.")
@@ -159,7 +159,7 @@ def _payload(name: str) -> JSONObject:
         raise CommandError(f"{name} holds {error}.") from None
 
 
-def _identity(mapping: MappingResult) -> dict[str, object]:
+def _printed_identity(mapping: MappingResult) -> dict[str, object]:
     return {
         "traits": mapping.traits,
         "metadata_public": mapping.metadata_public,

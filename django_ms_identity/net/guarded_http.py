@@ -78,12 +78,12 @@ def send_guarded(
     fault: type[Exception] = InvalidURL
     if target:
         try:
-            addresses = _look_up(target, deadline, resolve)
+            addresses = _addresses_of(target, deadline, resolve)
             # One address that is not public refuses all: a server that names both is an attack.
             if not allow_private and not all(map(is_public, addresses)):
                 raise _AddressNotPublic
             with (
-                _connect(addresses, target.port, limits.connect, deadline) as plain,
+                _open_socket(addresses, target.port, limits.connect, deadline) as plain,
                 _secure(plain, target, deadline) as sock,
             ):
                 return _exchange(_Stream(sock, deadline), method, target, headers, body, limits.body)
@@ -108,7 +108,7 @@ def _error_for(fault: type[Exception], request: str) -> WebHookFailed | WebHookU
     return WebHookUnreachable(problem, hint=hint)
 
 
-def _look_up(url: HttpUrl, deadline: float, resolve: Resolve) -> Sequence[IPAddress]:
+def _addresses_of(url: HttpUrl, deadline: float, resolve: Resolve) -> Sequence[IPAddress]:
     # The system's look-up takes no time limit, so it runs in a thread that is left behind if it is late.
     found: Future[Sequence[IPAddress]] = Future()
 
@@ -125,7 +125,7 @@ def _look_up(url: HttpUrl, deadline: float, resolve: Resolve) -> Sequence[IPAddr
         raise socket.gaierror("the host is no name that can be looked up") from None
 
 
-def _connect(addresses: Sequence[IPAddress], port: int, timeout: float, deadline: float) -> socket.socket:
+def _open_socket(addresses: Sequence[IPAddress], port: int, timeout: float, deadline: float) -> socket.socket:
     fault: OSError = ConnectionError("the host has no address")
     for address in addresses:
         try:

@@ -138,7 +138,7 @@ class HttpClient:
             with self._pool().send(
                 request, stream=True, timeout=self._timeout, verify=verify, proxies=proxies
             ) as answer:
-                body = _read(answer, limit=limit, deadline=deadline)
+                body = _read_body(answer, limit=limit, deadline=deadline)
             return Response(status=answer.status_code, headers=MappingProxyType(answer.headers), body=body)
         except (HTTPError, OSError, ValueError) as error:  # requests raises OSErrors.
             fault = type(error).__name__
@@ -171,7 +171,7 @@ def _direct_route(origin: str) -> _Route:
     return {}, True
 
 
-def _read(answer: requests.Response, *, limit: int, deadline: float) -> bytes:
+def _read_body(answer: requests.Response, *, limit: int, deadline: float) -> bytes:
     # read1 returns what has arrived, so an answer that drips cannot outlast the deadline.
     read = getattr(answer.raw, "read1", answer.raw.read)
     body = bytearray()

@@ -51,7 +51,7 @@ def sign_in_button(
         found = config.provider(provider)
     except ProviderUnknown:
         known = ", ".join(each.id for each in config.providers) or "none"
-        _report(f"sign_in_button: there is no provider {provider!r}; the known ones: {known}")
+        _report_template_fault(f"sign_in_button: there is no provider {provider!r}; the known ones: {known}")
         return {"url": ""}
     shown = {"url": _start_url(context, found.id, next), "label": found.label, "styled": False}
     return shown | _theme_context(context, theme)
@@ -82,7 +82,7 @@ def _config() -> Config | None:
     try:
         config = conf.get_config()
     except MSIdentityError as error:
-        _report(f"sign_in_button: {error}")
+        _report_template_fault(f"sign_in_button: {error}")
         return None
     return config if config.enabled else None
 
@@ -97,13 +97,15 @@ def _start_url(context: Context, provider_id: str, next: str | None) -> str:
 
 def _theme_context(context: Context, theme: str) -> dict[str, object]:
     if theme not in THEMES:
-        _report(f"sign_in_button: there is no theme {theme!r}; the known ones: {', '.join(THEMES)}")
+        _report_template_fault(
+            f"sign_in_button: there is no theme {theme!r}; the known ones: {', '.join(THEMES)}"
+        )
         theme = "auto"
     # Without the nonce, a policy that names one blocks the button's stylesheet.
     return {"theme": theme, "csp_nonce": context.get("csp_nonce")}
 
 
-def _report(fault: str) -> None:
+def _report_template_fault(fault: str) -> None:
     if settings.DEBUG:
         raise template.TemplateSyntaxError(fault)
     logger.error("%s", fault)

@@ -71,27 +71,27 @@ def fields_for(document: Document, paths: Iterable[TraitPath]) -> tuple[TraitFie
         for found in _fields(document, path, schema, required=required):
             fields[found.path] = found
             if len(fields) > MAX_FIELDS:
-                _refuse(path, f"it would take more than {MAX_FIELDS} fields")
+                _refuse_to_ask(path, f"it would take more than {MAX_FIELDS} fields")
     return tuple(fields.values())
 
 
-def _refuse(path: TraitPath, reason: str) -> NoReturn:
+def _refuse_to_ask(path: TraitPath, reason: str) -> NoReturn:
     raise TraitNotAskable(display_path(path), reason)
 
 
 def _schema_at(document: Document, path: TraitPath) -> tuple[list[int], tuple[str, ...], JSON, bool]:
     """Return a trait's place among its siblings, its path and schema, and whether it must be there."""
     if not path:
-        _refuse(path, "it is a problem of all traits together")
+        _refuse_to_ask(path, "it is a problem of all traits together")
     place: list[int] = []
     schema, required = traits_of(document), True
     for key in path:
         if isinstance(key, int):
-            _refuse(path, "it is in an array")
+            _refuse_to_ask(path, "it is in an array")
         node = node_of(document, schema)
         properties = object_in(node, "properties")
         if key not in properties:
-            _refuse(path, "the identity schema names no such property")
+            _refuse_to_ask(path, "the identity schema names no such property")
         place.append([*properties].index(key))
         schema, required = properties[key], key in texts_in(node, "required")
     return place, tuple(map(str, path)), schema, required
@@ -102,20 +102,20 @@ def _fields(
 ) -> Iterator[TraitField]:
     node = node_of(document, schema)
     if node.get("not") == {}:
-        _refuse(path, "nothing is valid there")
+        _refuse_to_ask(path, "nothing is valid there")
     if branches := {"anyOf", "oneOf"} & node.keys():
-        _refuse(path, f"it is a choice of schemas, {min(branches)}")
+        _refuse_to_ask(path, f"it is a choice of schemas, {min(branches)}")
     if (named := _type_of(node)) != "object":
-        yield _field(path, named, node, required=required)
+        yield _trait_field(path, named, node, required=required)
         return
     names = texts_in(node, "required")
     if len(path) >= MAX_LEVELS:
-        _refuse(path, f"it has more than {MAX_LEVELS} levels")
+        _refuse_to_ask(path, f"it has more than {MAX_LEVELS} levels")
     if not names:
-        _refuse(path, "it is an object without required properties")
+        _refuse_to_ask(path, "it is an object without required properties")
     # With minProperties and the like the properties could all be right and the object still be wrong.
     if others := sorted(node.keys() - _DECIDES_BY_PROPERTIES):
-        _refuse(path, f"it is an object with {others[0]}")
+        _refuse_to_ask(path, f"it is an object with {others[0]}")
     for name in names:
         inner = object_in(node, "properties").get(name, False)
         yield from _fields(document, (*path, name), inner, required=True)
@@ -132,7 +132,7 @@ def _type_of(node: JSONObject) -> str:
     return "array" if "items" in node else "string"
 
 
-def _field(path: tuple[str, ...], named: str, node: JSONObject, *, required: bool) -> TraitField:
+def _trait_field(path: tuple[str, ...], named: str, node: JSONObject, *, required: bool) -> TraitField:
     values = [node["const"]] if "const" in node else node.get("enum")
     choices = tuple(value for value in values if _is_choice(value)) if isinstance(values, list) else ()
     match named:
@@ -143,9 +143,9 @@ def _field(path: tuple[str, ...], named: str, node: JSONObject, *, required: boo
         case "integer" | "number" | "boolean":
             kind = FieldKind(named)
         case _:
-            _refuse(path, f"its type is {named}")
+            _refuse_to_ask(path, f"its type is {named}")
     if values is not None and not choices:
-        _refuse(path, "none of its values can be shown")
+        _refuse_to_ask(path, "none of its values can be shown")
     length = _number(node.get("maxLength"))
     default = node.get("default")
     return TraitField(

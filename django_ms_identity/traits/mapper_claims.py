@@ -90,14 +90,14 @@ def mapper_claims(payload: Mapping[str, object], *, subject: str) -> JSONObject:
     except NotJSON as error:
         raise ClaimsInvalid(f"the claims hold {error}, which is refused") from None
     faults: list[str] = []
-    known = {name: _read(name, raw[name], faults) for name in _KNOWN if name in raw}
+    known = {name: _read_claim(name, raw[name], faults) for name in _KNOWN if name in raw}
     if faults:
         raise ClaimsInvalid("; ".join(faults), hint=_HINT)
     known["sub"] = subject
     return {name: value for name, value in (known | {"raw_claims": raw}).items() if value}
 
 
-def _read(name: str, value: JSON, faults: list[str]) -> JSON:
+def _read_claim(name: str, value: JSON, faults: list[str]) -> JSON:
     if value is None and name not in _NULL_REFUSES:
         return None
     try:

@@ -114,7 +114,7 @@ class MappingResult:
 
 def parse_mapping(text: str) -> MappingResult:
     """Read a mapper's output, or raise ``MapperResultInvalid`` with all its faults."""
-    output = _loaded(text)
+    output = _load_output(text)
     read = _Reader()
     identity = read.object(output, "identity", required=True)
     if identity is None:
@@ -207,7 +207,7 @@ class _Reader:
         self.faults.append(f"{path} is {came}; expected is {expected}")
 
 
-def _loaded(text: str) -> JSONObject:
+def _load_output(text: str) -> JSONObject:
     try:
         output = clean(json.loads(text))
     except NotJSON as error:

@@ -50,7 +50,7 @@ class TraitProblem:
 def no_json(value: object, path: TraitPath = ()) -> Iterator[TraitPath]:
     """Find what is no JSON, too deep, or a number that no double holds."""
     if isinstance(value, dict | list) and len(path) < MAX_DEPTH:
-        for key, item in _entries(value):
+        for key, item in _children(value):
             yield from no_json(item, (*path, key))
         return
     try:
@@ -66,7 +66,7 @@ def excerpt(value: JSONObject) -> JSONObject:
     left = MAX_COPIED
     while waiting:
         source, target = waiting.popleft()
-        for key, item in islice(_entries(source), min(left, MAX_ENTRIES)):
+        for key, item in islice(_children(source), min(left, MAX_ENTRIES)):
             left -= 1
             part = type(item)() if isinstance(item, dict | list) else item
             if isinstance(item, dict | list):
@@ -78,7 +78,7 @@ def excerpt(value: JSONObject) -> JSONObject:
     return copied
 
 
-def _entries(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any]]:
+def _children(value: dict[str, Any] | list[Any]) -> Iterable[tuple[str | int, Any]]:
     return value.items() if isinstance(value, dict) else enumerate(value)
 
 

@@ -28,35 +28,37 @@ _Path: TypeAlias = "tuple[str | int, ...]"
 
 def read_document(text: str) -> Document:
     """Read an identity schema, or raise ``SchemaInvalid`` with its faults, up to ``MAX_FAULTS`` of a kind."""
-    root = _loaded(text)
+    root = _load_schema(text)
     named = root.get("$schema")
     if not (draft := json_schema.draft_named(named) if isinstance(named, str) else DEFAULT_DRAFT):
         raise SchemaInvalid(f"#/$schema: it names no known draft: use {DEFAULT_DRAFT}, or leave it out")
-    _refuse(json_schema.draft_faults(root, draft), _faults(root, draft))
+    _raise_faults(json_schema.draft_faults(root, draft), _faults(root, draft))
     # Local references need no identifier of the whole.
     root = {key: value for key, value in root.items() if key != json_schema.id_keyword(draft)}
     root["$schema"] = draft
     try:
         lookup = json_schema.references(root)
-        _refuse(_reference_faults(root, lookup))
+        _raise_faults(_reference_faults(root, lookup))
         read = json_schema.compile_document(root, lookup)
     except ValueError as error:
         said = str(getattr(error, "message", error))[: json_schema.MAX_MESSAGE]
-        raise SchemaInvalid(f"{_place(getattr(error, 'instance_path', ()))}: {said}") from None
-    _refuse(_traits_faults(read))
+        raise SchemaInvalid(f"{_pointer(getattr(error, 'instance_path', ()))}: {said}") from None
+    _raise_faults(_traits_faults(read))
     return read
 
 
-def _refuse(*sources: Iterator[tuple[_Path, str]]) -> None:
-    if faults := [f"{_place(path)}: {said}" for found in sources for path, said in islice(found, MAX_FAULTS)]:
+def _raise_faults(*sources: Iterator[tuple[_Path, str]]) -> None:
+    if faults := [
+        f"{_pointer(path)}: {said}" for found in sources for path, said in islice(found, MAX_FAULTS)
+    ]:
         raise SchemaInvalid(*dict.fromkeys(faults))
 
 
-def _place(path: _Path) -> str:
+def _pointer(path: _Path) -> str:
     return "/".join(["#", *map(str, path)])
 
 
-def _loaded(text: str) -> JSONObject:
+def _load_schema(text: str) -> JSONObject:
     if len(text.encode("utf-8", "replace")) > MAX_SOURCE:
         raise SchemaInvalid(f"#: the schema is larger than {MAX_SOURCE} bytes")
     try:
@@ -70,17 +72,17 @@ def _loaded(text: str) -> JSONObject:
     return root
 
 
-def _entries(value: JSON, path: _Path) -> Iterator[tuple[_Path, str, JSON]]:
+def _all_entries(value: JSON, path: _Path) -> Iterator[tuple[_Path, str, JSON]]:
     """List every key of every object: a reference may lead to any place."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
             if isinstance(key, str):
                 yield (*path, key), key, item
-            yield from _entries(item, (*path, key))
+            yield from _all_entries(item, (*path, key))
 
 
 def _faults(root: JSONObject, draft: str) -> Iterator[tuple[_Path, str]]:
-    for path, key, value in _entries(root, ()):
+    for path, key, value in _all_entries(root, ()):
         for fault in _faults_of(key, value, draft, at_root=len(path) == 1):
             yield path, fault
 
@@ -116,7 +118,7 @@ def _extension_faults(extension: JSON) -> Iterator[str]:
 
 def _reference_faults(root: JSONObject, lookup: Lookup) -> Iterator[tuple[_Path, str]]:
     known: dict[str, float] = {}
-    for path, key, value in _entries(root, ()):
+    for path, key, value in _all_entries(root, ()):
         if key in _REFERENCES and isinstance(value, str):
             try:
                 lookup(value)

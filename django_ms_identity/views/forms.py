@@ -73,7 +73,7 @@ class TraitForm(forms.Form):
         self._paths = {str(index): trait.path for index, trait in enumerate(asked)}
         self._choices = {str(index): trait.choices for index, trait in enumerate(asked)}
         for name, trait in zip(self._paths, asked, strict=True):
-            self.fields[name] = _field(trait)
+            self.fields[name] = _form_field(trait)
             self.initial[name] = _initial(trait, traits)
 
     def typed(self) -> dict[tuple[str, ...], JSON]:
@@ -86,7 +86,7 @@ class TraitForm(forms.Form):
         for problem in problems:
             name = names.get(tuple(map(str, problem.path)))
             if name is not None and not self.has_error(name):
-                self.add_error(name, _text(problem, self.fields[name].widget))
+                self.add_error(name, _error_text(problem, self.fields[name].widget))
 
     def _value(self, name: str) -> JSON:
         value = self.cleaned_data[name]
@@ -124,7 +124,7 @@ def ask_for_traits(
     return form, None
 
 
-def _field(trait: TraitField) -> forms.Field:
+def _form_field(trait: TraitField) -> forms.Field:
     field = _kind_of_field(trait)
     field.label, field.help_text, field.required = trait.title, trait.description, trait.required
     if isinstance(field, forms.BooleanField):
@@ -170,7 +170,7 @@ def _whole(number: float | None) -> int | None:
     return None if number is None else int(number)
 
 
-def _text(problem: TraitProblem, widget: forms.Widget) -> _StrOrPromise:
+def _error_text(problem: TraitProblem, widget: forms.Widget) -> _StrOrPromise:
     if problem.kind is ProblemKind.FORMAT and isinstance(widget, forms.EmailInput):
         return _("Please enter an e-mail address, such as name@example.com.")
     if problem.kind is ProblemKind.FORMAT and isinstance(widget, forms.URLInput):

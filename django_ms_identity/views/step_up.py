@@ -62,7 +62,7 @@ def send_to_authenticate(
 
     Raises ``StepUpFailed`` where no connected account can show a second factor.
     """
-    provider = next(iter(_providers(request, need, user, config)), None)
+    provider = next(iter(_usable_providers(request, need, user, config)), None)
     match need:
         case Need.AAL2:
             if provider is None:
@@ -80,7 +80,9 @@ def send_to_authenticate(
     return to_microsoft(request, provider, config=config, return_to=return_to, intent=intent, starter=user)
 
 
-def _providers(request: HttpRequest, need: Need, user: AbstractBaseUser, config: Config) -> list[Provider]:
+def _usable_providers(
+    request: HttpRequest, need: Need, user: AbstractBaseUser, config: Config
+) -> list[Provider]:
     identity = identity_of(user)
     used = request.session.get(sessions.PROVIDER)
     connected = set(identity.credentials.values_list("provider", flat=True)) if identity else set()

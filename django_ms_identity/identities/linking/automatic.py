@@ -48,7 +48,7 @@ def automatic_owner(
     identity = identity_of(user)
     if identity is None:
         return user if _is_unused(user) else None
-    accounts = set(_rows(Credential, identity).values_list("provider", flat=True))
+    accounts = set(_rows_of_identity(Credential, identity).values_list("provider", flat=True))
     if not identity.is_active or provider.id in accounts or not accounts <= _single_tenants(context.config):
         return None
     is_theirs = _has_verified(identity, emails) or (not accounts and _is_unused(user))
@@ -88,10 +88,10 @@ def _is_unused(user: AbstractBaseUser) -> bool:
 
 
 def _has_verified(identity: Identity, emails: list[str]) -> bool:
-    rows = _rows(VerifiableAddress, identity).filter(via="email", verified_at__isnull=False)
+    rows = _rows_of_identity(VerifiableAddress, identity).filter(via="email", verified_at__isnull=False)
     return not set(map(exact, emails)).isdisjoint(map(exact, rows.values_list("value", flat=True)))
 
 
-def _rows(model: type[_Row], identity: Identity) -> QuerySet[_Row]:
+def _rows_of_identity(model: type[_Row], identity: Identity) -> QuerySet[_Row]:
     # Not by the identity's own managers: they may read from a replica, which lags behind.
     return model._default_manager.using(router.db_for_write(Identity)).filter(identity=identity)
