@@ -596,3 +596,31 @@ def test_key_set_is_requested_once_for_many_id_tokens(microsoft):
 )
 def test_xms_edov_denies_an_address(payload, denied):
     assert make_claims(**payload).denies_address is denied
+
+
+def test_amr_is_the_texts_of_the_claim_fit_to_be_stored():
+    assert make_claims(amr=["a\ud800", "b\0", 7, None]).amr == ["a\ufffd", "b\ufffd"]
+
+
+@pytest.mark.parametrize("value", [True, None, "1000", [1000], math.nan, math.inf, 10**400])
+def test_auth_time_that_is_no_finite_number_is_unknown(value):
+    """A boolean is an int in Python: it would be the second after the epoch."""
+    assert make_claims(auth_time=value).auth_time is None
+
+
+@pytest.mark.parametrize("value", [1, 1000.5, -1])
+def test_auth_time_is_the_number_of_the_claim(value):
+    assert make_claims(auth_time=value).auth_time == value
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("  Ines \t\r\n Okafor ", "Ines Okafor"),
+        ("Ines\x00\x1b[31m", "Ines[31m"),
+        ("Ines\u202exe.knab\u200b", "Inesxe.knab"),
+        ("Żółć 日本", "Żółć 日本"),
+    ],
+)
+def test_display_text_has_no_control_characters_and_no_changes_of_direction(text, shown):
+    assert id_token.display_text(text) == shown
