@@ -46,6 +46,15 @@ def test_every_explained_mutant_is_in_a_function_that_exists() -> None:
         assert re.search(rf"\bdef {function}\(", read(f"django_ms_identity/{file}")), mutant
 
 
+def test_the_tests_of_a_module_judge_its_mutants() -> None:
+    for module, judges in tomllib.loads(read(".ci/mutants/modules.toml")).items():
+        folder, _, file = module.rpartition("/")
+        own = ROOT / "tests" / folder / f"test_{file}"
+
+        assert all((ROOT / judge).exists() for judge in judges), module
+        assert not own.exists() or any(own.is_relative_to(ROOT / judge) for judge in judges), module
+
+
 def commands_of(workflow: dict) -> list[str]:
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     return [step["run"] for step in steps if "run" in step]

@@ -270,6 +270,13 @@ def test_a_stored_trait_that_a_mapper_hands_back_grants_no_group():
     assert groups(identity) == []
 
 
+def test_a_privilege_that_only_stored_traits_grant_is_told_to_the_operator(caplog):
+    identity = updated(stored_identity(traits={"role": "boss"}), ROLE)
+
+    assert not identity.user.is_staff
+    assert "user.is_staff was dropped: the claims alone do not grant it" in caplog.text
+
+
 def test_a_stored_address_that_is_not_verified_is_not_trusted():
     email = "ceo@victim.example"
     identity = stored_identity(traits={"contact_email": email})
