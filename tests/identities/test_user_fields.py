@@ -368,6 +368,13 @@ def test_a_typed_user_name_does_not_cost_the_mappers_own():
     assert fields(typed)["username"] == "ines@contoso.example"
 
 
+def test_a_typed_trait_reaches_no_field_of_the_user():
+    names = ("first_name", "last_name", "username")
+    typed = make_mapped().with_traits(dict.fromkeys(names, "typed"), self_asserted=names)
+
+    assert "typed" not in fields(typed).values()
+
+
 def test_a_user_name_of_a_web_hook_borrows_no_address():
     changed = make_mapped(username="ines").with_traits({"username": "ceo@contoso.example"})
 
