@@ -203,21 +203,28 @@ def test_a_conflict_names_nobody(client, microsoft, logged, failure):
 # A report of a fault of the project's own
 
 
-@pytest.mark.parametrize(
-    "signal", ["identity_registering", "identity_signing_in"], ids=["registration", "sign-in"]
-)
-def test_djangos_report_of_a_projects_fault_shows_no_secret(microsoft, settings, listen, logged, signal):
-    """A receiver that breaks is a fault of the project's; the report goes out by e-mail."""
-    reports = []
+@pytest.fixture
+def reports(listen):
+    """The debug pages and mails that Django makes of unhandled exceptions, in both their forms."""
+    made = []
 
     def report(sender, request, **_):
         reporter = ExceptionReporter(request, *sys.exc_info())
-        reports.extend([reporter.get_traceback_html(), reporter.get_traceback_text()])
+        made.extend([reporter.get_traceback_html(), reporter.get_traceback_text()])
+
+    listen(got_request_exception, report)
+    return made
+
+
+@pytest.mark.parametrize(
+    "signal", ["identity_registering", "identity_signing_in"], ids=["registration", "sign-in"]
+)
+def test_djangos_report_of_a_projects_fault_shows_no_secret(microsoft, listen, logged, reports, signal):
+    """A receiver that breaks is a fault of the project's; the report goes out by e-mail."""
 
     def fail(**_):
         raise ValueError("the receiver broke")
 
-    listen(got_request_exception, report)
     listen(getattr(signals, signal), fail)
     browser = Browser(raise_request_exception=False)
     callback = pick(browser, microsoft)
@@ -233,17 +240,10 @@ def test_djangos_report_of_a_projects_fault_shows_no_secret(microsoft, settings,
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
-def test_djangos_report_of_our_own_fault_shows_no_secret(microsoft, settings, listen, mode):
+def test_djangos_report_of_our_own_fault_shows_no_secret(microsoft, settings, reports, mode):
     """As it would be if the database went away: before the code is redeemed, and after."""
     settings.MS_IDENTITY = make_settings({"response_mode": mode})
     settings.SESSION_ENGINE = "tests.support.broken_sessions"
-    reports = []
-
-    def report(sender, request, **_):
-        reporter = ExceptionReporter(request, *sys.exc_info())
-        reports.extend([reporter.get_traceback_html(), reporter.get_traceback_text()])
-
-    listen(got_request_exception, report)
     browser = Browser(raise_request_exception=False)
     location = browser.get("/ms/start/microsoft/", secure=True).headers["Location"]
     callback = microsoft.callback(location)
@@ -258,17 +258,10 @@ def test_djangos_report_of_our_own_fault_shows_no_secret(microsoft, settings, li
 
 
 @pytest.mark.parametrize("mode", ["query", "form_post"])
-def test_djangos_report_of_a_fault_on_arrival_shows_no_secret(microsoft, settings, listen, mode):
+def test_djangos_report_of_a_fault_on_arrival_shows_no_secret(microsoft, settings, reports, mode):
     """A setting that is broken: what Microsoft sent is still in our hands."""
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "messages" not in name]
     settings.MS_IDENTITY = make_settings({"response_mode": mode})
-    reports = []
-
-    def report(sender, request, **_):
-        reporter = ExceptionReporter(request, *sys.exc_info())
-        reports.extend([reporter.get_traceback_html(), reporter.get_traceback_text()])
-
-    listen(got_request_exception, report)
     browser = Browser(raise_request_exception=False)
     location = browser.get("/ms/start/microsoft/", secure=True).headers["Location"]
     callback = microsoft.callback(location)
