@@ -57,13 +57,13 @@ def tapped() -> Iterator[Wire]:
         began = {clock: clock() for clock in Clock}
         try:
             # Whatever options there are, they go on as they came.
-            return send(adapter, request, **options)  # type: ignore[arg-type]
+            return send(adapter, request, **options)  # type: ignore[arg-type]  # passed on untyped
         finally:
             for clock in Clock:
                 wire.seconds[clock] += clock() - began[clock]
 
     # requests has no other place where all that it sends comes by.
-    HTTPAdapter.send = listen  # type: ignore[method-assign, assignment]
+    HTTPAdapter.send = listen  # type: ignore[method-assign, assignment]  # undone below
     try:
         yield wire
     finally:

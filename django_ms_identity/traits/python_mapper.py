@@ -87,4 +87,5 @@ def _failed(path: str, error: Exception, *, explain: bool) -> PythonMapperFailed
 
 
 def _is_async(mapper: Callable[..., object]) -> bool:
-    return any(map(inspect.iscoroutinefunction, (mapper, getattr(type(mapper), "__call__", None))))  # noqa: B004
+    call = getattr(type(mapper), "__call__", None)  # noqa: B004  # the method itself, not whether there is one
+    return any(map(inspect.iscoroutinefunction, (mapper, call)))
