@@ -7,7 +7,7 @@
 // What goes in:
 //   std.extVar('claims')             the known claims; an empty one is absent, so ask before you use it
 //   std.extVar('claims').raw_claims  every claim of the ID token as it came: tid, oid, groups, roles, …
-//   std.extVar('identity')           what is stored now (all empty while somebody registers)
+//   std.extVar('identity')           what is stored now (all empty at a registration)
 
 local claims = std.extVar('claims');
 local raw = std.get(claims, 'raw_claims', {});

@@ -132,7 +132,7 @@ AUTHORIZE = [
     Case(
         id="authorize-noise",
         group=Group.AUTHORIZE,
-        sentence="Parameters that nobody asked for come along: `client_info`, `iss`, `id_token`, `next`.",
+        sentence="Parameters that were not asked for come along: `client_info`, `iss`, `id_token`, `next`.",
         act=noisy_parameters,
         harmless="They are not read, and the visitor is signed in.",
     ),
@@ -508,7 +508,7 @@ def stale_proof(harness: Harness) -> HttpResponse:
 
 
 def proof(auth_time: object):
-    """Make the act of somebody who comes back with this word on when they signed in."""
+    """Make the act of a person who comes back with this word on when they signed in."""
 
     def act(harness: Harness) -> HttpResponse:
         location = hours_later(harness)
@@ -521,7 +521,7 @@ def proof(auth_time: object):
 
 
 def step_up(claims: dict[str, object], persona: str = "work"):
-    """Make the act of somebody who is asked for a second factor and comes back with these claims."""
+    """Make the act of a person who is asked for a second factor and comes back with these claims."""
 
     def act(harness: Harness) -> HttpResponse:
         harness.sign_in()
@@ -718,7 +718,7 @@ FLOWS = [
     ),
     flow(
         "link-without-session",
-        "A link flow ends in a browser where nobody is signed in.",
+        "A link flow ends in a browser where no user is signed in.",
         MISMATCH,
         link_flow_without_session,
     ),
@@ -738,7 +738,7 @@ FLOWS = [
     ),
     flow(
         "unlocked-computer",
-        "Somebody connects their own account at an unlocked computer.",
+        "A person connects their own account at an unlocked computer.",
         "reauthentication_failed",
         unlocked_computer,
     ),
@@ -762,21 +762,21 @@ FLOWS = [
     ),
     flow(
         "step-up-without-factor",
-        "Somebody comes back without the second factor that was asked for.",
+        "A person comes back without the second factor that was asked for.",
         "step_up_failed",
         step_up({"acrs": None}),
         provider={"aal2_auth_contexts": ["c1"]},
     ),
     flow(
         "step-up-other-factor",
-        "Somebody comes back with another authentication context.",
+        "A person comes back with another authentication context.",
         "step_up_failed",
         step_up({"acrs": ["c2"]}),
         provider={"aal2_auth_contexts": ["c1"]},
     ),
     flow(
         "step-up-by-another",
-        "Somebody else passes the second factor.",
+        "Another person passes the second factor.",
         "reauthentication_failed",
         step_up({"acrs": ["c1"]}, "admin"),
         provider={"aal2_auth_contexts": ["c1"]},

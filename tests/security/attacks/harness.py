@@ -112,7 +112,7 @@ class Harness:
         assert browser.login(username=name, password="pw")
 
     def person(self, browser: Browser) -> str:
-        """Say which persona the project believes to be there; somebody without an account by user name.
+        """Say which persona the project believes to be there; a user without an account by user name.
 
         By object id, which no two share: names and addresses are what some of the cases forge.
         """
@@ -128,7 +128,7 @@ class Harness:
         return persona
 
     def watch(self) -> None:
-        """Say that from here on nothing may change: no row, and nobody who is signed in."""
+        """Say that from here on nothing may change: no row, and not who is signed in."""
         self._before = self._state()
 
     def assert_untouched(self) -> None:
@@ -145,7 +145,7 @@ class Harness:
 
 
 def end_of(response: HttpResponse) -> str:
-    """Say where somebody is sent, or else of which address they see the page."""
+    """Say where a visitor is sent, or else of which address they see the page."""
     location: str = response.headers.get("Location", response.request["PATH_INFO"])
     return location
 

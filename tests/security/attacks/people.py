@@ -203,7 +203,7 @@ def closed(harness: Harness) -> HttpResponse:
 
 
 def taken_account(harness: Harness) -> HttpResponse:
-    """Connect a Microsoft account that is somebody else's."""
+    """Connect a Microsoft account that is another person's."""
     harness.sign_in(harness.open_browser())
     harness.local_user("local")
     harness.sign_in_locally(harness.browser, "local")
@@ -214,7 +214,7 @@ def taken_account(harness: Harness) -> HttpResponse:
 
 
 def others_credential(harness: Harness) -> HttpResponse:
-    """Disconnect an account of somebody else, by its number."""
+    """Disconnect an account of another person, by its number."""
     harness.sign_in(harness.open_browser())
     credential = Credential.objects.get()
     harness.sign_in(persona="admin")
@@ -239,7 +239,7 @@ def safe(id: str, sentence: str, harmless: str, act, **more) -> Case:
     return Case(id=id, group=Group.PEOPLE, sentence=sentence, harmless=harmless, act=act, **more)
 
 
-APART = "They become somebody new; the account that has the address is not touched."
+APART = "They are registered as a new person; the account that has the address is not touched."
 ASKS = "Nothing is linked: they have to sign in to that account first."
 WITH_EMAIL = {
     "IDENTITY_SCHEMA_URL": make_schema({"email": {"type": "string", "format": "email"}}, required=["email"])
@@ -247,7 +247,7 @@ WITH_EMAIL = {
 PEOPLE = [
     people(
         "takeover-by-email",
-        "Somebody with a victim's address confirms the link as another user.",
+        "A person with a victim's address confirms the link as another user.",
         "link_mismatch",
         takeover_by_email,
         next_visitor="mfa",
@@ -288,7 +288,7 @@ PEOPLE = [
     ),
     safe(
         "takeover-by-unverified-domain",
-        "The same, where Microsoft says that nobody vouches for it.",
+        "The same, where Microsoft says that the address is not verified.",
         APART,
         takeover_by_other_tenant(xms_edov=False),
         provider=ORGANIZATIONS,
@@ -323,7 +323,7 @@ PEOPLE = [
     ),
     safe(
         "squatter",
-        "Somebody has registered the victim's address before them; links are automatic.",
+        "A person has registered the victim's address before them; links are automatic.",
         ASKS,
         squatter,
         lands=CONFIRM,
@@ -333,7 +333,7 @@ PEOPLE = [
     ),
     safe(
         "squatter-by-another-provider",
-        "Somebody has come with the victim's address by a provider for all tenants; links are automatic.",
+        "A person has come with the victim's address by a provider for all tenants; links are automatic.",
         ASKS,
         squatter_by_another_provider,
         lands=CONFIRM,
@@ -358,7 +358,7 @@ PEOPLE = [
     ),
     safe(
         "typed-address",
-        "Somebody types a victim's address where the page asks for one.",
+        "A person types a victim's address where the page asks for one.",
         APART,
         typed_address,
         signed_in="no-email",
@@ -373,33 +373,33 @@ PEOPLE = [
     ),
     people(
         "identity-inactive",
-        "Somebody comes whose identity was deactivated.",
+        "A person comes whose identity was deactivated.",
         "identity_inactive",
         inactive,
         next_visitor="mfa",
     ),
     people(
         "user-inactive",
-        "Somebody comes whose user was deactivated.",
+        "A person comes whose user was deactivated.",
         "user_inactive",
         inactive_user,
         next_visitor="mfa",
     ),
     people(
         "registration-closed",
-        "Somebody new comes where nobody may register.",
+        "A new person comes where registration is closed.",
         "registration_disabled",
         closed,
     ),
     people(
         "link-taken-account",
-        "Somebody connects a Microsoft account of somebody else.",
+        "A person connects a Microsoft account of another person.",
         "credential_taken",
         taken_account,
     ),
     people(
         "unlink-of-another",
-        "Somebody disconnects an account of somebody else.",
+        "A person disconnects an account of another person.",
         "credential_missing",
         others_credential,
     ),
@@ -419,7 +419,7 @@ EVIL = "std.get(std.extVar('claims').raw_claims, 'evil', false)"
 
 
 def mapper(program: str) -> Mapping[str, object]:
-    """Make a provider whose mapper does this for whoever has the claim ``evil``, and else what it should."""
+    """Make a provider whose mapper does this for a person with the claim ``evil``, and else what it should."""
     otherwise = "{ identity: { traits: { name: std.extVar('claims').name } } }"
     return {"mapper_url": make_mapper(f"if {EVIL} then ({program}) else {otherwise}")}
 
@@ -586,7 +586,7 @@ MAPPERS = [
     Case(
         id="name-script",
         group=Group.MAPPERS,
-        sentence="Somebody's name is a script.",
+        sentence="A person's name is a script.",
         harmless="The page shows it as text.",
         act=markup,
         lands=COMPLETE,

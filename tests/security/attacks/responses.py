@@ -245,7 +245,7 @@ GRAPH = [
         act=lambda harness: harness.sign_in(persona="personal"),
         next_visitor="personal",
     ),
-    graph("graph-no-id", "Graph names nobody.", MISSING, "{}"),
+    graph("graph-no-id", "Graph names no person.", MISSING, "{}"),
     graph("graph-id-empty", "The id is empty.", MISSING, '{"id": ""}'),
     graph("graph-id-null", "The id is null.", MISSING, '{"id": null}'),
     graph("graph-id-number", "The id is a number.", MISSING, '{"id": 7}'),

@@ -166,7 +166,7 @@ ALGORITHMS = [
         forge.rs256("stranger"),
         x5c=[base64.b64encode(b"certificate").decode()],
     ),
-    header("header-crit", "The token demands an extension that nobody knows (`crit`).", crit=["x"], x=1),
+    header("header-crit", "The token demands an unknown extension (`crit`).", crit=["x"], x=1),
     header("header-typ-access-token", "A genuine access token is sent as ID token (`typ`).", typ="at+jwt"),
     header("header-typ-logout-token", "A logout token is sent as ID token (`typ`).", typ="logout+jwt"),
     token(
@@ -273,7 +273,7 @@ def outage_of_known_keys(harness: Harness) -> HttpResponse:
 
 
 def plant_keys_in_the_cache(harness: Harness) -> HttpResponse:
-    """Write a stranger's key under Microsoft's ``kid`` into the cache, as whoever has its password can."""
+    """Write a stranger's key under Microsoft's ``kid`` into the cache, as anyone with its password can."""
     harness.sign_in(harness.open_browser(), "admin")
     url = f"{LOGIN}/{TENANT}/discovery/v2.0/keys"
     name = f"ms_identity:{hashlib.sha256(f'|{url}'.encode()).hexdigest()}"
@@ -376,7 +376,7 @@ KEYS = [
         group=Group.KEYS,
         sentence="Microsoft changes its key without warning.",
         act=rotate,
-        harmless="The keys are fetched anew, once, and the visitor is signed in.",
+        harmless="The keys are fetched once more, and the visitor is signed in.",
     ),
     Case(
         id="keys-out-of-reach",
@@ -388,7 +388,7 @@ KEYS = [
     Case(
         id="keys-planted-in-cache",
         group=Group.KEYS,
-        sentence="Somebody who can write to the cache puts a key of their own into the key set there.",
+        sentence="A person who can write to the cache puts a key of their own into the key set there.",
         act=plant_keys_in_the_cache,
         code="token_rejected",
     ),
@@ -499,7 +499,7 @@ def unstorable(harness: Harness) -> HttpResponse:
 
 
 def known_with(**changes: object):
-    """Make the act of somebody known, for whom no mapper runs, who comes with these claims."""
+    """Make the act of a known person, for whom no mapper runs, who comes with these claims."""
 
     def act(harness: Harness) -> HttpResponse:
         harness.sign_in(harness.open_browser())
@@ -680,7 +680,7 @@ NONCE = [
     Case(
         id="nonce-of-another-flow",
         group=Group.NONCE,
-        sentence="The token belongs to a flow that somebody else started.",
+        sentence="The token belongs to a flow that another person started.",
         act=nonce_of_another_flow,
         code="token_rejected",
     ),
