@@ -21,7 +21,7 @@ def require_verified_address(request: HttpRequest, identity: Identity) -> None:
     if not rows.filter(verified_at__isnull=False).exists():
         raise AddressUnverified(
             f"identity {identity.pk} has no verified address",
-            hint="Let the mapper list it in verified_addresses; addresses are recorded at registration.",
+            hint="Let the mapper list one in verified_addresses: a registration and an update record them.",
         )
 
 

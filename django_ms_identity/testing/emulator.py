@@ -61,7 +61,7 @@ class Emulator:
 
     def __init__(self) -> None:
         self.personas: dict[str, Persona] = {persona.id: persona for persona in PERSONAS}
-        """Who can sign in, by id: work, admin, mfa (both with a second factor), collides, no-email,
+        """The personas, by their id: work, admin, mfa (both with a second factor), collides, no-email,
         guest, personal, personal-without-email, many-groups, disabled, admin-consent."""
         self.requests: list[tuple[str, str]] = []
         """Method and URL of every request that the app sent to Microsoft, in order. Signing keys are

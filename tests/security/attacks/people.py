@@ -419,7 +419,7 @@ EVIL = "std.get(std.extVar('claims').raw_claims, 'evil', false)"
 
 
 def mapper(program: str) -> Mapping[str, object]:
-    """Make a provider whose mapper does this for a person with the claim ``evil``, and else what it should."""
+    """Make a provider whose mapper does this if there is the claim ``evil``, and else what it should."""
     otherwise = "{ identity: { traits: { name: std.extVar('claims').name } } }"
     return {"mapper_url": make_mapper(f"if {EVIL} then ({program}) else {otherwise}")}
 
