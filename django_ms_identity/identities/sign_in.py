@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.contrib.auth import logout
 from django.contrib.auth.models import AbstractBaseUser
@@ -127,7 +127,10 @@ def _route_newcomer(context: SignInContext, mapping: MappingResult) -> SignInRes
             changed = hooks.before_registration(context, mapping)
             missing_traits.refuse_invalid(changed.traits, context.config)
             # Another server has changed the mapping, and may have taken its time.
-            newcomer = _look_up_newcomer(context, changed)
+            again = _look_up_newcomer(context, changed)
+            # What it made of a registration is not for an existing user who appeared meanwhile.
+            is_new = again.decision.action is Action.REGISTER
+            newcomer = again if is_new else replace(again, mapping=mapping)
         return _carry_out(context, newcomer)
     except AccountExists as collision:
         if not collision.users:
@@ -168,6 +171,7 @@ def _carry_out(context: SignInContext, newcomer: _Newcomer) -> SignInResult:
     decision, mapping = newcomer.decision, newcomer.mapping
     if newcomer.linked_at_once is not None:
         linked = credentials.link_credential(context, newcomer.linked_at_once, mapping, automatic=True)
+        pending_step.clear(context.request)
         return _open(context, linked)
     match decision.action:
         case Action.CONFIRM_LINK:

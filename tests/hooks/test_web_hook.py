@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import connections
+from django.db import connection, connections
 
 from django_ms_identity.models import Identity, SignIn, VerifiableAddress
 from tests.journeys.steps import NOTHING, code_of, page, rows
@@ -305,6 +305,28 @@ def test_a_web_hook_may_refuse_somebody_before_anything_is_written(client, ms_id
     assert (code_of(response), response.status_code) == ("web_hook_refused", 403)
     assert "You are not on the list." in page(response)
     assert rows() == NOTHING
+
+
+def test_changes_of_a_web_hook_are_not_for_a_user_who_appeared_meanwhile(
+    client, ms_identity_emulator, settings
+):
+    """It was asked about a registration, and the sign-in ends in an automatic link."""
+    appeared = []
+
+    def appear(execute, sql, params, many, context):
+        if server.received and not appeared:
+            appeared.append(WORK.decode())
+            get_user_model().objects.create_user("ines", email=WORK.decode())
+        return execute(sql, params, many, context)
+
+    automatic = {"account_linking_mode": "automatic", "auto_link_domains": ["contoso.example"]}
+    answer = identity(traits={"team": "planted"})
+    with asked_first(settings, answer, provider=automatic) as server, connection.execute_wrapper(appear):
+        ms_identity_emulator.sign_in(client)
+
+    assert (appeared, who(client)) == ([WORK.decode()], b"ines")
+    assert Identity.objects.get().traits["email"] == WORK.decode()
+    assert "team" not in Identity.objects.get().traits
 
 
 def test_web_hook_is_not_asked_about_known_people(ms_identity_emulator, settings):

@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
+from django_ms_identity.flows import pending_step
 from django_ms_identity.models import Credential, Identity, SignIn, VerifiableAddress
 from tests.support.builders import make_identity, make_mapper, make_schema, make_settings
 from tests.support.web import Browser
@@ -297,3 +298,17 @@ def test_linking_at_once_is_not_for_a_user_who_must_be_asked_for_traits(
     assert arrive(client, ms_identity_emulator) == "/ms/confirm-link/"
 
     assert Identity.objects.count() == 0
+
+
+def test_linking_at_once_after_a_form_leaves_no_pending_step(client, ms_identity_emulator, settings):
+    """A user is provisioned while the visitor fills in the form."""
+    schema = make_schema({"team": {"type": "string"}}, required=["team"])
+    settings.MS_IDENTITY = make_settings(AUTOMATIC, SECOND, IDENTITY_SCHEMA_URL=schema)
+    assert arrive(client, ms_identity_emulator) == "/ms/complete/"
+    shown = client.get("/ms/complete/")
+    get_user_model().objects.create_user("ines", email=EMAIL)
+
+    client.post("/ms/complete/", {"ticket": shown.context["ticket"], "trait-0": "Tools"})
+
+    assert client.get("/home/").content == b"ines"
+    assert pending_step.SESSION_KEY not in client.session
