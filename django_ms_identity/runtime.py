@@ -43,8 +43,8 @@ def map_claims(
     """Run the provider's mapper over the claims of a verified login.
 
     ``identity`` is what is stored now. ``explain`` puts the engine's or the exception's own words, which may
-    hold claims, into the hint of an error. Mappers are pure and may run twice. Raises ``ClaimsInvalid``, a
-    subclass of ``MapperFailed``, or what a mapper in Python may raise: ``RegistrationRefused`` and
+    hold claims, into the hint of an error. Mappers are pure and may run twice. Raises ``ClaimsInvalid``;
+    a subclass of ``MapperFailed``; or, from a mapper in Python, ``RegistrationRefused`` or
     ``SignInRefused``.
     """
     provider, config = context.provider, context.config

@@ -198,7 +198,7 @@ def end_other_sessions(request: HttpRequest, identity: Identity) -> None:
     """End every session of the identity that is known, but this browser's."""
     rows = SignIn.objects.using(_database(identity)).filter(identity=identity)
     if (own := request.session.get(SIGN_IN)) is not None:
-        # What this browser's session holds moves into the session that opens next, under another key.
+        # Not this browser's own row: login() keeps the session's data and changes only its key.
         rows = rows.exclude(pk=own)
     end_sessions(rows)
 
@@ -230,7 +230,7 @@ def _insert(sign_in: SignIn, *, using: str) -> None:
 
 
 def _printable_or_empty(text: str) -> str:
-    # No database takes half a character, and PostgreSQL no U+0000.
+    # Databases refuse lone surrogates, and PostgreSQL U+0000.
     return text if text.isprintable() else ""
 
 

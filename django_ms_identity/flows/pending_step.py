@@ -126,9 +126,9 @@ def load(request: HttpRequest, config: Config, kind: StepKind) -> PendingStep:
     try:
         plain = runtime.keyring().open_json(sealed, kind="pending", context=(_digest(browser_secret),))
         stored, mapping = StepKind(plain["kind"]), MappingResult.from_dict(plain["mapping"])
-        created_at, owners = plain["created_at"], tuple(plain["owners"])
+        created_at, owners = float(plain["created_at"]), tuple(plain["owners"])
         context = _restored(request, config, plain)
-    except (SealBroken, KeyError, TypeError, ValueError):  # The latter: sealed by another release.
+    except (SealBroken, KeyError, TypeError, ValueError):  # All but SealBroken: another release sealed it.
         raise PendingMissing("the step in this session does not belong to this browser's cookie") from None
     if not created_at <= time.time() < created_at + LIFESPAN:
         raise PendingMissing("the step has expired")

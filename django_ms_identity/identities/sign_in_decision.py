@@ -1,4 +1,4 @@
-"""Decide what becomes of a verified login: pure, so that a dry run prints what a sign-in does."""
+"""Decide what becomes of a verified login: pure, and shared with the dry run, which prints the refusals."""
 
 from __future__ import annotations
 

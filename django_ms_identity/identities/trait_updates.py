@@ -72,9 +72,9 @@ def update_identity(context: SignInContext, credential: Credential) -> None:
 
     The credential then has the identity as it was written.
 
-    Sends ``identity_updated`` where traits or metadata changed. Raises a subclass of ``MapperFailed``,
-    ``TraitsInvalid``, ``UserInvalid``, or ``IdentityInactive`` if it was deleted meanwhile; nothing is
-    written then.
+    Sends ``identity_updated`` where traits or metadata changed. Raises what ``runtime.map_claims``
+    raises, ``TraitsInvalid``, ``UserInvalid``, or ``IdentityInactive`` if it was deleted meanwhile; nothing
+    is written then.
     """
     identity = credential.identity
     database = router.db_for_write(Identity, instance=identity)
