@@ -438,4 +438,8 @@ def test_any_settings_are_a_config_or_faults(settings, debug):
 
 @given(url=st.text() | st.from_regex(r"(https?:)?/{0,3}[\w.:@\[\]*]*(:\d*)?(/.*)?"), debug=st.booleans())
 def test_any_url_in_settings_is_accepted_or_a_fault(url, debug):
-    parse_settings({"BASE_REDIRECT_URI": url, "EMULATOR_URL": url, "ALLOWED_RETURN_URLS": [url]}, debug=debug)
+    urls = {"BASE_REDIRECT_URI": url, "EMULATOR_URL": url, "ALLOWED_RETURN_URLS": [url]}
+    parsed = parse_settings(urls, debug=debug)
+
+    assert isinstance(parsed.config, Config)
+    assert all(fault.message for fault in parsed.faults)

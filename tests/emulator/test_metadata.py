@@ -76,7 +76,10 @@ def test_metadata_of_another_cloud_has_its_hosts(wire):
 
 
 def test_signing_keys_have_the_members_of_microsofts(wire):
-    for key in keys(wire, "common"):
+    served = keys(wire, "common")
+
+    assert served
+    for key in served:
         assert set(key) == {"kty", "use", "kid", "x5t", "n", "e", "x5c", "issuer"}
         assert (key["kty"], key["use"], key["e"]) == ("RSA", "sig", "AQAB")
 
