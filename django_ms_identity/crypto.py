@@ -57,12 +57,12 @@ class Keyring:
                 continue
         raise SealBroken
 
-    def seal_json(self, value: Mapping[str, object], *, kind: str, context: Sequence[str] = ()) -> str:
+    def seal_json(self, value: Mapping[str, object], *, kind: str, context: Sequence[str]) -> str:
         """Encrypt an object as compressed JSON; the one codec for what waits in a cookie or a session."""
         plain = zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 9)
         return self.seal(plain, kind=kind, context=context)
 
-    def open_json(self, sealed: str, *, kind: str, context: Sequence[str] = ()) -> dict[str, Any]:
+    def open_json(self, sealed: str, *, kind: str, context: Sequence[str]) -> dict[str, Any]:
         """Return what ``seal_json`` encrypted, or raise ``SealBroken``."""
         # Authenticated before it is decompressed, so its size is that of something this project wrote.
         plain = self.open(sealed, kind=kind, context=context)

@@ -23,7 +23,7 @@ from .mapping_result import Address, normalise_email
 from .paths import TraitPath
 from .problems import ProblemKind, TraitProblem, no_json, values_at
 from .schema_document import read_document
-from .schema_nodes import Mark, marks_of
+from .schema_nodes import Mark, verification_marks
 
 if TYPE_CHECKING:
     from django_ms_identity.jsonnet.sources import Sources
@@ -39,11 +39,8 @@ _HINT = "Check that this server reads it, that it is JSON in UTF-8, not too larg
 class IdentitySchema:
     """A schema without faults, made by ``parse_schema``."""
 
-    identifiers: tuple[Mark, ...]
-    """Traits that a Kratos identity signs in with; ``via`` is the kind of credential."""
     verification: tuple[Mark, ...]
     """Traits that hold addresses to be verified."""
-    recovery: tuple[Mark, ...]
     _document: Document = field(repr=False)
 
     def problems(self, traits: JSONObject) -> tuple[TraitProblem, ...]:
@@ -73,7 +70,7 @@ class IdentitySchema:
 def parse_schema(text: str) -> IdentitySchema:
     """Read an identity schema, or raise ``SchemaInvalid`` with all its faults."""
     document = read_document(text)
-    return IdentitySchema(_document=document, **marks_of(document))
+    return IdentitySchema(_document=document, verification=verification_marks(document))
 
 
 def load_schema(url: str, *, sources: Sources) -> IdentitySchema:

@@ -27,12 +27,12 @@ _Path: TypeAlias = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A trait that Kratos' extension marks."""
+    """A trait that Kratos' extension marks as an address to be verified."""
 
     path: _Path
     """Holds ``ITEM`` for the items of an array."""
     via: str
-    """Of an address ``email`` or ``sms``; of an identifier the kind of credential, ``password``."""
+    """``email`` or ``sms``."""
 
 
 def traits_of(document: Document) -> JSON:
@@ -59,23 +59,16 @@ def node_of(document: Document, schema: JSON) -> JSONObject:
     return _join(joined, own)
 
 
-def marks_of(document: Document) -> dict[str, tuple[Mark, ...]]:
-    """Read Kratos' extension below properties, items, references and ``allOf``: marks by kind.
+def verification_marks(document: Document) -> tuple[Mark, ...]:
+    """Read ``verification`` of Kratos' extension below properties, items, references and ``allOf``.
 
     Branches that hold only for some values (``anyOf``, ``if``) are left out.
     """
-    found = list(_extensions(document))
-    identifiers = (
-        Mark(path=path, via=kind)
-        for path, extension in found
-        for kind, credential in object_in(extension, "credentials").items()
-        if isinstance(credential, dict) and credential.get("identifier") is True
+    return tuple(
+        Mark(path=path, via=via[0])
+        for path, extension in _extensions(document)
+        if (via := texts_in(object_in(extension, "verification"), "via"))
     )
-    return {
-        "identifiers": tuple(identifiers),
-        "verification": tuple(_addresses(found, "verification")),
-        "recovery": tuple(_addresses(found, "recovery")),
-    }
 
 
 def object_in(node: JSONObject, key: str) -> JSONObject:
@@ -115,9 +108,3 @@ def _extensions(document: Document) -> Iterator[tuple[_Path, JSONObject]]:
             places += (((*path, key), inner) for key, inner in object_in(node, "properties").items())
             if "items" in node:
                 places.append(((*path, ITEM), node["items"]))
-
-
-def _addresses(found: list[tuple[_Path, JSONObject]], key: str) -> Iterator[Mark]:
-    for path, extension in found:
-        if via := texts_in(object_in(extension, key), "via"):
-            yield Mark(path=path, via=via[0])

@@ -104,9 +104,7 @@ def inline(text: str) -> str:
 def test_kratos_extension_is_understood() -> None:
     schema = parse_schema(json.dumps(QUICKSTART))
 
-    assert schema.identifiers == (Mark(path=("email",), via="password"), Mark(path=("email",), via="code"))
     assert schema.verification == (Mark(path=("email",), via="email"),)
-    assert schema.recovery == (Mark(path=("email",), via="email"),)
 
 
 def test_schema_marks_are_found_below_references_objects_and_arrays() -> None:
@@ -145,10 +143,10 @@ def test_recursive_schema_is_parsed() -> None:
 
 
 def test_schema_marks_are_searched_to_a_limited_depth() -> None:
-    child = {"$ref": "#/properties/traits", "ory.sh/kratos": {"recovery": {"via": "email"}}}
+    child = {"$ref": "#/properties/traits", "ory.sh/kratos": {"verification": {"via": "email"}}}
     schema = schema_of({"properties": {"child": child}})
 
-    assert [len(mark.path) for mark in schema.recovery] == list(range(1, MAX_LEVELS + 1))
+    assert [len(mark.path) for mark in schema.verification] == list(range(1, MAX_LEVELS + 1))
 
 
 def test_schema_text_is_parsed_once() -> None:
@@ -567,7 +565,7 @@ def test_schema_is_loaded_from_a_file_or_inline(tmp_path: Path) -> None:
     file.write_text(text)
 
     for url in (f"file://{file}", inline(text)):
-        assert load_schema(url, sources=runtime.sources(conf.get_config())).identifiers
+        assert load_schema(url, sources=runtime.sources(conf.get_config())).verification
 
 
 @responses.activate
